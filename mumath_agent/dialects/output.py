@@ -1,0 +1,54 @@
+"""What a model gets to read of an execution, before a dialect puts its marks around it.
+
+Stdout first, then stderr, then the last value or the error: the order in which a person reads a notebook cell.
+Text is made plain (control characters out, lone surrogates replaced), empty output is said in words, and what is
+too long loses its middle with a mark that can't be mistaken for digits.
+"""
+
+import re
+
+from mumath_agent.records import Execution, ExecutionStatus
+
+EMPTY = "Done"
+"""What MuMath-Code's and ToRA's inference shows for a program that printed nothing."""
+STATE_LOST = (
+    "[The Python session was restarted. Every variable, function and import from before is gone: "
+    "define again whatever you need.]"
+)
+
+_TEXT_OF_STATUS = {
+    ExecutionStatus.TIMEOUT: "TimeoutError: the program ran too long and was stopped.",
+    ExecutionStatus.MEMORY: "MemoryError: the program used too much memory.",
+    ExecutionStatus.DIED: "The Python process died while it ran this program.",
+    ExecutionStatus.REFUSED: "The program was not run.",
+}
+
+# Everything below space except tab and newline, DEL, the C1 range, and the marks that reorder text on screen.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
+
+
+def output_text(execution: Execution, *, max_chars: int) -> str:
+    """The execution in words, at most about `max_chars` characters plus the notices."""
+    parts = [execution.stdout, execution.stderr, execution.result or "", _error_text(execution)]
+    text = "\n".join(part.strip("\n") for part in map(plain, parts) if part.strip())
+    text = shortened(text, max_chars) if text else EMPTY
+    return f"{text}\n{STATE_LOST}" if execution.state_lost else text
+
+
+def plain(text: str) -> str:
+    """`text` with newlines as newlines, and without characters that act on a terminal or break UTF-8."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _CONTROL.sub("", text).encode("utf-8", "replace").decode("utf-8")
+
+
+def shortened(text: str, max_chars: int) -> str:
+    """`text`, its middle replaced by a line that says how much is left out if it is longer than `max_chars`."""
+    if len(text) <= max_chars:
+        return text
+    head, tail = max_chars - max_chars // 2, max_chars // 2
+    left_out = len(text) - head - tail
+    return f"{text[:head]}\n[... {left_out} characters left out ...]\n{text[len(text) - tail :]}"
+
+
+def _error_text(execution: Execution) -> str:
+    return execution.error or _TEXT_OF_STATUS.get(execution.status, "")

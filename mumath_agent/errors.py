@@ -1,0 +1,38 @@
+"""The one error tree of the library.
+
+Errors are for machinery that broke and for input nobody can work with. A Python exception in model-written
+code, a missing answer and a grader that ran out of time are results (`records.py`), never exceptions.
+
+    MuMathError
+    ├── InputError            the caller's question, file or setting can't be used
+    ├── ModelError            the language model can't serve
+    │   ├── ModelUnreachable  nothing answers at the address; retrying later may help
+    │   └── ModelRefused      the server answered and said no (wrong model name, prompt too long)
+    └── KernelError           a Jupyter kernel couldn't be started or replaced
+
+Every message names the thing, the value and the next move, on one line.
+"""
+
+
+class MuMathError(Exception):
+    """Anything this library raises on purpose."""
+
+
+class InputError(MuMathError):
+    """Input or configuration that can't be used as given."""
+
+
+class ModelError(MuMathError):
+    """The language model can't serve this request."""
+
+
+class ModelUnreachable(ModelError):
+    """Nothing answered, or what answered broke off, also after retries."""
+
+
+class ModelRefused(ModelError):
+    """The server answered and refused; the same request would be refused again."""
+
+
+class KernelError(MuMathError):
+    """A Jupyter kernel couldn't be started or replaced."""

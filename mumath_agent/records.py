@@ -1,0 +1,243 @@
+"""The records that flow between rooms, and their JSON form.
+
+All are frozen, slotted, keyword-only dataclasses; sequences are tuples; units are in the names. `to_json` and
+`from_json` turn any of them into plain JSON values and back (unknown keys are errors), which is also how they live
+inside graph state and in JSONL files. This module holds no behaviour: who fills a record is said in its docstring.
+"""
+
+from dataclasses import dataclass, fields, is_dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from mumath_agent.errors import InputError
+from mumath_agent.transcript import Transcript
+
+SCHEMA = 1
+"""Version of the JSON form of `RunRecord`; raised when a field changes its meaning."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one attempt may use. Every limit ends in a `StopReason` or an `ExecutionStatus`, never in an exception."""
+
+    max_turns: int = 4
+    """Completions per attempt. MuMath-Code's own inference allows 4 (its 4th program is never read back)."""
+    max_new_tokens: int = 1024
+    """Tokens per completion."""
+    cell_timeout_s: float = 5.0
+    """Wall-clock seconds per executed cell."""
+    output_chars: int = 400
+    """Characters of an execution shown to the model; longer ones lose their middle, visibly. 400 as in ToRA."""
+    memory_mb: int = 2048
+    """Address space a kernel may take on top of what it starts with."""
+    wall_s: float = 600.0
+    """Wall-clock seconds per attempt."""
+    max_recoveries: int = 3
+    """Kernels that may be replaced within an attempt before it is given up."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value < 0 or (value == 0 and field.name != "max_recoveries"):
+                raise InputError(f"limit {field.name} is {value}; it must be positive")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A question to answer, from a user, a benchmark or an augmentation."""
+
+    id: str
+    question: str
+    target: str | None = None
+    """The gold answer, where one is known."""
+    source: str = "user"
+    seed_id: str | None = None
+    augmentation: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+class FinishReason(StrEnum):
+    """Why a completion ended. A server's "abort" or a missing reason is an error, never one of these."""
+
+    STOP = "stop"
+    """A stop string or the end-of-sequence token."""
+    LENGTH = "length"
+    """The token limit: the text is cut off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """One answer of a model. `text` ends before the stop string."""
+
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    logprob: float | None = None
+    """Sum of the natural log-probabilities of the completion's tokens, where the model reports them."""
+
+
+class ExecutionStatus(StrEnum):
+    """How an executed program ended."""
+
+    OK = "ok"
+    ERROR = "error"
+    """It raised an exception."""
+    TIMEOUT = "timeout"
+    """It ran past `Limits.cell_timeout_s`."""
+    MEMORY = "memory"
+    """It ran out of memory and raised MemoryError."""
+    DIED = "died"
+    """Its kernel process ended."""
+    REFUSED = "refused"
+    """It was not run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What happened when a program ran in a kernel."""
+
+    status: ExecutionStatus
+    stdout: str = ""
+    stderr: str = ""
+    result: str | None = None
+    """Text of the last expression's value; None where there is none."""
+    error: str | None = None
+    """The failing line of the program, then the error's name and message; None unless something went wrong."""
+    artefacts: tuple[str, ...] = ()
+    duration_s: float = 0.0
+    state_lost: bool = False
+    """The kernel had to be replaced: everything defined before is gone."""
+
+
+class AnswerSource(StrEnum):
+    """Where a final answer was found, from the strictest to the most lenient place."""
+
+    BOXED = "boxed"
+    PHRASE = "phrase"
+    OUTPUT = "output"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A final answer, as text. It is never evaluated in this process."""
+
+    text: str
+    found_in: AnswerSource
+
+
+class Outcome(StrEnum):
+    """A wrong answer, no answer and a grader that failed are different things."""
+
+    CORRECT = "correct"
+    INCORRECT = "incorrect"
+    NO_ANSWER = "no_answer"
+    UNGRADED = "ungraded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the grader says of an answer, by which method, and why."""
+
+    outcome: Outcome
+    method: str
+    detail: str | None = None
+
+
+class StopReason(StrEnum):
+    """Why an attempt ended."""
+
+    ANSWERED = "answered"
+    NO_ANSWER = "no_answer"
+    """The model ended its text without code to run and without an answer."""
+    MAX_TURNS = "max_turns"
+    MAX_TOKENS = "max_tokens"
+    """A completion was cut by the token limit. Whatever it holds is not taken as an answer."""
+    WALL_CLOCK = "wall_clock"
+    KERNEL_DIED = "kernel_died"
+    """More kernels had to be replaced than `Limits.max_recoveries` allows."""
+    MODEL_ERROR = "model_error"
+    KERNEL_ERROR = "kernel_error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trajectory:
+    """One attempt: its transcript and what happened while it was written."""
+
+    transcript: Transcript
+    completions: tuple[Completion, ...]
+    executions: tuple[Execution, ...]
+    answer: Answer | None
+    stop_reason: StopReason
+    error: str | None = None
+    """Set only when machinery broke (stop reasons MODEL_ERROR and KERNEL_ERROR)."""
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One JSONL line: a problem, an attempt at it, and the settings that make it comparable."""
+
+    schema: int = SCHEMA
+    problem: Problem
+    sample: int = 0
+    seed: int | None = None
+    model: str
+    dialect: str
+    limits: Limits
+    temperature: float
+    isolation: str
+    """How model-written code was confined; "none" says it ran with the user's own rights."""
+    trajectory: Trajectory
+    verdict: Verdict | None = None
+    version: str
+    """Version of mumath_agent."""
+
+
+@cache
+def _adapter(record_type: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(record_type)
+
+
+def to_json(record: Any) -> Any:
+    """Any record as plain JSON values (dict, list, str, int, float, bool, None)."""
+    if not is_dataclass(record) or isinstance(record, type):
+        raise TypeError(f"{record!r} is no record")
+    return _adapter(type(record)).dump_python(record, mode="json")
+
+
+def from_json(record_type: type[T], value: Any) -> T:
+    """The record whose `to_json` is `value`; keys that are missing take the field's default.
+
+    Raises:
+        InputError: `value` has an unknown key, lacks a required one, or holds a value of the wrong type.
+    """
+    try:
+        record = _adapter(record_type).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"no valid {record_type.__name__}: {where}: {first['msg']}") from None
+    if (unknown := _unknown_key(value, to_json(record))) is not None:
+        raise InputError(f"no valid {record_type.__name__}: unknown key {unknown}")
+    return record
+
+
+def _unknown_key(value: Any, known: Any) -> str | None:
+    """The path of a key of `value` that `known` has not, or None."""
+    if isinstance(value, dict) and isinstance(known, dict):
+        for key, item in value.items():
+            if key not in known:
+                return str(key)
+            if (path := _unknown_key(item, known[key])) is not None:
+                return f"{key}.{path}"
+    elif isinstance(value, list) and isinstance(known, list):
+        for position, (item, known_item) in enumerate(zip(value, known, strict=True)):
+            if (path := _unknown_key(item, known_item)) is not None:
+                return f"{position}.{path}"
+    return None

@@ -5,6 +5,7 @@ All are frozen, slotted, keyword-only dataclasses; sequences are tuples; units a
 inside graph state and in JSONL files. This module holds no behaviour: who fills a record is said in its docstring.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
@@ -45,6 +46,28 @@ class Limits:
             value = getattr(self, field.name)
             if value < 0 or (value == 0 and field.name != "max_recoveries"):
                 raise InputError(f"limit {field.name} is {value}; it must be positive")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How a model picks tokens. The default is greedy, as the papers evaluate."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    """Makes sampling repeatable on one engine; two engines give different texts for the same seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What has to be equal for two results to be comparable."""
+
+    model: str
+    dialect: str
+    limits: Limits
+    sampling: Sampling
+    fresh_cells: bool = False
+    """Every program got a new Python session, as in ToRA and MuMath-Code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +186,8 @@ class StopReason(StrEnum):
     """More kernels had to be replaced than `Limits.max_recoveries` allows."""
     MODEL_ERROR = "model_error"
     KERNEL_ERROR = "kernel_error"
+    INTERNAL_ERROR = "internal_error"
+    """A fault of this library."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +200,7 @@ class Trajectory:
     answer: Answer | None
     stop_reason: StopReason
     error: str | None = None
-    """Set only when machinery broke (stop reasons MODEL_ERROR and KERNEL_ERROR)."""
+    """Set only when machinery broke (the stop reasons that end in ERROR)."""
     duration_s: float = 0.0
 
 
@@ -186,21 +211,17 @@ class RunRecord:
     schema: int = SCHEMA
     problem: Problem
     sample: int = 0
-    seed: int | None = None
-    model: str
-    dialect: str
-    limits: Limits
-    temperature: float
+    settings: Settings
     isolation: str
     """How model-written code was confined; "none" says it ran with the user's own rights."""
-    trajectory: Trajectory
-    verdict: Verdict | None = None
     version: str
     """Version of mumath_agent."""
+    trajectory: Trajectory
+    verdict: Verdict | None = None
 
 
 @cache
-def _adapter(record_type: type[T]) -> TypeAdapter[T]:
+def _adapter(record_type: Hashable) -> TypeAdapter[Any]:
     return TypeAdapter(record_type)
 
 
@@ -218,7 +239,7 @@ def from_json(record_type: type[T], value: Any) -> T:
         InputError: `value` has an unknown key, lacks a required one, or holds a value of the wrong type.
     """
     try:
-        record = _adapter(record_type).validate_python(value)
+        record: T = _adapter(record_type).validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

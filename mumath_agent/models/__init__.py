@@ -1,25 +1,15 @@
 """Language models that continue a text.
 
-A `CompletionModel` gets a prompt as raw text and returns what comes next, up to a stop string. Two are here: any
-OpenAI-compatible `/v1/completions` server (`completions.py`, vLLM first) and the small embedded model
-(`embedded.py`), which is the default when no server is named. `chat.py` shows either to LangChain as a chat model.
+A `CompletionModel` gets a prompt as raw text and returns what comes next, up to a stop string. Two are here:
+any OpenAI-compatible `/v1/completions` server (`completions.py`, vLLM first) and the small embedded model
+(`embedded.py`), which is the default when no server is named. `chat.py` shows either to LangChain as a chat
+model.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
-from mumath_agent.records import Completion
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """How a model picks tokens. The default is greedy, as the papers evaluate."""
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int | None = None
-    """Makes sampling repeatable on one engine; two engines give different texts for the same seed."""
+from mumath_agent.records import Completion, Sampling
 
 
 class CompletionModel(Protocol):
@@ -28,6 +18,14 @@ class CompletionModel(Protocol):
     @property
     def name(self) -> str:
         """What is written into records, e.g. the name a server serves the model by."""
+        ...
+
+    async def warm_up(self) -> None:
+        """Load what the first completion needs, or find out early that there will be none. Optional to call.
+
+        Raises:
+            ModelUnreachable, ModelRefused: as `complete` would.
+        """
         ...
 
     async def complete(
@@ -39,10 +37,11 @@ class CompletionModel(Protocol):
         sampling: Sampling,
         on_text: Callable[[str], None] | None = None,
     ) -> Completion:
-        """Continue `prompt` until a stop string (excluded from the text), the end token, or `max_tokens` tokens.
+        """Continue `prompt` until a stop string, the end token or `max_tokens` tokens.
 
-        `on_text` is called with each new piece of text as it arrives; the pieces add up to the completion's text.
-        Cancelling the call ends the generation.
+        The stop string is not part of the text. `on_text` is called with each new piece as it arrives; the
+        pieces add up to the completion's text, unless a broken stream had to be tried again. Cancelling the
+        call ends the generation.
 
         Raises:
             ModelUnreachable: nothing answered, or the answer broke off, also after retries.

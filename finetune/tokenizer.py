@@ -1,0 +1,71 @@
+"""The tokenizer of the embedded model: byte-level BPE with single digits and single newlines.
+
+Owns how text is cut into pieces and how such a tokenizer is trained, saved and loaded. Every piece keeps its bytes,
+so decoding gives back any text. Each newline is a piece of its own and no added token holds one: the ids of a text
+that ends in a newline are therefore a prefix of the ids of every text that continues it, which is what makes the
+prompt of each turn a prefix of the next in ids too. Lone digits let a tiny model copy numbers it has never seen.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from mumath_agent.errors import InputError
+
+END = "<|end|>"
+"""Ends a solution."""
+PAD = "<|pad|>"
+MARKS = (
+    "<|user|>",
+    "<|assistant|>",
+    "```python",
+    "```output",
+    "```",
+    "\\boxed{",
+    *(f"n{i}" for i in range(10)),
+)
+"""Strings that are always one token: the marks of the fenced dialect and the names of a program's inputs."""
+
+
+def train_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTokenizerFast:
+    """Learn merges from `texts`; the result has at most `vocab_size` entries, marks and end token included."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split("\n", behavior="isolated"),
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size - len(MARKS),
+        special_tokens=[PAD, END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((_without_marks(text) for text in texts), trainer)
+    tokenizer.add_tokens([AddedToken(mark, normalized=False, special=False) for mark in MARKS])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False
+    )
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer saved in `folder`.
+
+    Raises:
+        InputError: `folder` holds no tokenizer.json.
+    """
+    if not (folder / "tokenizer.json").is_file():
+        raise InputError(f"no tokenizer.json in {folder}; make one with `python -m finetune tokenizer`")
+    return PreTrainedTokenizerFast.from_pretrained(folder)
+
+
+def _without_marks(text: str) -> str:
+    """`text` with a line break in place of each mark, so that no merge is learned across or inside one."""
+    for mark in sorted(MARKS, key=len, reverse=True):
+        text = text.replace(mark, "\n")
+    return text

@@ -1,0 +1,122 @@
+r"""Where the final answer of a solution stands, as text.
+
+Reads a transcript and says which words are its answer and how strictly they were marked: a `\boxed{…}` in
+prose, then "the answer is …" in the last prose, then the last line a program printed. Only what stands in the
+solution counts, and a box inside a program, an output or a fenced block is never an answer. Whether an answer
+is right is for `grading`.
+
+Text in, text out: nothing is parsed as mathematics here, nothing is evaluated, and no text makes it raise.
+"""
+
+import re
+from collections.abc import Iterator
+
+from mumath_agent.records import Answer, AnswerSource
+from mumath_agent.transcript import Kind, Segment, Transcript
+
+# A box with a brace, a box before a bare number, an escape, a brace. Doubled backslashes are a common slip.
+_TEX = re.compile(
+    r"\\\\?(?:boxed|fbox)\s*(?:(?P<box>\{)|(?P<bare>[-+]?\.?\d[^\s$]*))|\\.|(?P<brace>[{}])", re.DOTALL
+)
+_BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])")
+_PHRASE = re.compile(r"\banswer\s+is\b\s*:?\s*", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"\n|[.!?](?=[\s\"')\]*$]|$)")
+_MATH_MARKS = re.compile(r"\$|\\[()\[\]]|\*\*|\\displaystyle\b")
+_FENCE = "```"
+# How an output says that no value came of it; the words are those of `dialects.output`, as a test checks.
+_FAILED = re.compile(
+    r"^(?:[\w.]*(?:Error|Exception|Interrupt|Exit|Warning|StopIteration)(?::|$)|Traceback \(most recent"
+    r"|The Python process died|The program was not run|\[The Python session was restarted)",
+    re.MULTILINE,
+)
+_EMPTY_OUTPUT = "Done"
+
+
+def extract_answer(transcript: Transcript) -> Answer | None:
+    """The final answer of the solution, or None if it gives none."""
+    rationales = [_without_fenced_blocks(s.text) for s in transcript.segments if s.kind is Kind.RATIONALE]
+    for text in reversed(rationales):
+        if boxes := boxed_answers(text):
+            return Answer(text=boxes[-1], found_in=AnswerSource.BOXED)
+    if rationales and (phrases := phrase_answers(rationales[-1])):
+        return Answer(text=phrases[-1], found_in=AnswerSource.PHRASE)
+    if (line := _printed_answer(transcript.segments)) is not None:
+        return Answer(text=line, found_in=AnswerSource.OUTPUT)
+    return None
+
+
+def boxed_answers(text: str) -> tuple[str, ...]:
+    r"""What stands in each `\boxed{…}`, `\boxed 5` and `\fbox{…}` of a text, in order.
+
+    Empty and unclosed boxes are left out. Of nested boxes the outer counts, unless it holds only the inner.
+    """
+    contents = (_unwrapped(_bare(text[start:end])) for start, end in _boxes(text))
+    return tuple(content for content in contents if content)
+
+
+def phrase_answers(text: str) -> tuple[str, ...]:
+    """What follows each "answer is" in a text: the rest of the sentence, without marks of mathematics."""
+    found = (_sentence(rest) for rest in _PHRASE.split(text)[1:])
+    return tuple(answer for answer in found if answer and not _BOX.search(answer))
+
+
+def _boxes(text: str) -> list[tuple[int, int]]:
+    """Where the contents of the outermost closed boxes lie. One pass: no text takes more than linear time."""
+    found: list[tuple[int, int]] = []
+    open_braces: list[int | None] = []
+    for token in _TEX.finditer(text):
+        if token["bare"] is not None:
+            found.append(token.span("bare"))
+        elif token["box"] is not None:
+            open_braces.append(token.end())
+        elif token["brace"] == "{":
+            open_braces.append(None)
+        elif token["brace"] == "}" and open_braces and (start := open_braces.pop()) is not None:
+            while found and found[-1][0] > start:
+                found.pop()
+            found.append((start, token.start()))
+    return found
+
+
+def _unwrapped(content: str) -> str:
+    """`content`, or what stands in the one box that is all of it."""
+    inner = _boxes(content) if _BOX.match(content) else []
+    if len(inner) == 1 and not content[inner[0][1] + 1 :]:
+        return _bare(content[slice(*inner[0])])
+    return content
+
+
+def _bare(content: str) -> str:
+    return content.strip("$ \t\r\n").rstrip("$., \t\r\n")
+
+
+def _sentence(rest: str) -> str:
+    sentence = _SENTENCE_END.split(rest, maxsplit=1)[0]
+    return _MATH_MARKS.sub("", sentence).strip(": \t\r\n").rstrip(".,:;!? \t\r\n")
+
+
+def _without_fenced_blocks(text: str) -> str:
+    """The prose of a rationale. An unclosed block goes on to the end, as in Markdown."""
+    return "\n".join(_prose_lines(text))
+
+
+def _prose_lines(text: str) -> Iterator[str]:
+    inside = False
+    for line in text.split("\n"):
+        mark = line.strip()
+        if mark.startswith(_FENCE) and "`" not in mark[len(_FENCE) :].lstrip("`"):
+            inside = not inside
+        elif not inside:
+            yield line
+
+
+def _printed_answer(segments: tuple[Segment, ...]) -> str | None:
+    """The last line of the output the solution ends with; prose may follow it, a program may not."""
+    ending = segments[:-1] if segments and segments[-1].kind is Kind.RATIONALE else segments
+    if not ending or ending[-1].kind is not Kind.OUTPUT or not ending[-1].closed:
+        return None
+    text = ending[-1].text
+    if text.startswith(_FENCE) or _FAILED.search(text):  # with a header of its own, the model made it up
+        return None
+    lines = [line.strip() for line in text.split("\n") if line.strip() and not line.startswith(_FENCE)]
+    return lines[-1] if lines and lines != [_EMPTY_OUTPUT] else None

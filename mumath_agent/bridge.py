@@ -1,0 +1,58 @@
+"""The one bridge from synchronous callers into the asynchronous house.
+
+Kernels and HTTP connections belong to an event loop, so every synchronous entry point (`solve`, `graph.invoke`,
+a chat model's `invoke`) hands its coroutine to the same loop, which runs in one daemon thread of this process.
+Asynchronous callers never come here.
+"""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from functools import cache
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_CLEANUP_S = 5.0
+
+
+def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run `coroutine` to its end on the background loop and return its result.
+
+    It runs in the caller's context variables, so LangGraph's run-time values stay visible. If the waiting caller is
+    interrupted (Ctrl-C), the coroutine is cancelled and gets a few seconds to close its kernels.
+
+    Raises:
+        RuntimeError: called on the background loop itself, which would wait for itself for ever.
+    """
+    loop = _loop()
+    if threading.get_ident() == _thread_id(loop):
+        coroutine.close()
+        raise RuntimeError("run_sync was called from the event loop it would have to wait for; await instead")
+    ended = threading.Event()
+    future = asyncio.run_coroutine_threadsafe(_marking(coroutine, ended), loop)
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        ended.wait(_CLEANUP_S)
+        raise
+
+
+async def _marking(coroutine: Coroutine[Any, Any, T], ended: threading.Event) -> T:
+    try:
+        return await coroutine
+    finally:
+        ended.set()
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="mumath-bridge", daemon=True).start()
+    return loop
+
+
+def _thread_id(loop: asyncio.AbstractEventLoop) -> int | None:
+    # No public accessor; a loop that is not running yet has none.
+    return getattr(loop, "_thread_id", None)

@@ -1,0 +1,247 @@
+"""The command line: parse, call, print; nothing clever.
+
+Exit codes: 0 answered, 1 no answer, 2 the input or an option can't be used, 3 machinery broke, 130 interrupted. For a
+file of problems it is the gravest of its problems'. Answers go to stdout, everything said about them to stderr.
+"""
+
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from mumath_agent import __version__
+from mumath_agent.errors import InputError, MuMathError
+from mumath_agent.models import CompletionModel
+from mumath_agent.models.completions import CompletionsModel
+from mumath_agent.models.embedded import EmbeddedModel
+from mumath_agent.problems import decode, parse_problems, read_text
+from mumath_agent.records import Limits, Problem, RunRecord, Sampling, StopReason, to_json
+from mumath_agent.results import ResultsFile
+from mumath_agent.solver import Solver, check_question
+from mumath_agent.terminal import LiveTranscript, answer_line, result_line
+
+ANSWERED, NO_ANSWER, USAGE, BROKEN, INTERRUPTED = 0, 1, 2, 3, 130
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+_stderr = Console(stderr=True, highlight=False)
+
+
+def main() -> None:
+    """Entry point of the `mumath-agent` command."""
+    # Whoever ends us politely gets what Ctrl-C gets: kernels killed, their directories removed.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        app()
+    except MuMathError as error:
+        raise SystemExit(_fail(error)) from None
+    except BrokenPipeError:
+        # The reader of our stdout has gone (`| head`); leave without a traceback at shutdown.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(BROKEN) from None
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Solve mathematical problems by reasoning and executed Python."""
+    if version:
+        typer.echo(f"mumath-agent {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def solve(
+    question: Annotated[str | None, typer.Argument(help="The question, or - to read it from stdin.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A file with one problem a line, text or JSONL.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="With --file: append each record here; the same command continues.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a problem.")] = False,
+    base_url: Annotated[
+        str | None, typer.Option(envvar="MUMATH_BASE_URL", help="An OpenAI-compatible server, e.g. of vLLM.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(envvar="MUMATH_MODEL", help="The model's name on the server, if it serves several."),
+    ] = None,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    top_p: Annotated[float, typer.Option(min=0.01, max=1.0)] = 1.0,
+    seed: Annotated[int | None, typer.Option(help="Makes sampling repeatable.")] = None,
+    max_turns: Annotated[int, typer.Option(min=1)] = Limits().max_turns,
+    max_new_tokens: Annotated[
+        int, typer.Option(min=1, help="Tokens per completion.")
+    ] = Limits().max_new_tokens,
+    cell_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds per program.")
+    ] = Limits().cell_timeout_s,
+    wall: Annotated[float, typer.Option(min=0.1, help="Seconds per problem.")] = Limits().wall_s,
+    fresh_cells: Annotated[bool, typer.Option(help="A new Python session for every program.")] = False,
+    concurrency: Annotated[int, typer.Option(min=1, help="With --file: problems solved at a time.")] = 8,
+) -> None:
+    """Answer a question: the model reasons, writes Python, reads what it printed, and answers.
+
+    Programs run on this machine with your rights. The API key of a server is read from MUMATH_API_KEY.
+    """
+    if (question is None) == (file is None):
+        raise InputError("give either a question (or - for stdin) or --file")
+    if output is not None and file is None:
+        raise InputError("--output goes with --file")
+    limits = Limits(
+        max_turns=max_turns, max_new_tokens=max_new_tokens, cell_timeout_s=cell_timeout, wall_s=wall
+    )
+    solver = Solver(
+        model=_model(base_url, model),
+        limits=limits,
+        sampling=Sampling(temperature=temperature, top_p=top_p, seed=seed),
+        fresh_cells=fresh_cells,
+    )
+    try:
+        if file is not None:
+            code = anyio.run(_solve_file, solver, _Batch.read(file), output, as_json, concurrency)
+        else:
+            text = decode(sys.stdin.buffer.read(), "stdin") if question == "-" else question or ""
+            code = anyio.run(_solve_one, solver, text.strip(), as_json)
+    except KeyboardInterrupt:
+        _stderr.print("interrupted")
+        code = INTERRUPTED
+    raise typer.Exit(code)
+
+
+def _model(base_url: str | None, name: str | None) -> CompletionModel:
+    if base_url is not None:
+        return CompletionsModel(base_url, model=name, api_key=os.environ.get("MUMATH_API_KEY"))
+    if name is not None:
+        raise InputError(f"--model {name} needs --base-url, the address of the server that serves it")
+    return EmbeddedModel()
+
+
+async def _solve_one(solver: Solver, question: str, as_json: bool) -> int:
+    check_question(question)
+    stdout = Console(highlight=False)
+    live = None if as_json else LiveTranscript(stdout)
+    try:
+        async with solver.new_kernel() as kernel:  # starts beside the model
+            await solver.model.warm_up()
+            _introduce(solver.model)
+            record = await solver.solve(
+                Problem(id="question", question=question), on_event=live, kernel=kernel
+            )
+    finally:
+        await solver.model.aclose()
+    if as_json:
+        typer.echo(_line(record))
+    else:
+        typer.echo(f"\n\n{answer_line(record.trajectory)}")
+    if record.trajectory.error:
+        _stderr.print(f"error: {record.trajectory.error}", style="red", markup=False, soft_wrap=True)
+    return _exit_code(record)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch:
+    """The problems of a file, and what of it couldn't be used."""
+
+    problems: tuple[Problem, ...]
+    errors: tuple[InputError, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> "_Batch":
+        problems: list[Problem] = []
+        errors: list[InputError] = []
+        for item in parse_problems(read_text(path), path.name):
+            try:
+                if isinstance(item, InputError):
+                    raise item
+                check_question(item.question)
+                problems.append(item)
+            except InputError as error:
+                errors.append(
+                    error if isinstance(item, InputError) else InputError(f"{path.name} {item.id}: {error}")
+                )
+        if not problems and not errors:
+            raise InputError(f"{path} holds no problem")
+        return cls(problems=tuple(problems), errors=tuple(errors))
+
+
+async def _solve_file(
+    solver: Solver, batch: _Batch, output: Path | None, as_json: bool, concurrency: int
+) -> int:
+    for error in batch.errors:
+        _fail(error)
+    codes = [USAGE] if batch.errors else []
+    results = ResultsFile(output) if output else None
+    done = [record for p in batch.problems if results and (record := results.done(p))]
+    progress = Progress(
+        TextColumn("solving"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=_stderr,
+        disable=not _stderr.is_terminal,
+    )
+    with progress:
+        task = progress.add_task("", total=len(batch.problems), completed=len(done))
+
+        def finish(record: RunRecord) -> None:
+            if results:
+                results.append(record)
+            typer.echo(_line(record) if as_json else result_line(record))
+            codes.append(_exit_code(record))
+            progress.advance(task)
+
+        for record in done:
+            typer.echo(_line(record) if as_json else result_line(record))
+            codes.append(_exit_code(record))
+        try:
+            await solver.model.warm_up()
+            _introduce(solver.model)
+            if results:
+                results.check(solver.settings)
+            owed = [p for p in batch.problems if not (results and results.done(p))]
+            await solver.solve_all(owed, concurrency=concurrency, on_record=finish)
+        finally:
+            await solver.model.aclose()
+    if results:
+        results.sort(list(batch.problems))
+    return max(codes, key=(ANSWERED, NO_ANSWER, USAGE, BROKEN).index)
+
+
+def _introduce(model: CompletionModel) -> None:
+    about = getattr(model, "about", None)
+    _stderr.print(
+        f"model: {model.name}" + (f" ({about})" if about else ""), style="dim", markup=False, soft_wrap=True
+    )
+
+
+def _line(record: RunRecord) -> str:
+    return json.dumps(to_json(record), ensure_ascii=False)
+
+
+def _exit_code(record: RunRecord) -> int:
+    if record.trajectory.error or record.trajectory.stop_reason is StopReason.KERNEL_DIED:
+        return BROKEN
+    return ANSWERED if record.trajectory.answer else NO_ANSWER
+
+
+def _fail(error: MuMathError) -> int:
+    with suppress(BrokenPipeError):
+        _stderr.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+    return USAGE if isinstance(error, InputError) else BROKEN

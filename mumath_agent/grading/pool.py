@@ -1,0 +1,138 @@
+"""The grader: decides what characters decide, and hands the rest to worker processes that it kills when they stall.
+
+math-verify can't be interrupted from a thread and its own time limit needs signals, so each comparison runs in a
+process of its own kind (`worker`). The clock starts when the worker begins with a pair; neither waiting for a worker
+nor starting one counts, so load alone never makes an answer ungraded.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from mumath_agent.errors import InputError
+from mumath_agent.grading.comparison import Findings, Pair, decided, judged, ungraded
+from mumath_agent.records import Verdict
+
+_WORKER = Path(__file__).with_name("worker.py")
+_START_S = 120.0
+"""Importing sympy takes a second, on a machine that is overloaded much longer."""
+_REPLY_BYTES = 10_000
+_BROKEN = (
+    anyio.EndOfStream,
+    anyio.IncompleteRead,
+    anyio.BrokenResourceError,
+    anyio.DelimiterNotFound,
+    ValueError,
+)
+
+
+class Grader:
+    """Grades answers: `async with Grader() as grader: verdict = await grader.grade("0.5", r"\\frac{1}{2}")`.
+
+    Any number of tasks may grade at once; `workers` of them are served at a time. Workers start when first needed.
+    """
+
+    def __init__(self, *, workers: int = 1, timeout_s: float = 3.0) -> None:
+        if workers < 1 or timeout_s <= 0:
+            raise InputError(f"a grader needs workers and time, not {workers} and {timeout_s} s")
+        self._timeout_s = timeout_s
+        self._free = anyio.Semaphore(workers)
+        self._idle: list[_Worker] = []
+
+    async def grade(self, answer: str | None, target: str) -> Verdict:
+        """Say whether `answer` equals `target`; neither is ever evaluated in this process."""
+        first = decided(answer, target)
+        if isinstance(first, Verdict):
+            return first
+        async with self._worker() as worker:
+            return await worker.grade(first, self._timeout_s)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        while self._idle:
+            await self._idle.pop().kill()
+
+    @asynccontextmanager
+    async def _worker(self) -> "AsyncIterator[_Worker]":
+        """An idle worker, or a new one; it is kept only if it is ready for another pair."""
+        async with self._free:
+            worker = self._idle.pop() if self._idle else await _started(self._timeout_s)
+            try:
+                yield worker
+            finally:
+                if worker.is_ready:
+                    self._idle.append(worker)
+                else:
+                    await worker.kill()
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: Process
+    replies: BufferedByteReceiveStream
+    is_ready: bool = True
+
+    async def grade(self, pair: Pair, timeout_s: float) -> Verdict:
+        self.is_ready = False
+        verdict = ungraded("limit", f"the comparison took longer than {timeout_s:g} s")
+        try:
+            await self._begin(pair)
+            with anyio.move_on_after(timeout_s):
+                verdict = self._judged(pair, json.loads(await self._line()))
+                self.is_ready = True
+        except TimeoutError:
+            return ungraded("worker", f"no grading process started within {_START_S:g} s")
+        except _BROKEN as error:
+            return ungraded("worker", f"the grading process ended ({type(error).__name__})")
+        return verdict
+
+    async def kill(self) -> None:
+        with anyio.CancelScope(shield=True):
+            if self.process.returncode is None:
+                self.process.kill()
+            await self.process.aclose()
+
+    async def _begin(self, pair: Pair) -> None:
+        assert self.process.stdin is not None
+        request = json.dumps({"answer": pair.answer, "target": pair.target})
+        with anyio.fail_after(_START_S):
+            await self.process.stdin.send(f"{request}\n".encode())
+            await self._line()  # "started"
+
+    async def _line(self) -> bytes:
+        return await self.replies.receive_until(b"\n", _REPLY_BYTES)
+
+    @staticmethod
+    def _judged(pair: Pair, reply: dict[str, object]) -> Verdict:
+        if "error" in reply:
+            return ungraded("math-verify", str(reply["error"]))
+        return judged(pair, Findings(**reply))  # type: ignore[arg-type]
+
+
+async def _started(timeout_s: float) -> _Worker:
+    # -P keeps the worker's folder and the current one out of its import path: both may hold a `numbers.py`.
+    # A session of its own, so that Ctrl-C reaches only this process, which then ends its workers.
+    process = await anyio.open_process(
+        [sys.executable, "-P", str(_WORKER), str(timeout_s)],
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    return _Worker(process=process, replies=BufferedByteReceiveStream(process.stdout))

@@ -1,0 +1,94 @@
+"""The embedded model: a small Llama in this process. No server, no torch, no download.
+
+Loading and generating happen in one worker thread, so the event loop stays free. Requests are served one
+after the other: the engine holds Python's lock while it computes, so more threads would not be faster.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from threading import Event
+
+from mumath_agent.models import onnx
+from mumath_agent.records import Completion, Sampling
+
+DEFAULT = Path(__file__).parents[1] / "weights" / "embedded"
+
+
+class EmbeddedModel:
+    """See the module; implements `CompletionModel`, and may be used from several event loops.
+
+    `folder` is a Hugging Face folder with the files of onnxruntime-genai's model builder in it.
+    """
+
+    about = (
+        "a 4.5M-parameter toy trained from scratch for one- to three-step elementary word problems; "
+        "name a server with --base-url for real mathematics"
+    )
+    """What it is good for."""
+
+    def __init__(self, folder: Path = DEFAULT) -> None:
+        self._folder = folder
+        self._live: set[Event] = set()
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mumath-embedded")
+
+    def __repr__(self) -> str:
+        return f"EmbeddedModel({str(self._folder)!r})"
+
+    @property
+    def name(self) -> str:
+        return self._folder.name
+
+    async def warm_up(self) -> None:
+        """Load the model; start it beside other things that take time.
+
+        Raises:
+            ModelError: the folder lacks the weights.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._worker, lambda: self._engine)
+
+    async def complete(
+        self,
+        prompt: str,
+        *,
+        stop: tuple[str, ...],
+        max_tokens: int,
+        sampling: Sampling,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Completion:
+        """See `CompletionModel.complete`."""
+        loop = asyncio.get_running_loop()
+        cancelled = Event()
+        request = onnx.Request(
+            prompt=prompt, stop=stop, max_tokens=max_tokens, sampling=sampling, cancelled=cancelled
+        )
+        pieces: asyncio.Queue[str | None] = asyncio.Queue()
+
+        def say(piece: str) -> None:
+            loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+        running = loop.run_in_executor(self._worker, lambda: onnx.complete(self._engine, request, say))
+        running.add_done_callback(lambda _: pieces.put_nowait(None))
+        self._live.add(cancelled)
+        try:
+            while (piece := await pieces.get()) is not None:
+                if on_text:
+                    on_text(piece)
+            return await running
+        finally:
+            cancelled.set()
+            running.cancel()
+            self._live.discard(cancelled)
+
+    async def aclose(self) -> None:
+        """End the worker thread and free the model. Completions still awaited raise ModelError."""
+        for cancelled in tuple(self._live):
+            cancelled.set()
+        self._worker.shutdown(wait=False)
+        self.__dict__.pop("_engine", None)
+
+    @cached_property
+    def _engine(self) -> onnx.Engine:
+        return onnx.load(self._folder)

@@ -1,0 +1,143 @@
+"""What the answers of an OpenAI-compatible server mean.
+
+Turns HTTP responses and broken connections into events, into `Passing` (try again) or into `ModelRefused`
+(don't). When and how often to try again is not said here. The API key never gets into a message.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+
+from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
+from mumath_agent.models.retries import Passing
+
+_MESSAGE_CHARS = 300
+SEE_LOG = "see the server's log"
+_NO_SERVER = "start a server with `vllm serve …` or leave out --base-url to use the embedded model"
+
+
+def api_url(base_url: str) -> str:
+    """`base_url` ending in "/v1", without a slash after it.
+
+    Raises:
+        InputError: it is no http address, or has a password in it.
+    """
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        raise InputError(f"base_url {base_url!r} is no address: {error}") from None
+    if url.userinfo:  # it would be shown wherever the address is
+        raise InputError("base_url holds a user name or password; give the API key as api_key instead")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise InputError(f"base_url {base_url!r} is no http address; write e.g. http://127.0.0.1:8000/v1")
+    return base_url.strip().rstrip("/").removesuffix("/v1") + "/v1"
+
+
+def auth_header(api_key: str) -> dict[str, str]:
+    """The header that carries the key; none for an empty key.
+
+    Raises:
+        InputError: the key can't be sent.
+    """
+    if not (api_key.isascii() and api_key.isprintable()):
+        raise InputError("api_key can't be sent: it has a character that no HTTP header may hold")
+    return {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
+
+async def checked(response: httpx.Response) -> httpx.Response:
+    """The response, if its status says that all is well.
+
+    Raises:
+        Passing: the server is busy or failed.
+        ModelRefused: it said no.
+    """
+    if response.is_success:
+        return response
+    await response.aread()
+    said = f"{response.request.url} answered {response.status_code}: {_message(response)}"
+    if response.status_code in (408, 429):
+        asked = response.headers.get("retry-after", "")
+        pause = float(asked) if asked.isdecimal() else 0.0
+        raise Passing(said, "send fewer requests at once or wait", pause)
+    if response.status_code >= 500:
+        raise Passing(said, SEE_LOG)
+    hint = "; check the API key" if response.status_code in (401, 403) else ""
+    raise ModelRefused(said + hint)
+
+
+async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+    """The JSON objects of an event stream, up to its "[DONE]" or its end.
+
+    Raises:
+        Passing: the server reported an error within the stream, or sent what is no JSON object.
+    """
+    url = response.request.url
+    async for line in _lines(response):
+        if not line.startswith(b"data:"):
+            continue
+        data = line.removeprefix(b"data:").strip()
+        if data == b"[DONE]":
+            return
+        try:
+            event = json.loads(data)
+        except ValueError:
+            raise Passing(f"{url} sent a broken stream", SEE_LOG) from None
+        if not isinstance(event, dict) or "error" in event:
+            raise Passing(f"{url} failed while answering: {_said(event, response.request)}", SEE_LOG)
+        yield event
+
+
+def broken(error: httpx.TransportError, base_url: str) -> Passing | ModelUnreachable:
+    """What a failed connection means."""
+    if isinstance(error, httpx.ReadTimeout):  # another try would wait as long again
+        return ModelUnreachable(f"{base_url} sent nothing for too long; {SEE_LOG} or raise read_timeout_s")
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return Passing(f"nothing answers at {base_url} ({_reason(error)})", _NO_SERVER)
+    return Passing(f"{base_url} broke off its answer ({_reason(error)})", SEE_LOG)
+
+
+def _reason(error: httpx.TransportError) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "timed out"
+    system_errors = (e for e in _causes(error) if isinstance(e, OSError) and e.strerror)
+    first = next(system_errors, None)
+    if isinstance(first, ConnectionRefusedError):  # asyncio's own text repeats the address
+        return "connection refused"
+    return str((first and first.strerror) or error or type(error).__name__)
+
+
+async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
+    # httpx's own aiter_lines also cuts at U+2028 and the like, which servers send unescaped inside JSON.
+    rest = b""
+    async for piece in response.aiter_bytes():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line
+    yield rest
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):  # one per address of a host name
+            yield from error.exceptions
+        error = error.__cause__ or error.__context__
+
+
+def _message(response: httpx.Response) -> str:
+    try:
+        return _said(response.json(), response.request)
+    except ValueError:
+        return _said(response.text, response.request)
+
+
+def _said(body: Any, request: httpx.Request) -> str:
+    """The server's message on one short line."""
+    for key in ("error", "message", "detail"):
+        body = body.get(key, body) if isinstance(body, dict) else body
+    line = " ".join(str(body).split()) or "no message"
+    if api_key := request.headers.get("authorization", "").removeprefix("Bearer "):
+        line = line.replace(api_key, "***")
+    return line if len(line) <= _MESSAGE_CHARS else f"{line[: _MESSAGE_CHARS - 1]}…"

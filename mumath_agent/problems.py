@@ -1,0 +1,83 @@
+"""Reading problems from a user's file: plain text with one question a line, or JSONL.
+
+A line that can't be read is reported with its number and costs nothing but itself. JSONL may name the question
+`question`, `problem` or `input`, the gold answer `target` or `answer`, the id `id` or `idx`, as the public sets do.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mumath_agent.errors import InputError
+from mumath_agent.records import Problem
+
+_QUESTION = ("question", "problem", "Question", "input")
+_TARGET = ("target", "answer")
+_ID = ("id", "idx")
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        InputError: it isn't there, can't be read, or isn't text.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}") from None
+    return decode(data, str(path))
+
+
+def decode(data: bytes, source: str) -> str:
+    """`data` as text.
+
+    Raises:
+        InputError: it isn't UTF-8, or holds a zero byte.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{source} is no UTF-8 text (byte {error.start} is 0x{data[error.start]:02x})"
+        ) from None
+    if "\0" in text:
+        raise InputError(f"{source} is no text (it holds a zero byte)")
+    return text
+
+
+def parse_problems(text: str, source: str) -> Iterator[Problem | InputError]:
+    """The problems of a file's text, line by line; an unreadable line yields the error that says why."""
+    is_jsonl = source.endswith((".jsonl", ".json")) or text.lstrip().startswith("{")
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        if not is_jsonl:
+            yield Problem(id=f"line-{number}", question=line.strip(), source=source)
+            continue
+        try:
+            yield _problem(json.loads(line), f"line-{number}", source)
+        except (ValueError, RecursionError) as error:
+            yield InputError(f"{source} line {number}: no valid JSON ({error})")
+        except InputError as error:
+            yield InputError(f"{source} line {number}: {error}")
+
+
+def _problem(row: Any, default_id: str, source: str) -> Problem:
+    if not isinstance(row, dict):
+        raise InputError(f"a JSON object is expected, this is {type(row).__name__}")
+    question = _first(row, _QUESTION)
+    if not isinstance(question, str):
+        raise InputError(f"no question; expected a text under one of {', '.join(_QUESTION)}")
+    target, problem_id = _first(row, _TARGET), _first(row, _ID)
+    return Problem(
+        id=default_id if problem_id is None else str(problem_id),
+        question=question.strip(),
+        target=None if target is None else str(target),
+        source=source,
+    )
+
+
+def _first(row: dict[str, Any], keys: tuple[str, ...]) -> Any:
+    return next((row[key] for key in keys if row.get(key) is not None), None)

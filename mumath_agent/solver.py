@@ -1,0 +1,164 @@
+"""What `solve` means: an attempt with a kernel of its own, for one problem or for many at once.
+
+The solver opens the kernel, walks the graph, and turns whatever happens into a `RunRecord`: a machine that breaks
+in one attempt is that record's `error` and nobody else's. Attempts don't wait for each other.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import anyio
+
+from mumath_agent import __version__
+from mumath_agent.bridge import run_sync
+from mumath_agent.dialects import Dialect, Fenced
+from mumath_agent.errors import InputError, KernelError, ModelError
+from mumath_agent.graph import Event, Handles, State, graph, trajectory
+from mumath_agent.kernels import Executor, JupyterExecutor
+from mumath_agent.models import CompletionModel
+from mumath_agent.models.embedded import EmbeddedModel
+from mumath_agent.records import Limits, Problem, RunRecord, Sampling, Settings, StopReason, Trajectory
+
+MAX_QUESTION_CHARS = 20_000
+"""Longer than any benchmark's longest question; keeps a mistaken file from reaching a model."""
+
+Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solver:
+    """A model and the settings to solve problems with."""
+
+    model: CompletionModel
+    dialect: Dialect = field(default_factory=Fenced)
+    limits: Limits = field(default_factory=Limits)
+    sampling: Sampling = field(default_factory=Sampling)
+    fresh_cells: bool = False
+    """Give every program a new Python session, as ToRA and MuMath-Code do, instead of one per attempt."""
+
+    async def solve(
+        self, problem: Problem, *, on_event: Listener | None = None, kernel: Executor | None = None
+    ) -> RunRecord:
+        """Make one attempt at `problem`. What breaks on the way is in the record, not raised.
+
+        `kernel` is one that was started in advance; it is closed at the end, like one the attempt starts itself.
+
+        Raises:
+            InputError: the question is empty or too long.
+        """
+        check_question(problem.question)
+        async with kernel or self.new_kernel() as opened:
+            handles = Handles(
+                model=self.model,
+                kernel=opened,
+                dialect=self.dialect,
+                limits=self.limits,
+                sampling=self.sampling,
+            )
+            attempt = await _attempt(problem.question, handles, on_event)
+            return RunRecord(
+                problem=problem,
+                settings=self.settings,
+                isolation=opened.isolation,
+                version=__version__,
+                trajectory=attempt,
+            )
+
+    def new_kernel(self) -> Executor:
+        """A kernel for one attempt; it starts when its context is entered."""
+        return JupyterExecutor(memory_mb=self.limits.memory_mb, fresh_cells=self.fresh_cells)
+
+    async def solve_all(
+        self, problems: Iterable[Problem], *, concurrency: int, on_record: Callable[[RunRecord], None]
+    ) -> None:
+        """Attempt all `problems`, at most `concurrency` at a time, and hand over each record as its attempt ends.
+
+        Every attempt goes its own pace; nothing waits for a round of others.
+
+        Raises:
+            InputError: one of the questions is empty or too long; nothing was attempted.
+        """
+        waiting = list(problems)
+        for problem in waiting:
+            check_question(problem.question)
+        queue = iter(waiting)
+
+        async def work() -> None:
+            for problem in queue:
+                on_record(await self.solve(problem))
+
+        async with anyio.create_task_group() as workers:
+            for _ in range(concurrency):
+                workers.start_soon(work)
+
+    @property
+    def settings(self) -> Settings:
+        """What is written into every record of this solver."""
+        return Settings(
+            model=self.model.name,
+            dialect=self.dialect.name,
+            limits=self.limits,
+            sampling=self.sampling,
+            fresh_cells=self.fresh_cells,
+        )
+
+
+def solve(question: str, *, model: CompletionModel | None = None, **settings: Any) -> RunRecord:
+    """Answer one question and wait for it; `settings` are those of `Solver`. Without `model`, the embedded one.
+
+    >>> solve("What is 17 times 23?").trajectory.answer.text
+    '391'
+
+    Raises:
+        InputError: the question is empty or too long, or a setting is unknown.
+    """
+    return run_sync(_solve(question, model, settings))
+
+
+async def _solve(question: str, model: CompletionModel | None, settings: dict[str, Any]) -> RunRecord:
+    used = model or EmbeddedModel()
+    try:
+        return await Solver(model=used, **settings).solve(Problem(id="question", question=question))
+    finally:
+        if model is None:
+            await used.aclose()
+
+
+def check_question(question: str) -> None:
+    """Refuse what is no question.
+
+    Raises:
+        InputError: empty, too long, or not text.
+    """
+    if not question.strip():
+        raise InputError("the question is empty")
+    if len(question) > MAX_QUESTION_CHARS:
+        raise InputError(
+            f"the question has {len(question):,} characters; at most {MAX_QUESTION_CHARS:,} are taken"
+        )
+    if "\0" in question:
+        raise InputError("the question holds a zero byte, so it is no text")
+
+
+async def _attempt(question: str, handles: Handles, on_event: Listener | None) -> Trajectory:
+    """Walk the graph to its end. One of the two places where any exception becomes data (the other is grading)."""
+    state: State = {"question": question}
+    try:
+        async for part in graph.astream(state, context=handles, stream_mode=["values", "custom"]):
+            mode, item = cast(tuple[str, Any], part)
+            if mode == "values":
+                state = item
+            elif on_event:
+                on_event(item)
+    except ModelError as error:
+        return trajectory(state, error=error, stop=StopReason.MODEL_ERROR)
+    except KernelError as error:
+        return trajectory(state, error=error, stop=StopReason.KERNEL_ERROR)
+    except Exception as error:  # a fault of this library: one attempt is lost, the run goes on
+        unexpected = RuntimeError(f"unexpected {type(error).__name__}: {error}")
+        return trajectory(state, error=unexpected, stop=StopReason.INTERNAL_ERROR)
+    return trajectory(state)
+
+
+__all__ = ["MAX_QUESTION_CHARS", "Listener", "Solver", "check_question", "solve"]

@@ -1,0 +1,169 @@
+"""The command line on real parts: the embedded model, real kernels, real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mumath_agent.records import RunRecord, StopReason, from_json
+
+QUESTION = "Lina has 17 marbles. Tom gives her 25 more marbles. How many marbles does Lina have now?"
+COMMAND = [sys.executable, "-m", "mumath_agent", "solve"]
+
+
+def solve(*arguments: str, stdin: bytes = b"", timeout: float = 120, **environment: str) -> "Ended":
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        input=stdin,
+        capture_output=True,
+        timeout=timeout,
+        env={**os.environ, "COLUMNS": "80", **environment},
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+class Ended:
+    """What a command left behind."""
+
+    def __init__(self, code: int, stdout: str, stderr: str) -> None:
+        self.code, self.stdout, self.stderr = code, stdout, stderr
+
+    @property
+    def errors(self) -> list[str]:
+        return [line for line in self.stderr.splitlines() if line.startswith("error: ")]
+
+    def records(self) -> list[RunRecord]:
+        return [from_json(RunRecord, json.loads(line)) for line in self.stdout.splitlines()]
+
+
+def test_a_question_ends_in_an_executed_boxed_answer_and_the_transcript_is_what_is_shown() -> None:
+    shown, (record,) = solve(QUESTION), solve(QUESTION, "--json").records()
+    attempt = record.trajectory
+    assert shown.code == 0, shown.stderr
+    assert attempt.answer is not None and attempt.answer.text == "42"
+    assert attempt.executions[0].stdout == "42\n"
+    assert shown.stdout == f"{attempt.transcript.text}\n\nAnswer: 42\n"
+    assert record.isolation == "none"
+
+
+def test_the_model_that_answered_is_named_and_says_what_it_is_good_for() -> None:
+    (line,) = (line for line in solve(QUESTION).stderr.splitlines() if line.startswith("model: "))
+    assert "embedded" in line and "--base-url" in line
+
+
+def test_stdin_to_json_is_one_object() -> None:
+    ended = solve("-", "--json", stdin=f"{QUESTION}\n".encode())
+    assert json.loads(ended.stdout)["problem"]["question"] == QUESTION
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "message"),
+    [
+        (["   "], b"", "the question is empty"),
+        (["-"], b"\n", "the question is empty"),
+        (["-"], b"x" * 1_000_000, "the question has 1,000,000 characters; at most 20,000 are taken"),
+        (["-"], b"\x89PNG\r\n\x1a\n", "stdin is no UTF-8 text (byte 0 is 0x89)"),
+        (["-"], b"How many\0?", "stdin is no text (it holds a zero byte)"),
+        (["--file", "no-such-file.jsonl"], b"", "can't read no-such-file.jsonl: No such file or directory"),
+        (["q", "--file", "f"], b"", "give either a question (or - for stdin) or --file"),
+        (["q", "--output", "f"], b"", "--output goes with --file"),
+        (["q", "--model", "m"], b"", "--model m needs --base-url"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_code_2(
+    arguments: list[str], stdin: bytes, message: str
+) -> None:
+    ended = solve(*arguments, stdin=stdin)
+    assert ended.code == 2
+    assert len(ended.stderr.splitlines()) == 1 and message in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_an_option_out_of_range_is_a_usage_error() -> None:
+    assert solve("q", "--max-turns", "0").code == 2
+
+
+def test_a_server_nobody_runs_is_one_clear_line_and_exit_code_3() -> None:
+    ended = solve("q", "--base-url", "http://127.0.0.1:9/v1", MUMATH_API_KEY="secret-key")
+    assert ended.code == 3
+    assert len(ended.errors) == 1 and "http://127.0.0.1:9/v1" in ended.errors[0]
+    assert "Traceback" not in ended.stderr and "secret-key" not in ended.stdout + ended.stderr
+
+
+def test_a_broken_line_is_reported_and_the_rest_is_solved(tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    file.write_text(f'{{"id": "a", "question": "{QUESTION}"}}\n{{"id": \n{{"id": "c", "question": ""}}\n')
+    ended = solve("--file", str(file), "--json")
+    assert ended.code == 2
+    assert [record.problem.id for record in ended.records()] == ["a"]
+    assert len(ended.errors) == 2 and "p.jsonl line 2: no valid JSON" in ended.errors[0]
+
+
+def test_many_problems_are_solved_side_by_side_with_one_kernel_each(tmp_path: Path) -> None:
+    file, output = tmp_path / "p.txt", tmp_path / "r.jsonl"
+    file.write_text("".join(f"What is {n} plus {n + 3}?\n" for n in range(10, 22)))
+    ended = solve("--file", str(file), "--output", str(output), "--concurrency", "6")
+    records = [from_json(RunRecord, json.loads(line)) for line in output.read_text().splitlines()]
+    assert [record.problem.id for record in records] == [f"line-{n}" for n in range(1, 13)]
+    assert not any(execution.state_lost for record in records for execution in record.trajectory.executions)
+    assert len(ended.stdout.splitlines()) == 12
+
+
+def test_an_interrupted_run_continues_to_the_same_answers_and_repeats_nothing(tmp_path: Path) -> None:
+    file, output = tmp_path / "p.txt", tmp_path / "r.jsonl"
+    file.write_text("".join(f"What is {n} plus {n + 3}?\n" for n in range(10, 20)))
+    arguments = ["--file", str(file), "--output", str(output), "--concurrency", "2"]
+    running = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: output.exists() and output.read_bytes().count(b"\n") >= 3)
+    running.kill()
+    running.wait()
+    before = [line for line in output.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    solve(*arguments)
+    after = output.read_text().splitlines(keepends=True)
+    assert len(before) < len(after) == 10
+    assert set(before) <= set(after)
+    answers = [from_json(RunRecord, json.loads(line)).trajectory.answer for line in after]
+    fresh = tmp_path / "fresh.jsonl"
+    solve("--file", str(file), "--output", str(fresh))
+    assert answers == [
+        from_json(RunRecord, json.loads(x)).trajectory.answer for x in fresh.read_text().splitlines()
+    ]
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_however_a_run_is_ended_no_kernel_is_left(tmp_path: Path, end: signal.Signals) -> None:
+    file = tmp_path / "p.txt"
+    file.write_text("".join(f"What is {n} plus {n + 3}?\n" for n in range(100, 160)))
+    running = subprocess.Popen(
+        [*COMMAND, "--file", str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    process = psutil.Process(running.pid)
+    wait_until(lambda: len(process.children(recursive=True)) >= 2)
+    kernels = process.children(recursive=True)
+    running.send_signal(end)
+    _, stderr = running.communicate(timeout=20)
+    wait_until(lambda: not any(kernel.is_running() for kernel in kernels))
+    if end is signal.SIGINT:
+        assert running.returncode == 130
+        assert b"Traceback" not in stderr
+
+
+def test_the_same_question_gives_the_same_transcript_twice() -> None:
+    first, second = (solve(QUESTION, "--json").records()[0].trajectory for _ in range(2))
+    assert first.transcript == second.transcript
+    assert first.stop_reason is StopReason.ANSWERED
+
+
+def wait_until(true: Callable[[], bool], *, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "did not become true in time"
+        time.sleep(0.05)

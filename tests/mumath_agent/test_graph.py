@@ -1,0 +1,189 @@
+"""The state machine: one test per way an attempt ends, and the four ways to run it."""
+
+import json
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+
+import anyio
+import pytest
+
+from mumath_agent.errors import KernelError, ModelUnreachable
+from mumath_agent.graph import Event, Handles, State, build_graph, graph, trajectory
+from mumath_agent.records import (
+    AnswerSource,
+    Completion,
+    Execution,
+    ExecutionStatus,
+    FinishReason,
+    Limits,
+    Problem,
+    StopReason,
+)
+from mumath_agent.solver import Solver
+from mumath_agent.testing import ScriptedExecutor, ScriptedModel
+from mumath_agent.transcript import Kind
+
+ASK = "We multiply.\n```python\nprint(17 * 23)\n```\n```output"
+ANSWER = "The answer is $\\boxed{391}$."
+
+
+def handles(
+    texts: Iterable[str | Completion | Exception], outputs: Iterable[str | Execution] = (), **limits: float
+) -> Handles:
+    return Handles(
+        model=ScriptedModel(texts=texts),
+        kernel=ScriptedExecutor(executions=outputs),
+        limits=Limits(**limits),  # type: ignore[arg-type]
+    )
+
+
+def run(
+    texts: Iterable[str | Completion | Exception], outputs: Iterable[str | Execution] = (), **limits: float
+) -> State:
+    return graph.invoke({"question": "What is 17 times 23?"}, context=handles(texts, outputs, **limits))
+
+
+def stop_of(state: State) -> StopReason:
+    return trajectory(state).stop_reason
+
+
+def lost() -> Execution:
+    return Execution(status=ExecutionStatus.TIMEOUT, state_lost=True)
+
+
+def test_a_model_that_runs_code_and_boxes_its_output_has_answered() -> None:
+    attempt = trajectory(run([ASK, ANSWER], ["391\n"]))
+    assert attempt.stop_reason is StopReason.ANSWERED
+    assert attempt.answer is not None and (attempt.answer.text, attempt.answer.found_in) == (
+        "391",
+        AnswerSource.BOXED,
+    )
+    assert attempt.transcript.text == (
+        "We multiply.\n```python\nprint(17 * 23)\n```\n```output\n391\n```\nThe answer is $\\boxed{391}$."
+    )
+
+
+def test_text_without_code_and_without_answer_is_no_answer() -> None:
+    state = run(["I can't."])
+    assert stop_of(state) is StopReason.NO_ANSWER and state["answer"] is None
+
+
+def test_the_last_allowed_turn_is_not_executed_because_nobody_would_read_its_output() -> None:
+    used = handles([ASK] * 9, ["391\n"] * 9, max_turns=3)
+    state = graph.invoke({"question": "q"}, context=used)
+    assert stop_of(state) is StopReason.MAX_TURNS
+    assert len(state["completions"]) == 3 and len(state["executions"]) == 2
+
+
+@pytest.mark.parametrize("text", ["So \\boxed{3}", "```python\nprint(1)\n```", "```python\nx = '\\boxed{3}'"])
+def test_a_completion_cut_by_the_token_limit_is_flagged_and_never_an_answer(text: str) -> None:
+    cut = Completion(text=text, finish_reason=FinishReason.LENGTH, prompt_tokens=1, completion_tokens=1)
+    state = run([cut])
+    assert stop_of(state) is StopReason.MAX_TOKENS and not state.get("answer")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\nprint('\\boxed{3}')  # boxed\n```\n",
+        "The answer may be \\boxed{3}; let me check.\n```python\nprint(3)\n```\n",
+    ],
+)
+def test_boxed_in_or_before_a_program_does_not_end_an_attempt(text: str) -> None:
+    attempt = trajectory(run([text, ANSWER], ["\\boxed{4}\n"]))
+    assert len(attempt.executions) == 1
+    assert attempt.answer is not None and attempt.answer.text == "391"
+
+
+def test_more_lost_kernels_than_allowed_end_the_attempt() -> None:
+    state = run([ASK] * 9, [lost()] * 9, max_turns=9, max_recoveries=2)
+    assert stop_of(state) is StopReason.KERNEL_DIED and len(state["executions"]) == 3
+
+
+def test_the_wall_clock_ends_a_model_that_hangs() -> None:
+    class Hanging(ScriptedModel):
+        async def complete(self, *_: object, **__: object) -> Completion:
+            await anyio.sleep(60)
+            raise AssertionError
+
+    used = Handles(
+        model=Hanging(texts=[]), kernel=ScriptedExecutor(executions=[]), limits=Limits(wall_s=0.05)
+    )
+    assert stop_of(graph.invoke({"question": "q"}, context=used)) is StopReason.WALL_CLOCK
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("error", "stop"),
+    [
+        (ModelUnreachable("nothing answers"), StopReason.MODEL_ERROR),
+        (KernelError("no kernel"), StopReason.KERNEL_ERROR),
+        (ZeroDivisionError("a bug of ours"), StopReason.INTERNAL_ERROR),
+    ],
+)
+async def test_machinery_that_breaks_is_the_error_of_its_record_and_keeps_what_was_done(
+    error: Exception, stop: StopReason
+) -> None:
+    solver = Solver(model=ScriptedModel(texts=[ASK, error]))
+    record = await solver.solve(Problem(id="1", question="q"), kernel=ScriptedExecutor(executions=["391"]))
+    assert record.trajectory.stop_reason is stop
+    assert str(error) in (record.trajectory.error or "")
+    assert record.trajectory.transcript.segments[-1].kind is Kind.OUTPUT
+
+
+def test_own_limits_end_a_run_and_no_recursion_limit_does() -> None:
+    state = run([ASK] * 100, ["1"] * 100, max_turns=100)
+    assert stop_of(state) is StopReason.MAX_TURNS and len(state["executions"]) == 99
+    # LangGraph's own default has been 25 and 10007 steps; a turn takes four.
+    assert graph.config is not None and graph.config["recursion_limit"] > 4 * 10**8
+
+
+@pytest.mark.anyio
+async def test_invoke_ainvoke_stream_and_astream_end_in_the_same_state() -> None:
+    def fresh() -> Handles:
+        return handles([ASK, ANSWER], ["391\n"])
+
+    question = {"question": "q"}
+    states = [
+        await anyio.to_thread.run_sync(lambda: graph.invoke(question, context=fresh())),
+        await graph.ainvoke(question, context=fresh()),
+        list(graph.stream(question, context=fresh(), stream_mode="values"))[-1],
+        [state async for state in graph.astream(question, context=fresh(), stream_mode="values")][-1],
+    ]
+    for state in states:
+        state.pop("started_at")
+    assert states[0] == states[1] == states[2] == states[3]
+
+
+def test_state_is_plain_json() -> None:
+    state = run(
+        [ASK, ANSWER], [Execution(status=ExecutionStatus.OK, stdout="391", artefacts=("a",), duration_s=0.5)]
+    )
+    assert json.loads(json.dumps(state)) == state
+
+
+def test_streamed_events_add_up_to_the_transcript() -> None:
+    events: list[Event] = list(
+        graph.stream({"question": "q"}, context=handles([ASK, ANSWER], ["391\n"]), stream_mode="custom")  # type: ignore[arg-type]
+    )
+    assert [event["event"] for event in events] == ["text", "output", "text"]
+    text = "".join(e["text"].rstrip() if e["event"] == "text" else e["text"] for e in events)
+    assert (
+        text
+        == "We multiply.\n```python\nprint(17 * 23)\n```\n```output\n391\n```\nThe answer is $\\boxed{391}$."
+    )
+
+
+def test_only_the_new_turn_is_sent_to_the_kernel_and_every_prompt_extends_the_last() -> None:
+    used = handles(["```python\nx = 1\n```\n", "```python\nprint(x)\n```\n", ANSWER], ["Done", "1"])
+    graph.invoke({"question": "q"}, context=used)
+    assert isinstance(used.kernel, ScriptedExecutor) and isinstance(used.model, ScriptedModel)
+    assert used.kernel.programs == ["x = 1\n", "print(x)\n"]
+    prompts = used.model.prompts
+    assert all(later.startswith(earlier) for earlier, later in pairwise(prompts))
+
+
+def test_the_readme_shows_the_graph_as_it_is() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert build_graph().get_graph().draw_mermaid().strip() in readme

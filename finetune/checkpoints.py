@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-FILE = "checkpoint.pt"
+CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +40,14 @@ def save_checkpoint(
     }
     buffer = BytesIO()
     torch.save(state, buffer)
-    write_atomically(out / FILE, buffer.getvalue())
+    write_atomically(out / CHECKPOINT, buffer.getvalue())
 
 
 def load_checkpoint(out: Path, model: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> Done:
     """Put model and optimisers back to the checkpoint in `out`, if there is one."""
-    if not (out / FILE).is_file():
+    if not (out / CHECKPOINT).is_file():
         return Done()
-    state = torch.load(out / FILE, weights_only=True)
+    state = torch.load(out / CHECKPOINT, weights_only=True)
     model.load_state_dict(state["model"])
     for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(saved)

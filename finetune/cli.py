@@ -20,6 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+RECIPES = Path(__file__).parent / "recipes"
+
 Gsm8k = Annotated[Path | None, typer.Option(help="GSM8K's train.jsonl; without it templates take its share.")]
 
 
@@ -73,6 +75,48 @@ def train(
     from finetune.train import train as train_stage
 
     train_stage(read_recipe(recipe), data=data, start=start, out=out)
+    print(f"{out}: done")
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of a finished stage.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+) -> None:
+    """Write a trained model as one folder for vLLM, transformers and the embedded engine."""
+    from finetune.export import export as write_folder
+
+    write_folder(checkpoint, out)
+    print(f"{out}: {sum(file.stat().st_size for file in out.iterdir()) / 1e6:.1f} MB")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Folder of a finished stage, or an exported one.")],
+    data: Annotated[Path, typer.Option(help="JSONL with question, and answer or a solution that boxes it.")],
+    limit: Annotated[int | None, typer.Option(help="Only the first so many.")] = None,
+) -> None:
+    """Solve held-out problems with a model in memory. Its programs run unconfined."""
+    from finetune.embedded.evaluate import evaluate as score
+    from finetune.embedded.evaluate import read_questions, table
+
+    for line in table(score(model, read_questions(data, limit=limit))):
+        print(line)
+
+
+@app.command()
+def embedded(
+    work: Annotated[Path, typer.Option(help="Folder for corpus, tokenizer and stages.")],
+    out: Annotated[Path, typer.Option(help="Folder of the finished model.")],
+    gsm8k: Gsm8k = None,
+    recipes: Annotated[Path, typer.Option(help="Folder with embedded-stage1.toml, -stage2.toml.")] = RECIPES,
+) -> None:
+    """Make the embedded model: corpus, tokenizer, stage 1, stage 2, export. Run again to go on."""
+    from finetune.embedded.pipeline import Plan, make
+    from finetune.recipe import read_recipe
+
+    stages = (read_recipe(recipes / "embedded-stage1.toml"), read_recipe(recipes / "embedded-stage2.toml"))
+    make(Plan(gsm8k=read_gsm8k(gsm8k), recipes=stages), work=work, out=out)
     print(f"{out}: done")
 
 

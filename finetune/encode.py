@@ -91,7 +91,7 @@ def _encoded(row: Row, ids: list[int], offsets: list[tuple[int, int]], dialect: 
 
 def trained_texts(rows: Iterable[Encoded], tokenizer: PreTrainedTokenizerFast) -> list[str]:
     """What the loss sees of each row, decoded: for tests and for looking at one's data."""
-    return [tokenizer.decode(row.ids[row.labels != UNTRAINED].tolist()) for row in rows]
+    return [str(tokenizer.decode(row.ids[row.labels != UNTRAINED].tolist())) for row in rows]
 
 
 def _row(line: str, where: str) -> Row:

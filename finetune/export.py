@@ -71,6 +71,7 @@ def export(checkpoint: Path, out: Path) -> None:
 def _write_checkpoint(checkpoint: Path, out: Path) -> None:
     model = LlamaForCausalLM.from_pretrained(checkpoint, dtype=torch.float16)
     model.save_pretrained(out)
+    (out / WEIGHTS).chmod(0o644)  # huggingface writes it for its owner alone
     load_tokenizer(checkpoint).save_pretrained(out)
     # float32 is what the engines compute in; the file holds float16 whatever is said here.
     _edit_json(out / "config.json", dtype="float32")
@@ -98,11 +99,14 @@ def _built(folder: Path, scratch: Path) -> Path:
 def point_into(model: onnx.ModelProto, weights: Path) -> None:
     """Replace the float32 initialisers of `model` by tensors of the safetensors file beside it."""
     stored = read_stored(weights)
-    kept, nodes = [], []
+    kept: list[onnx.TensorProto] = []
+    nodes: list[onnx.NodeProto] = []
     external: dict[str, onnx.TensorProto] = {}
     for initializer in model.graph.initializer:
         value = numpy_helper.to_array(initializer)
-        parts, transposed = _parts(value, stored) if initializer.data_type == TensorProto.FLOAT else ([], False)
+        parts, transposed = (
+            _parts(value, stored) if initializer.data_type == TensorProto.FLOAT else ([], False)
+        )
         if not parts:
             if value.size >= _SMALL and not initializer.name.endswith("_cache"):
                 raise ExportFailed(f"{initializer.name} of the graph is not a tensor of the checkpoint")
@@ -124,7 +128,9 @@ def _parts(value: Array, stored: list[Stored]) -> tuple[list[Stored], bool]:
     parts: list[Stored] = []
     rows = value.T
     while value.ndim == 2 and len(rows):
-        found = next((t for t in stored if t.value.ndim == 2 and np.array_equal(t.value, rows[: len(t.value)])), None)
+        found = next(
+            (t for t in stored if t.value.ndim == 2 and np.array_equal(t.value, rows[: len(t.value)])), None
+        )
         if found is None:
             return [], False
         parts.append(found)
@@ -144,7 +150,9 @@ def _nodes(name: str, parts: list[str], transposed: bool) -> Iterator[onnx.NodeP
 
 
 def _external(tensor: Stored, location: str) -> onnx.TensorProto:
-    proto = TensorProto(name=f"{location}/{tensor.name}", data_type=TensorProto.FLOAT16, dims=tensor.value.shape)
+    proto = TensorProto(
+        name=f"{location}/{tensor.name}", data_type=TensorProto.FLOAT16, dims=tensor.value.shape
+    )
     proto.data_location = TensorProto.EXTERNAL
     for key, value in (("location", location), ("offset", tensor.offset), ("length", tensor.length)):
         proto.external_data.add(key=key, value=str(value))

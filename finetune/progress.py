@@ -61,8 +61,10 @@ class Progress:
         )
         self._loss, self._steps, self._tokens, self._mark = 0.0, 0, 0, now
 
-    def evaluated(self, step: int, loss: float) -> None:
-        """Report the loss on held-out rows."""
+    def evaluated(self, step: int, loss: float | None) -> None:
+        """Report the loss on held-out rows, if any are held out."""
+        if loss is None:
+            return
         self._write(step=step, evaluation_loss=round(loss, 4))
         self._say(f"step {step}/{self._total}  loss on held-out rows {loss:.3f}")
 

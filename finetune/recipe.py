@@ -53,7 +53,7 @@ class Recipe(_Frozen):
     """Tokens per step, padding included."""
     max_tokens: int = Field(gt=0)
     """Longer rows are dropped."""
-    question_weight: float = Field(default=0.0, ge=0, le=1)
+    question_weight: float = Field(default=0.0, ge=0, lt=1)
     """Weight of the question's tokens in the loss; 0 is plain masking. A little of it teaches a model that was
     never pretrained to read."""
     precision: Literal["fp32", "bf16"] = "fp32"

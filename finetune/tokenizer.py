@@ -48,7 +48,7 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedToken
     )
     tokenizer.train_from_iterator((_without_marks(text) for text in texts), trainer)
     tokenizer.add_tokens([AddedToken(mark, normalized=False, special=False) for mark in MARKS])
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False
     )
 
@@ -61,7 +61,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """
     if not (folder / "tokenizer.json").is_file():
         raise InputError(f"no tokenizer.json in {folder}; make one with `python -m finetune tokenizer`")
-    return PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
+    return tokenizer
 
 
 def _without_marks(text: str) -> str:

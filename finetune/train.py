@@ -10,7 +10,6 @@ the same weights as a run that was never disturbed.
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from finetune.batches import Batch, collate, endless, epoch_batches
-from finetune.checkpoints import Done, load_checkpoint, save_checkpoint, write_atomically
+from finetune.checkpoints import CHECKPOINT, Done, load_checkpoint, save_checkpoint, write_atomically
 from finetune.encode import Encoded, encode, read_rows
 from finetune.progress import Progress
 from finetune.recipe import Recipe, Shape
@@ -117,7 +116,7 @@ def run(stage: Stage, out: Path) -> None:
         seed=recipe.seed,
         skip=done.step,
     )
-    tokens, trained_s, model_loss = done.tokens, done.seconds, math.nan
+    tokens, trained_s = done.tokens, done.seconds
     with Progress(recipe.name, out / "log.jsonl", total=recipe.steps, step=done.step) as progress:
         for step in range(done.step, recipe.steps):
             began = time.perf_counter()
@@ -128,9 +127,8 @@ def run(stage: Stage, out: Path) -> None:
             progress.step(step + 1, loss=loss, tokens=batch.tokens, total_tokens=tokens)
             if (step + 1) % recipe.log_every == 0:
                 progress.log(step + 1)
-            if (step + 1) % recipe.eval_every == 0 or step + 1 == recipe.steps:
-                model_loss = evaluation_loss(stage)
-                progress.evaluated(step + 1, model_loss)
+            if (step + 1) % recipe.eval_every == 0:
+                progress.evaluated(step + 1, evaluation_loss(stage))
             if (step + 1) % recipe.checkpoint_every == 0:
                 save_checkpoint(
                     out,
@@ -138,19 +136,19 @@ def run(stage: Stage, out: Path) -> None:
                     stage.optimizers,
                     Done(step=step + 1, tokens=tokens, seconds=trained_s, identity=stage.identity),
                 )
-    _finish(stage, out, tokens=tokens, seconds=trained_s, evaluation=model_loss)
+    _finish(stage, out, tokens=tokens, seconds=trained_s, evaluation=evaluation_loss(stage))
 
 
-def evaluation_loss(stage: Stage) -> float:
-    """Mean loss per trained token of the held-out rows; NaN if there are none."""
+def evaluation_loss(stage: Stage) -> float | None:
+    """Mean loss per trained token of the held-out rows; None if there are none."""
     if not stage.held_out:
-        return math.nan
+        return None
     rows = stage.held_out
     order = epoch_batches(
         [len(row.ids) for row in rows], batch_tokens=stage.recipe.batch_tokens, seed=0, epoch=0
     )
     total = weight = 0.0
-    stage.model.eval()
+    stage.model.train(False)
     with torch.no_grad():
         for numbers in order:
             batch = _batch(stage, [rows[number] for number in numbers])
@@ -170,7 +168,7 @@ def _step(stage: Stage, batch: Batch, factor: float) -> float:
         raise TrainingDiverged(
             "the loss is not finite; lower optimizer.rate in the recipe and use a new --out"
         )
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(stage.model.parameters(), stage.recipe.optimizer.clip)
     for optimizer in stage.optimizers:
         for group in optimizer.param_groups:
@@ -248,7 +246,7 @@ def _continued(start: Path) -> LlamaForCausalLM:
     return LlamaForCausalLM.from_pretrained(start, dtype=torch.float32)
 
 
-def _finish(stage: Stage, out: Path, *, tokens: int, seconds: float, evaluation: float) -> None:
+def _finish(stage: Stage, out: Path, *, tokens: int, seconds: float, evaluation: float | None) -> None:
     stage.model.save_pretrained(out)
     stage.tokenizer.save_pretrained(out)
     manifest = {
@@ -260,6 +258,7 @@ def _finish(stage: Stage, out: Path, *, tokens: int, seconds: float, evaluation:
         "torch": torch.__version__,
     }
     write_atomically(out / MANIFEST, json.dumps(manifest, indent=2).encode())
+    (out / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _require_same(expected: dict[str, Any], found: dict[str, Any], out: Path) -> None:

@@ -54,9 +54,7 @@ def read_questions(path: Path, *, limit: int | None = None) -> list[Question]:
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
     return [
         Question(
-            source="/".join(
-                str(row.get("source", "all")).split("/")[: 3 if "template" in row["source"] else 1]
-            ),
+            source=_kind(row.get("source", "unnamed")),
             text=row["question"],
             answer=str(row["answer"]) if "answer" in row else boxed(row["solution"]) or "",
         )
@@ -64,10 +62,16 @@ def read_questions(path: Path, *, limit: int | None = None) -> list[Question]:
     ]
 
 
+def _kind(source: str) -> str:
+    """`template/change/gain` and `gsm8k-train/3517/varied` without what numbers single rows."""
+    first, *rest = source.split("/")
+    return f"{first}/{rest[0]}" if first == "template" else first
+
+
 def evaluate(folder: Path, questions: Sequence[Question], *, turns: int = 3) -> dict[str, Score]:
     """Scores by source, and over all under "all"."""
     tokenizer = load_tokenizer(folder)
-    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).train(False)
     transcripts = solve([question.text for question in questions], model, tokenizer, turns=turns)
     tried: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
     for question, transcript in zip(questions, transcripts, strict=True):
@@ -139,7 +143,7 @@ def generate(
     columns = batch["input_ids"].shape[1]
     # No further than the positions the model was made for: what would not fit counts as cut off.
     room = min(max_new_tokens, model.config.max_position_embeddings - columns)
-    ids = model.generate(
+    ids = model.generate(  # type: ignore[misc]
         input_ids=batch["input_ids"],
         attention_mask=batch["attention_mask"],
         max_new_tokens=room,
@@ -153,7 +157,7 @@ def generate(
 def _completion(ids: list[int], ends: list[int], tokenizer: PreTrainedTokenizerFast) -> Completion:
     end = next((position for position, token in enumerate(ids) if token in ends), None)
     return Completion(
-        text=tokenizer.decode(ids[:end]),
+        text=str(tokenizer.decode(ids[:end])),
         finish_reason=FinishReason.LENGTH if end is None else FinishReason.STOP,
         prompt_tokens=0,
         completion_tokens=len(ids) if end is None else end + 1,

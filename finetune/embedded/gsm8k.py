@@ -27,11 +27,11 @@ from finetune.embedded.templates.people import FEMALE, MALE
 _MARK = re.compile(r"<<([^<>=]+)=([^<>=]*)>>")
 _EXPRESSION = re.compile(r"[\d.\s+\-*/()]+")
 _OPS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
-_CONSTANTS = frozenset(
-    map(Fraction, "1 2 3 4 5 6 7 8 10 12 24 30 31 36 48 50 52 60 100 365 1000 .5 .25 .75 .1".split())
-)
+_KNOWN = "1 2 3 4 5 6 7 8 10 12 24 30 31 36 48 50 52 60 100 365 1000 .5 .25 .75 .1"
+_CONSTANTS = frozenset(map(Fraction, _KNOWN.split()))
 # Calendar and clock facts keep their meaning only as they are.
-_FIXED = frozenset(map(Fraction, "7 12 24 30 52 60 100 365 1000".split()))
+_CALENDAR = "7 12 24 30 52 60 100 365 1000"
+_FIXED = frozenset(map(Fraction, _CALENDAR.split()))
 _MAX_NUMBERS, _MAX_STEPS, _TRIES = 12, len(STEP_NAMES) - 1, 12
 _WORD = re.compile(r"[A-Z][a-z]+")
 _GENDER = {**dict.fromkeys(MALE, "m"), **dict.fromkeys(FEMALE, "f")}
@@ -172,7 +172,8 @@ def _plain(text: str) -> str:
 
 
 def _close(left: Fraction, right: Fraction) -> bool:
-    return abs(left - right) <= Fraction(1, 100) * max(1, abs(right)) / 2
+    scale = max(Fraction(1), abs(right))
+    return abs(left - right) <= scale / 200
 
 
 def load(rows: Iterable[Mapping[str, str]]) -> list[Converted]:

@@ -15,14 +15,16 @@ from fractions import Fraction
 from random import Random
 from typing import Any
 
-_ONES = "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split()
-_TEENS = "sixteen seventeen eighteen nineteen".split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_UNITS = """
+    two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+    sixteen seventeen eighteen nineteen
+"""
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 
 # "one" is left out on purpose: in English it is an article or a pronoun far more often than a quantity.
 WORD_VALUES: Mapping[str, int] = {
-    **{word: value for value, word in enumerate(_ONES + _TEENS, start=2)},
-    **{word: 10 * value for value, word in enumerate(_TENS, start=2)},
+    **{word: value for value, word in enumerate(_UNITS.split(), start=2)},
+    **{word: 10 * value for value, word in enumerate(_TENS.split(), start=2)},
 }
 NUMBER_WORDS: Mapping[int, str] = {value: word for word, value in WORD_VALUES.items()}
 

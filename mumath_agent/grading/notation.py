@@ -6,6 +6,7 @@ layout, currency signs, units after a number, and the full stop.
 """
 
 import re
+from itertools import accumulate
 
 _LAYOUT = re.compile(
     r"\\(?:left|right|big|Big|bigg|Bigg)(?![a-zA-Z])\.?|\\(?:displaystyle|textstyle|limits)(?![a-zA-Z])"
@@ -48,7 +49,6 @@ _COUNTING_WORD = re.compile(
 )
 _PROSE = re.compile(r"(?<![\\a-zA-Z{])[a-zA-Z]{4,}")
 _BASED = re.compile(r"\d\w*_\{?\d+\}?")
-_BRACKETS = {"(": ")", "[": "]", r"\{": r"\}", "{": "}"}
 
 
 def normalised(text: str) -> str:
@@ -68,20 +68,14 @@ def is_mathematics(text: str) -> bool:
 
 
 def brackets(text: str) -> str:
-    """What holds the items of a list: "()", "[)", …; "{}" for a set and for a bare list; "" where there is none."""
-    inside, depth, commas = 0, 0, 0
-    for position, character in enumerate(text):
-        depth += (character in "([{") - (character in ")]}")
-        commas += character == "," and depth == 0
-        inside += character == "," and depth == 1
-        if depth == 0 and character in ")]}" and position < len(text) - 1 and not commas:
-            inside = 0
-    if commas:
+    """What holds the items of a list: "()", "[)", …; "{}" for a set and for a bare list; "" where there is no list."""
+    depths = list(accumulate((character in "([{") - (character in ")]}") for character in text))
+    commas = {depth for character, depth in zip(text, depths, strict=True) if character == ","}
+    if 0 in commas:
         return "{}"
-    first, last = text[: 1 + text.startswith("\\")], text[-1:]
-    if not inside or first not in _BRACKETS or last not in ")]}":
-        return ""
-    return first[-1] + last
+    start = 1 if text.startswith("\\{") else 0
+    is_one_group = text[start : start + 1] in tuple("([{") and 0 not in depths[start:-1] and depths[-1] == 0
+    return text[start] + text[-1] if is_one_group and 1 in commas else ""
 
 
 def is_based(text: str) -> bool:

@@ -1,11 +1,12 @@
 """The grader: decides what characters decide, and hands the rest to worker processes that it kills when they stall.
 
 math-verify can't be interrupted from a thread and its own time limit needs signals, so each comparison runs in a
-process of its own kind (`worker`). The clock starts when the worker begins with a pair; neither waiting for a worker
-nor starting one counts, so load alone never makes an answer ungraded.
+process of its own kind (`worker`). The clock starts when the worker begins with a pair and counts the seconds it
+computes, so neither waiting for a worker nor a busy machine makes an answer ungraded.
 """
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -27,13 +28,9 @@ _WORKER = Path(__file__).with_name("worker.py")
 _START_S = 120.0
 """Importing sympy takes a second, on a machine that is overloaded much longer."""
 _REPLY_BYTES = 10_000
-_BROKEN = (
-    anyio.EndOfStream,
-    anyio.IncompleteRead,
-    anyio.BrokenResourceError,
-    anyio.DelimiterNotFound,
-    ValueError,
-)
+_WALL_PER_CPU = 5
+"""A pair is given this many times its CPU seconds on the wall clock before its worker is killed from outside."""
+_BROKEN = (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, OSError, ValueError)
 
 
 class Grader:
@@ -43,11 +40,13 @@ class Grader:
     """
 
     def __init__(self, *, workers: int = 1, timeout_s: float = 3.0) -> None:
+        """Say how many processes may compare, and how many seconds of computing a comparison may take."""
         if workers < 1 or timeout_s <= 0:
             raise InputError(f"a grader needs workers and time, not {workers} and {timeout_s} s")
         self._timeout_s = timeout_s
         self._free = anyio.Semaphore(workers)
         self._idle: list[_Worker] = []
+        self._is_closed = False
 
     async def grade(self, answer: str | None, target: str) -> Verdict:
         """Say whether `answer` equals `target`; neither is ever evaluated in this process."""
@@ -66,6 +65,7 @@ class Grader:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._is_closed = True
         while self._idle:
             await self._idle.pop().kill()
 
@@ -77,7 +77,7 @@ class Grader:
             try:
                 yield worker
             finally:
-                if worker.is_ready:
+                if worker.is_ready and not self._is_closed:
                     self._idle.append(worker)
                 else:
                     await worker.kill()
@@ -91,17 +91,24 @@ class _Worker:
 
     async def grade(self, pair: Pair, timeout_s: float) -> Verdict:
         self.is_ready = False
-        verdict = ungraded("limit", f"the comparison took longer than {timeout_s:g} s")
+        too_long = ungraded("limit", f"the comparison took longer than {timeout_s:g} s")
         try:
             await self._begin(pair)
-            with anyio.move_on_after(timeout_s):
+            with anyio.move_on_after(_WALL_PER_CPU * timeout_s):
                 verdict = self._judged(pair, json.loads(await self._line()))
                 self.is_ready = True
+                return verdict
         except TimeoutError:
             return ungraded("worker", f"no grading process started within {_START_S:g} s")
-        except _BROKEN as error:
-            return ungraded("worker", f"the grading process ended ({type(error).__name__})")
-        return verdict
+        except _BROKEN as error:  # no or no whole reply
+            how = (
+                await self.process.wait()
+                if isinstance(error, anyio.EndOfStream | anyio.IncompleteRead)
+                else error
+            )
+            if how != -signal.SIGPROF:
+                return ungraded("worker", f"the grading process ended ({how})")
+        return too_long
 
     async def kill(self) -> None:
         with anyio.CancelScope(shield=True):

@@ -34,7 +34,8 @@ class JupyterExecutor:
     """Runs the programs of one attempt in a Jupyter kernel of its own (an `Executor`).
 
     Entering returns at once while the kernel starts; `run` waits for it. All methods belong to one asyncio loop, and
-    one cell runs at a time. Sockets and files live in a private directory that is removed at the end.
+    one cell runs at a time. Each kernel's sockets and files live in a private directory that goes with it (but stays
+    where this process is killed and can't clean up).
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class JupyterExecutor:
         Args:
             memory_mb: address space a kernel may take on top of what it starts with (Linux).
             fresh_cells: give every cell a kernel of its own, so that no cell sees what another defined.
-            max_output_chars: kept of each of stdout, stderr, result; longer ones lose their middle.
+            max_output_chars: kept of each of stdout, stderr and result; a longer one loses its middle.
             interrupt_grace_s: time a cell has to end after it was interrupted, before its kernel is killed.
         """
         self._memory_mb = memory_mb
@@ -58,6 +59,7 @@ class JupyterExecutor:
         self._max_output_chars = max_output_chars
         self._interrupt_grace_s = interrupt_grace_s
         self._recoveries = 0
+        self._state_lost = False
         self._starting: asyncio.Task[Kernel] | None = None
         self._retired: list[Kernel] = []
 
@@ -92,7 +94,7 @@ class JupyterExecutor:
                 await kernel.close()
 
     async def run(self, code: str, *, timeout_s: float) -> Execution:
-        kernel, state_lost = await self._live_kernel()
+        kernel = await self._live_kernel()
         started = time.monotonic()
         cell = kernel.send(code)
         try:
@@ -105,15 +107,11 @@ class JupyterExecutor:
             raise
         duration_s = time.monotonic() - started
         if end is not End.COMPLETE:
-            self._recoveries += 1
-            state_lost = True
-        if end is not End.COMPLETE or self._fresh_cells:
+            self._recover(kernel)
+        elif self._fresh_cells:
             self._replace(kernel)
-        status, error = cell.status, "\n".join(cell.error_lines) or None
-        if timed_out:
-            status, error = ExecutionStatus.TIMEOUT, _timeout_error(cell, timeout_s)
-        elif end is End.DIED or not cell.replied:
-            status, error = ExecutionStatus.DIED, kernel.last_words
+        status, error = _outcome(cell, end, timeout_s=timeout_s if timed_out else None, cause=kernel.ended_by)
+        state_lost, self._state_lost = self._state_lost, False
         return Execution(
             status=status,
             stdout=cell.stdout,
@@ -121,19 +119,25 @@ class JupyterExecutor:
             result=cell.result,
             error=error,
             duration_s=duration_s,
-            state_lost=state_lost and not self._fresh_cells,
+            state_lost=state_lost,
         )
 
-    async def _live_kernel(self) -> tuple[Kernel, bool]:
-        """The kernel for the next cell, and whether an earlier one was lost since the last cell."""
+    async def _live_kernel(self) -> Kernel:
+        """The kernel for the next cell: the one there is, or its successor if it died since the last cell."""
         if self._starting is None:
             raise RuntimeError("a JupyterExecutor runs cells inside its `async with` block only")
+        # Shielded: a cancelled run must not take the kernel of later runs with it.
         kernel = await asyncio.shield(self._starting)
-        if await kernel.alive():
-            return kernel, False
+        if not await kernel.alive():
+            self._recover(kernel)
+            kernel = await asyncio.shield(self._starting)
+        return kernel
+
+    def _recover(self, kernel: Kernel) -> None:
+        """Replace a kernel that can't go on, and remember to say so."""
         self._recoveries += 1
+        self._state_lost = not self._fresh_cells
         self._replace(kernel)
-        return await asyncio.shield(self._starting), True
 
     def _replace(self, kernel: Kernel) -> None:
         """Kill `kernel` and start the next one in the background."""
@@ -157,7 +161,14 @@ class JupyterExecutor:
         ) from failure
 
 
-def _timeout_error(cell: Cell, timeout_s: float) -> str:
-    """Where the cell was when it was interrupted, if it said so, and what happened to it."""
-    where = cell.error_lines[:-1]
-    return "\n".join([*where, f"TimeoutError: the program ran longer than {timeout_s:g} s and was stopped"])
+def _outcome(
+    cell: Cell, end: End, *, timeout_s: float | None, cause: str
+) -> tuple[ExecutionStatus, str | None]:
+    """Status and error of a cell; `timeout_s` is given if it ran past it, `cause` says what ended its kernel."""
+    if timeout_s is not None:
+        where = cell.error_lines[:-1]  # the line it was interrupted at, if it came to say so
+        error = f"TimeoutError: the program ran longer than {timeout_s:g} s and was stopped"
+        return ExecutionStatus.TIMEOUT, "\n".join([*where, error])
+    if end is not End.COMPLETE:
+        return ExecutionStatus.DIED, f"The Python process died while it ran this program ({cause})."
+    return cell.status, "\n".join(cell.error_lines) or None

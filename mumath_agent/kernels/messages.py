@@ -48,10 +48,12 @@ class Cell:
         return ExecutionStatus.ERROR if self.error_lines else ExecutionStatus.OK
 
     def add(self, message: Message) -> None:
-        if message["parent_header"].get("msg_id") != self._request_id:
+        parent, content = message.get("parent_header"), message.get("content")
+        if not isinstance(parent, dict) or not isinstance(content, dict):
             return
-        content = message["content"]
-        match message["msg_type"]:
+        if parent.get("msg_id") != self._request_id:
+            return
+        match message.get("msg_type"):
             case "stream":
                 self._print(content.get("name"), content.get("text"))
             case "display_data":
@@ -73,22 +75,26 @@ class Cell:
 
     def _print(self, name: Any, text: Any) -> None:
         """Keep `text`, up to a hard limit: a stream cuts itself long before, other output doesn't."""
-        if name in self._streams and isinstance(text, str) and self._room[name]:
-            kept = text[: self._room[name]]
-            self._room[name] -= len(kept)
-            self._streams[name].append(
-                kept if self._room[name] else kept + "\n[... the rest is left out ...]\n"
-            )
+        if not isinstance(name, str) or not isinstance(text, str) or not self._room.get(name):
+            return
+        kept = _valid(text[: self._room[name]])
+        self._room[name] = max(0, self._room[name] - len(kept))
+        self._streams[name].append(kept if self._room[name] else f"{kept}\n[... the rest is left out ...]\n")
 
     def _fail(self, content: Message) -> None:
         lines = content.get("traceback")
         if not isinstance(lines, list) or not lines:
             lines = [f"{content.get('ename')}: {content.get('evalue')}"]
         self._error_name = str(content.get("ename"))
-        self.error_lines = tuple(shortened(str(line), self._max_chars) for line in lines)
+        self.error_lines = tuple(shortened(_valid(str(line)), self._max_chars) for line in lines[:2])
 
 
 def _plain_text(content: Message) -> str:
     data = content.get("data")
     text = data.get("text/plain") if isinstance(data, dict) else None
-    return text if isinstance(text, str) else ""
+    return _valid(text) if isinstance(text, str) else ""
+
+
+def _valid(text: str) -> str:
+    """`text` without lone surrogates, which no file or message could hold."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,8 +1,8 @@
 """One kernel process: its start, its sockets, its private directory, and its end.
 
-A `Kernel` does as it is told by the executor above it: run a cell (`send`), say what became of it (`read`), be interrupted,
-be killed, be gone (`close`). How a process comes to be is the business of jupyter_client's kernel provisioners, so
-another way to start one is named in `_StartupSpec` and nowhere else.
+A `Kernel` does as it is told by the executor above it: run a cell (`send`), say what became of it (`read`), be
+interrupted, be killed, be gone (`close`). How a process comes to be is the business of jupyter_client's kernel
+provisioners, so another way to start one is named in `_StartupSpec` and nowhere else.
 """
 
 import asyncio
@@ -38,9 +38,10 @@ TICK_S = 0.05
 """How soon a dead process is noticed."""
 MAX_MESSAGE_BYTES = 64 << 20
 """The connection drops when a program sends more at once, which ends that kernel."""
-MAX_SOCKET_PATH = 107
+MAX_SOCKET_PATH = 103
+"""What every system allows (Linux 107, macOS 103)."""
 MAX_BATCH = 200
-"""Messages taken in before the clock is looked at again."""
+"""Messages taken in from a channel before the clock is looked at again."""
 ENVIRONMENT = (
     "PATH",
     "LANG",
@@ -52,6 +53,7 @@ ENVIRONMENT = (
     "PYTHONPATH",
 )
 """What a kernel gets to see of our environment. An allow-list: API keys have any name."""
+SIGNALS = {int(number): number.name for number in signal.Signals}
 
 
 class End(Enum):
@@ -80,8 +82,8 @@ class Kernel:
             connection_file=str(self._directory / "kernel.json"),
         )
         self._manager.context.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-        self.last_words = "The Python session broke while it ran this program."
-        """What to say of a cell that never ended."""
+        self.ended_by = "lost messages"
+        """What made it unusable, once it is: an exit code or a signal where the process ended."""
         self._poller = zmq.asyncio.Poller()
 
     @classmethod
@@ -137,7 +139,7 @@ class Kernel:
     async def _check_starting(self, until: float) -> None:
         if await self._exit_code() is not None:
             log = (self._directory / "log").read_text(errors="replace").strip()
-            raise KernelError(log.splitlines()[-1] if log else self.last_words)
+            raise KernelError(log.splitlines()[-1] if log else f"it ended by itself ({self.ended_by})")
         if time.monotonic() > until:
             raise KernelError(f"it was not ready after {START_TIMEOUT_S:g} s")
 
@@ -149,8 +151,7 @@ class Kernel:
         assert self._manager.provisioner is not None
         code = await self._manager.provisioner.poll()
         if code is not None:
-            how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            self.last_words = f"The Python process died while it ran this program ({how})."
+            self.ended_by = f"exit code {code}" if code >= 0 else SIGNALS.get(-code, f"signal {-code}")
         return code
 
     def send(self, code: str) -> Cell:
@@ -173,15 +174,17 @@ class Kernel:
         latest = time.monotonic()
         while not cell.ended:
             half_ended = cell.replied or cell.idle
-            now, give_up = time.monotonic(), min(latest, until) + SETTLE_S if half_ended else until
-            if now >= give_up:
-                return End.BROKEN if half_ended else End.LATE
-            if messages := await self._arrived(min(give_up - now, TICK_S)):
+            left = (min(latest, until) + SETTLE_S if half_ended else until) - time.monotonic()
+            # Read before judging by the clock: this loop itself may have been held up.
+            messages = await self._arrived(min(max(left, 0), TICK_S))
+            for message in messages:
+                cell.add(message)
+            if messages:
                 latest = time.monotonic()
             elif await self._exit_code() is not None:
                 return End.DIED
-            for message in messages:
-                cell.add(message)
+            if left <= 0 and not cell.ended:
+                return End.BROKEN if half_ended else End.LATE
         return End.COMPLETE
 
     async def _arrived(self, timeout_s: float) -> list[Message]:
@@ -189,7 +192,7 @@ class Kernel:
         messages: list[Message] = []
         for socket, _ in await self._poller.poll(max(1, int(timeout_s * 1000))):
             with contextlib.suppress(zmq.Again):
-                while len(messages) < MAX_BATCH:
+                for _ in range(MAX_BATCH):
                     frames = await socket.recv_multipart(zmq.NOBLOCK)
                     with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
                         _, frames = self._client.session.feed_identities(frames)
@@ -205,7 +208,9 @@ class Kernel:
         descendants: list[psutil.Process] = []
         with contextlib.suppress(psutil.NoSuchProcess):
             descendants = psutil.Process(provisioner.pid).children(recursive=True)
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(
+            ProcessLookupError, PermissionError
+        ):  # macOS refuses where only a zombie is left
             os.killpg(provisioner.pid, signal.SIGKILL)
         for process in descendants:
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -25,7 +25,6 @@ import sys
 import threading
 import traceback
 import warnings
-from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -119,6 +118,7 @@ def prepare(shell: Any) -> None:
     shell.input_transformer_manager.cleanup_transforms.remove(leading_empty_lines)  # it shifts line numbers
     shell.user_ns["exit"] = shell.user_ns["quit"] = sys.exit  # IPython's own would stop the kernel
     warnings.filterwarnings("ignore", message="To exit: use")
+    sys.path.append("")  # modules a program writes to its directory; last, so that they hide nothing
     for name in ("FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE"):  # set by ipykernel; they colour tracebacks
         os.environ.pop(name, None)
     os.environ["NO_COLOR"] = "1"
@@ -127,7 +127,7 @@ def prepare(shell: Any) -> None:
         shell.events.register("pre_run_cell", stream.begin)
         shell.events.register("post_run_cell", stream.finish)
     shell.events.register("post_run_cell", forget_error)
-    threading.Thread.start = start_in_context  # type: ignore[method-assign]
+    threading.Thread.start = start_in_context  # type: ignore[assignment,method-assign]
 
 
 def start_in_context(thread: threading.Thread, start: Any = threading.Thread.start) -> None:
@@ -161,15 +161,14 @@ class CellCompiler(CachingCompiler):
 class CappedStream(OutStream):
     """stdout or stderr that sends the first half of `max_chars` at once and the last half when the cell ends."""
 
-    max_chars = 1 << 18
-    _room = 0
-    _left_out = 0
+    max_chars = room = 1 << 18
+    tail: list[str]
+    tail_chars = left_out = 0
 
     def begin(self, _info: object) -> None:
         with self._buffer_lock:
-            self._room = self.max_chars // 2
-            self._tail: deque[str] = deque()
-            self._tail_chars = self._left_out = 0
+            self.room, self.tail = self.max_chars // 2, []
+            self.tail_chars = self.left_out = 0
 
     def write(self, string: str) -> int:
         if not isinstance(string, str):
@@ -177,32 +176,30 @@ class CappedStream(OutStream):
         if not string.isascii():  # one lone surrogate would make ipykernel drop the whole message
             string = string.encode("utf-8", "backslashreplace").decode("utf-8")
         with self._buffer_lock:
-            head, rest = string[: self._room], string[self._room :]
-            self._room -= len(head)
-            if rest:
-                self._keep_tail(rest)
+            head = string[: self.room]
+            if len(head) < len(string):
+                self.tail.append(string[self.room :])
+                self.tail_chars += len(string) - len(head)
+                if self.tail_chars > 2 * self.max_chars:
+                    self.trim()
+            self.room -= len(head)
         if head:
             super().write(head)
         return len(string)
 
-    def _keep_tail(self, text: str) -> None:
-        """Append to the tail, and drop what is surely too old from its front."""
-        limit = self.max_chars // 2
-        self._left_out += max(0, len(text) - limit)
-        self._tail.append(text[-limit:])
-        self._tail_chars += len(self._tail[-1])
-        while self._tail_chars - len(self._tail[0]) >= limit:
-            dropped = len(self._tail.popleft())
-            self._tail_chars -= dropped
-            self._left_out += dropped
+    def trim(self) -> None:
+        """Let go of what is too old in the tail."""
+        kept = "".join(self.tail)[-(self.max_chars // 2) :]
+        self.left_out += self.tail_chars - len(kept)
+        self.tail, self.tail_chars = [kept], len(kept)
 
     def finish(self, _result: object) -> None:
         with self._buffer_lock:
-            tail, left_out = "".join(self._tail), self._left_out
-        if left_out:
-            tail = f"\n[... {left_out} characters left out ...]\n{tail}"
-        if tail:
-            super().write(tail)
+            self.trim()
+            mark = f"\n[... {self.left_out} characters left out ...]\n" if self.left_out else ""
+            text = mark + self.tail[0]
+        if text:
+            super().write(text)
 
 
 class Shell(ZMQInteractiveShell):

@@ -172,7 +172,7 @@ class CompletionsModel:
         try:
             async with self._link().http.stream(method, self._url + path, json=body) as response:
                 yield response
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise broken(error, self._url) from error
 
     def _link(self) -> _Link:

@@ -24,6 +24,7 @@ def api_url(base_url: str) -> str:
     Raises:
         InputError: it is no http address, or has a password in it.
     """
+    base_url = base_url.strip()
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as error:
@@ -32,7 +33,7 @@ def api_url(base_url: str) -> str:
         raise InputError("base_url holds a user name or password; give the API key as api_key instead")
     if url.scheme not in ("http", "https") or not url.host:
         raise InputError(f"base_url {base_url!r} is no http address; write e.g. http://127.0.0.1:8000/v1")
-    return base_url.strip().rstrip("/").removesuffix("/v1") + "/v1"
+    return base_url.rstrip("/").removesuffix("/v1") + "/v1"
 
 
 def auth_header(api_key: str) -> dict[str, str]:
@@ -84,12 +85,12 @@ async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
             event = json.loads(data)
         except ValueError:
             raise Passing(f"{url} sent a broken stream", SEE_LOG) from None
-        if not isinstance(event, dict) or "error" in event:
+        if not isinstance(event, dict) or event.get("error"):
             raise Passing(f"{url} failed while answering: {_said(event, response.request)}", SEE_LOG)
         yield event
 
 
-def broken(error: httpx.TransportError, base_url: str) -> Passing | ModelUnreachable:
+def broken(error: httpx.RequestError, base_url: str) -> Passing | ModelUnreachable:
     """What a failed connection means."""
     if isinstance(error, httpx.ReadTimeout):  # another try would wait as long again
         return ModelUnreachable(f"{base_url} sent nothing for too long; {SEE_LOG} or raise read_timeout_s")
@@ -98,7 +99,7 @@ def broken(error: httpx.TransportError, base_url: str) -> Passing | ModelUnreach
     return Passing(f"{base_url} broke off its answer ({_reason(error)})", SEE_LOG)
 
 
-def _reason(error: httpx.TransportError) -> str:
+def _reason(error: httpx.RequestError) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "timed out"
     system_errors = (e for e in _causes(error) if isinstance(e, OSError) and e.strerror)

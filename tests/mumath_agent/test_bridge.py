@@ -51,6 +51,7 @@ def test_an_interrupted_caller_cancels_the_work_and_waits_for_its_cleaning_up() 
 
     async def work() -> None:
         try:
+            await asyncio.sleep(0.1)  # until the caller waits
             os.kill(os.getpid(), signal.SIGINT)
             await asyncio.sleep(60)
         finally:

@@ -21,6 +21,7 @@ from mumath_agent.dialects import Fenced
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.grading.comparison import Pair, decided
+from mumath_agent.grading.notation import brackets
 from mumath_agent.records import Outcome, Verdict
 from mumath_agent.transcript import Transcript
 
@@ -132,7 +133,17 @@ def test_numbers_need_no_worker_and_no_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1" * 2000, "2^{9999}", "9" * 1900 + "^{9999}", "1e999", "1" * 999 + "e999", "(" * 2000]
+    "text",
+    [
+        "1" * 2000,
+        "2^{9999}",
+        "9" * 1900 + "^{9999}",
+        "1e999",
+        "1" * 999 + "e999",
+        "(" * 2000,
+        "1" + " aaa" * 499 + "!",
+        "sqrt(" * 400,
+    ],
 )
 def test_no_text_takes_long_before_a_worker_sees_it(text: str) -> None:
     start = time.monotonic()
@@ -149,6 +160,29 @@ pieces = st.sampled_from(
 @given(st.lists(pieces | st.text(max_size=3)).map("".join), st.lists(pieces).map("".join))
 def test_no_text_makes_it_raise(answer: str, target: str) -> None:
     assert isinstance(decided(answer, target), Verdict | Pair)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1,2", "{}"),
+        ("{1,2}", "{}"),
+        (r"\{1,2\}", "{}"),
+        ("(1,2)", "()"),
+        ("[0,1)", "[)"),
+        ("(1,2),(3,4)", "{}"),
+        ("((1,2),(3,4))", "()"),
+        (r"(0,1)\cup(2,3)", ""),
+        ("(x+1)(x-2)", ""),
+        ("f(x,y)", ""),
+        (r"\frac{1}{2}", ""),
+        ("5", ""),
+        ("", ""),
+        ("(1,2", ""),
+    ],
+)
+def test_what_holds_a_list(text: str, expected: str) -> None:
+    assert brackets(text) == expected
 
 
 @given(st.integers(), st.integers())

@@ -60,7 +60,11 @@ def answer(status: int, body: Any, *headers: str) -> bytes:
 
 
 def text(piece: str, finish: str | None = None) -> dict[str, Any]:
-    return {"id": "cmpl-1", "choices": [{"index": 0, "text": piece, "finish_reason": finish, "new": 1}]}
+    return {
+        "id": "cmpl-1",
+        "choices": [{"index": 0, "text": piece, "finish_reason": finish, "new": 1}],
+        "error": None,
+    }
 
 
 def stream(*events: Any, whole: bool = True) -> bytes:
@@ -118,6 +122,7 @@ async def test_answer_and_request(server: Server, model: CompletionsModel) -> No
         stream(text("It is 5"), whole=False),
         stream({"error": {"message": "EngineCore died"}}),
         stream("no object"),
+        GOOD.replace(b"\r\n", b"\r\nContent-Encoding: gzip\r\n", 1),
         b"nonsense\r\n\r\n",
         b"",
     ],
@@ -130,6 +135,7 @@ async def test_answer_and_request(server: Server, model: CompletionsModel) -> No
         "broken off",
         "error event",
         "no object",
+        "no gzip",
         "nonsense",
         "closed",
     ],
@@ -227,9 +233,13 @@ async def test_every_character_arrives(server: Server, model: CompletionsModel) 
 
 async def test_cancelling_closes_the_connection(server: Server, model: CompletionsModel) -> None:
     server.answers = [stream(text("hangs"), whole=False)]
-    with anyio.move_on_after(0.3):
-        await ask(model)
-    await asyncio.wait_for(server.left.wait(), 0.5)
+    begun = asyncio.Event()
+    running = asyncio.create_task(
+        model.complete("a", stop=(), max_tokens=9, sampling=Sampling(), on_text=lambda _: begun.set())
+    )
+    await begun.wait()
+    running.cancel()
+    await asyncio.wait_for(server.left.wait(), 5)
 
 
 async def test_the_only_model_is_found_once(server: Server) -> None:

@@ -14,15 +14,45 @@ from finetune.embedded.templates import (
     compare,
     deeds,
     fractions,
+    goals,
     groups,
     leftovers,
     measure,
     money,
+    multiples,
+    parts,
     rates,
+    savings,
+    scenes,
+    seats,
+    shapes,
+    stocks,
+    times,
 )
 from finetune.embedded.templates.schema import Schema
 
-_TOPICS = (actions, deeds, change, combine, compare, groups, leftovers, money, fractions, rates, measure)
+_TOPICS = (
+    actions,
+    change,
+    combine,
+    compare,
+    deeds,
+    fractions,
+    goals,
+    groups,
+    leftovers,
+    measure,
+    money,
+    multiples,
+    parts,
+    rates,
+    savings,
+    scenes,
+    seats,
+    shapes,
+    stocks,
+    times,
+)
 
 STORIES: tuple[Schema, ...] = tuple(schema for topic in _TOPICS for schema in topic.SCHEMAS)
 BARE: tuple[Schema, ...] = arithmetic.SCHEMAS

@@ -2,7 +2,6 @@
 
 Owns: these sentences.  Does not own: the template language and the drawing of numbers.
 """
-# ruff: noqa: E501 - a sentence with its choices reads best unbroken
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from finetune.embedded.templates.schema import Schema, ask, schema
 def _twice(name: str, verb: str, item: str) -> Schema:
     """One person does a thing at two times or places."""
     return schema(
-        f"actions/{name}_twice",
+        f"actions/twice/{name}",
         "x any, y any, z any",
         f"v {verb}, item {item}, t occasion",
         (
@@ -43,7 +42,7 @@ def _twice(name: str, verb: str, item: str) -> Schema:
 def _pair(name: str, verb: str, item: str) -> Schema:
     """Two people do the same."""
     return schema(
-        f"actions/{name}_pair",
+        f"actions/pair/{name}",
         "x any, y any, z any",
         f"v {verb}, item {item}, other {item}",
         (
@@ -76,7 +75,7 @@ def _pair(name: str, verb: str, item: str) -> Schema:
 def _more(name: str, verb: str, item: str) -> Schema:
     """One person does more than another."""
     return schema(
-        f"actions/{name}_more",
+        f"actions/more/{name}",
         "x any, d some",
         f"v {verb}, item {item}",
         (
@@ -98,7 +97,7 @@ def _more(name: str, verb: str, item: str) -> Schema:
 def _fewer(name: str, verb: str, item: str) -> Schema:
     """One person does less than another."""
     return schema(
-        f"actions/{name}_fewer",
+        f"actions/fewer/{name}",
         "x any, d some",
         f"v {verb}, item {item}",
         (
@@ -118,7 +117,7 @@ def _fewer(name: str, verb: str, item: str) -> Schema:
 def _times(name: str, verb: str, item: str) -> Schema:
     """One person does several times as much."""
     return schema(
-        f"actions/{name}_times",
+        f"actions/times/{name}",
         "x some, k few",
         f"v {verb}, item {item}",
         (
@@ -134,16 +133,17 @@ def _times(name: str, verb: str, item: str) -> Schema:
 
 
 def _daily(name: str, verb: str, item: str) -> Schema:
-    """The same every day."""
+    """The same every day, or hour, or week."""
     return schema(
-        f"actions/{name}_daily",
-        "p some, k few, w few",
-        f"v {verb}, item {item}",
+        f"actions/daily/{name}",
+        "p some, k few",
+        f"v {verb}, item {item}, u span",
         (
-            "{A} {vs} [p item] (a|each|every|per) day for [k] days.",
-            "~{A} {vs} [p item] (every|each) day for [k] days.",
-            "~in each of [k] (days|weeks), {A} {vs} [p item].",
-            "~every day, {A} {vs} [p item], and {he} did so for [k] days.",
+            "{A} {vs} [p item] (every|each|per) {u} for [k] {us}.",
+            "~{A} {vs} [p item] (every|each) {u} for [k] {us}.",
+            "~in each of [k] {us}, {A} {vs} [p item].",
+            "{A} {vs} [p item] every {u}. ~{he} did so for [k] {us}.",
+            "~for [k] {us}, {A} {vs} [p item] (per|each) {u}.",
         ),
         (
             ask(
@@ -157,21 +157,23 @@ def _daily(name: str, verb: str, item: str) -> Schema:
 
 
 def _rate(name: str, verb: str, item: str) -> Schema:
-    """A total spread over days."""
+    """A total spread over days, hours or weeks."""
     return schema(
-        f"actions/{name}_rate",
+        f"actions/rate/{name}",
         "p some, k few, t =p * k",
-        f"v {verb}, item {item}",
+        f"v {verb}, item {item}, u span",
         (
-            "{A} {vs} [t item] in [k] (days|weeks|hours).",
-            "~in [k] (days|weeks|hours), {A} {vs} [t item].",
-            "~it took {A} [k] days to {v} [t item].",
+            "{A} {vs} [t item] in [k] {us}.",
+            "~in [k] {us}, {A} {vs} [t item].",
+            "~it took {A} [k] {us} to {v} [t item].",
+            "{A} {vs} [t item] over [k] {us}, the same number each {u}.",
         ),
         (
             ask(
                 "t / k",
-                "how many {items} did {@A} {v} (each time|on average|in each of them)?",
-                "how many {items} is that (per|for each) one of them?",
+                "how many {items} did {@A} {v} (each|every|per) {u}?",
+                "how many {items} per {u} is that?",
+                "how many {items} did {@A} {v} in one {u}?",
             ),
         ),
     )
@@ -180,7 +182,7 @@ def _rate(name: str, verb: str, item: str) -> Schema:
 def _get_then_lose(name: str, item: str) -> Schema:
     """A gain followed by a loss."""
     return schema(
-        f"actions/{name}_get_lose",
+        f"actions/get_lose/{name}",
         "x any, y any, z any",
         f"g get, l lose, item {item}",
         (
@@ -206,13 +208,13 @@ def _get_then_lose(name: str, item: str) -> Schema:
 def _had_then(name: str, item: str) -> Schema:
     """A stock, a gain and a loss, with a question about any of them."""
     return schema(
-        f"actions/{name}_had_then",
+        f"actions/had_then/{name}",
         "x any, y any, z any",
         f"g get, l lose, item {item}",
         (
             "{A} had [x item]. {he} {gs} [y] more and then {ls} [z].",
             "{A} had [x item]. ~{he} {ls} [z] of them and then {gs} [y] new ones.",
-            "{A} {gs} [y item]. {he} already had [x]. ~later that day {he} {ls} [z].",
+            "{A} {gs} [y item]. {he} already had [x]. ~{he} {ls} [z] later that day.",
         ),
         (
             ask("x + y - z", "how many {items} does {@A} have (now|in the end|left)?"),
@@ -226,7 +228,7 @@ def _had_then(name: str, item: str) -> Schema:
 def _lost_unknown(name: str, item: str) -> Schema:
     """The change is asked for."""
     return schema(
-        f"actions/{name}_unknown",
+        f"actions/unknown/{name}",
         "x any, y any",
         f"l lose, item {item}",
         (
@@ -243,7 +245,7 @@ def _lost_unknown(name: str, item: str) -> Schema:
 def _gain_unknown(name: str, item: str) -> Schema:
     """The gain is asked for."""
     return schema(
-        f"actions/{name}_gained",
+        f"actions/gained/{name}",
         "x any, y any",
         f"g get, item {item}",
         (

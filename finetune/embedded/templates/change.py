@@ -3,6 +3,8 @@
 Owns: these sentences.  Does not own: the template language and the drawing of numbers.
 """
 
+# ruff: noqa: E501 - a sentence with its choices reads best unbroken
+
 from __future__ import annotations
 
 from finetune.embedded.templates.schema import ask, schema
@@ -205,19 +207,6 @@ SCHEMAS = (
             ),
         ),
         where="x > z",
-    ),
-    schema(
-        "change/birds",
-        "x any, y any, z any",
-        "bird wild, tree tree",
-        (
-            "[x bird] (were|are) (sitting|resting) near (the {tree}|{a tree}). [y] more {birds} (came|joined them). [z bird] (are|were) on the (fence|roof).",
-            "there (are|were) [x bird] by the (lake|pond|river). [z bird] are (far away|on the hill). ~[y more bird] (come|came) to the (lake|pond|water).",
-        ),
-        (
-            ask("x + y", "how many {birds} are (there|together) (by the water|near the {tree}|) now?"),
-            ask("x + y + z", "how many {birds} are there <total>, counting all of them?"),
-        ),
     ),
     schema(
         "change/gain_loss",

@@ -34,7 +34,7 @@ SCHEMAS = (
         "item thing",
         (
             "{A} had [x item]. {he} gave half of them to {B} and [y] to {C}.",
-            "{A} (made|baked|bought) [x item]. {he} sold half of them. ~then {he} gave [y] to {B}.",
+            "{A} (made|baked|bought) [x item]. {he} sold half of them. ~{he} then gave [y] to {B}.",
         ),
         (
             ask(

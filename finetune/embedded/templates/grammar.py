@@ -3,7 +3,8 @@
 ``(a|b)`` chooses; ``{item}`` ``{items}`` ``{a item}`` are a drawn word, its plural, with its article
 (of a verb: base, past; ``{of deed}`` what it is done to);
 ``{A}`` ``{A's}`` a person, ``{he}`` ``{him:B}`` ``{@A}`` pronouns (``@``: name or pronoun as fits);
-``[x]`` a number, ``[x more item]`` with an agreeing noun, ``[$x]`` money, ``[#x]`` digits only; ``<total>`` a shared phrase.
+``[x]`` a number, ``[x more item]`` with an agreeing noun, ``[$x]`` money, ``[#x]`` digits only;
+``<total>`` a shared phrase.
 Owns: parsing and saying templates.  Does not own: drawing words, people or numbers.
 """
 

@@ -9,29 +9,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-MALE = tuple(
-    """Aaron Adam Ahmed Akira Alan Albert Alejandro Ali Amir Andre Andrew Anthony Antonio Arjun Arthur Ben Bill
-    Bob Boris Brian Caleb Carl Carlos Chen Connor Daniel Dave David Deepak Dennis Diego Dmitri Dylan Edward Eli
-    Emeka Emil Eric Ethan Evan Felix Fernando Frank Fred Gary George Giovanni Greg Hamza Hans Harry Hassan Henry
-    Hiroshi Hugo Ian Ibrahim Isaac Ivan Jack Jacob Jake Jamal James Jason Javier Jeff Jerry Jim Joe John Jonas
-    Jose Joseph Joshua Juan Justin Karim Keith Kenji Kevin Kofi Kwame Kyle Larry Leo Levi Liam Logan Louis Luca
-    Lucas Luis Luke Mahmoud Marco Mark Martin Mateo Matthew Max Mehmet Michael Miguel Mike Mohamed Nathan Nick
-    Nikhil Noah Oliver Omar Oscar Owen Pablo Patrick Paul Pedro Peter Philip Rahul Raj Ravi Raymond Ricardo
-    Richard Rob Robert Roger Ron Rohan Ryan Sam Samir Samuel Scott Sean Sergei Simon Stefan Stephen Steve Tariq
-    Terry Thomas Tim Tobias Todd Tom Tony Tyler Victor Vikram Walter Wei William Yusuf Zach Zane""".split()
-)
-FEMALE = tuple(
-    """Abby Abigail Adriana Aisha Alice Alicia Alina Amanda Amara Amber Amelia Amina Amy Ana Andrea Angela Anika
-    Anita Ann Anna Ava Beatriz Beth Bianca Carla Carmen Carol Caroline Cathy Chiara Chloe Claire Clara Cynthia
-    Daisy Dana Daniela Diana Diya Donna Elena Elif Elise Elizabeth Ella Ellen Emily Emma Erica Esther Eva Fatima
-    Faye Fiona Freya Gabriela Gina Gloria Grace Greta Gwen Hana Hannah Heather Heidi Helen Ida Ines Ingrid Irene
-    Isabel Ivy Jane Janet Jasmine Jenna Jennifer Jenny Jessica Jill Joan Joyce Judy Julia Julie Kate Kavya Keiko
-    Kelly Kim Laila Lara Laura Layla Lena Leila Lily Linda Lisa Lola Lucia Lucy Luna Maria Marie Mary Maya Megan
-    Mei Melissa Mia Michelle Mina Miriam Molly Nadia Nancy Naomi Natalie Nia Nina Nora Olga Olivia Paige Pam
-    Paula Penny Priya Rachel Rebecca Rita Rosa Rose Ruth Sakura Sally Samira Sandra Sara Sarah Selma Shreya
-    Simone Sofia Sonia Sophie Stella Sue Susan Tamara Tanya Tara Teresa Tina Uma Valeria Vanessa Vera Victoria
-    Wanda Wendy Yara Yasmin Ying Yuki Zainab Zara Zoe""".split()
-)
+_MALE = """
+    Aaron Adam Ahmed Akira Alan Albert Alejandro Ali Amir Andre Andrew Anthony Antonio Arjun Arthur Ben
+    Bill Bob Boris Brian Caleb Carl Carlos Chen Connor Daniel Dave David Deepak Dennis Diego Dmitri
+    Dylan Edward Eli Emeka Emil Eric Ethan Evan Felix Fernando Frank Fred Gary George Giovanni Greg
+    Hamza Hans Harry Hassan Henry Hiroshi Hugo Ian Ibrahim Isaac Ivan Jack Jacob Jake Jamal James Jason
+    Javier Jeff Jerry Jim Joe John Jonas Jose Joseph Joshua Juan Justin Karim Keith Kenji Kevin Kofi
+    Kwame Kyle Larry Leo Levi Liam Logan Louis Luca Lucas Luis Luke Mahmoud Marco Mark Martin Mateo
+    Matthew Max Mehmet Michael Miguel Mike Mohamed Nathan Nick Nikhil Noah Oliver Omar Oscar Owen Pablo
+    Patrick Paul Pedro Peter Philip Rahul Raj Ravi Raymond Ricardo Richard Rob Robert Roger Ron Rohan
+    Ryan Sam Samir Samuel Scott Sean Sergei Simon Stefan Stephen Steve Tariq Terry Thomas Tim Tobias
+    Todd Tom Tony Tyler Victor Vikram Walter Wei William Yusuf Zach Zane
+"""
+MALE = tuple(_MALE.split())
+_FEMALE = """
+    Abby Abigail Adriana Aisha Alice Alicia Alina Amanda Amara Amber Amelia Amina Amy Ana Andrea Angela
+    Anika Anita Ann Anna Ava Beatriz Beth Bianca Carla Carmen Carol Caroline Cathy Chiara Chloe Claire
+    Clara Cynthia Daisy Dana Daniela Diana Diya Donna Elena Elif Elise Elizabeth Ella Ellen Emily Emma
+    Erica Esther Eva Fatima Faye Fiona Freya Gabriela Gina Gloria Grace Greta Gwen Hana Hannah Heather
+    Heidi Helen Ida Ines Ingrid Irene Isabel Ivy Jane Janet Jasmine Jenna Jennifer Jenny Jessica Jill
+    Joan Joyce Judy Julia Julie Kate Kavya Keiko Kelly Kim Laila Lara Laura Layla Lena Leila Lily Linda
+    Lisa Lola Lucia Lucy Luna Maria Marie Mary Maya Megan Mei Melissa Mia Michelle Mina Miriam Molly
+    Nadia Nancy Naomi Natalie Nia Nina Nora Olga Olivia Paige Pam Paula Penny Priya Rachel Rebecca Rita
+    Rosa Rose Ruth Sakura Sally Samira Sandra Sara Sarah Selma Shreya Simone Sofia Sonia Sophie Stella
+    Sue Susan Tamara Tanya Tara Teresa Tina Uma Valeria Vanessa Vera Victoria Wanda Wendy Yara Yasmin
+    Ying Yuki Zainab Zara Zoe
+"""
+FEMALE = tuple(_FEMALE.split())
 _TITLED = {
     "m": (
         "Mr. Lopez",

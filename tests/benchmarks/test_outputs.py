@@ -1,0 +1,144 @@
+"""What counts as the same output, and which cause a difference gets."""
+
+import pytest
+
+from benchmarks.loaders import Runtime
+from benchmarks.outputs import Cause, Output, Pair, cause_of, our_output, recorded_output
+from benchmarks.replay import REFUSED
+from mumath_agent.records import Execution, ExecutionStatus
+
+RULE = "-" * 75
+TIMED_OUT = (
+    f"{RULE} Timeout waiting for reply                                Traceback (most recent call last) "
+)
+
+
+def traceback(name: str, cell: int = 1, message: str = "no") -> str:
+    head = f"{RULE} {name}                 Traceback (most recent call last) Cell In[{cell}], line 1"
+    return f"{head}\n----> 1 x \x1b[38;5;241m= \x1b[38;5;241m1\n {name}: {message}"
+
+
+def pair(recorded: str, ours: str | Execution, code: str = "x") -> Pair:
+    execution = ours if isinstance(ours, Execution) else Execution(status=ExecutionStatus.OK, result=ours)
+    return Pair(
+        code=code,
+        recorded=recorded_output(recorded, Runtime.MATHCODER),
+        ours=our_output(execution, Runtime.MATHCODER),
+    )
+
+
+def failed(error: str) -> Execution:
+    return Execution(status=ExecutionStatus.ERROR, error=f"line 1: x = 1\n{error}")
+
+
+STOPPED = Execution(status=ExecutionStatus.TIMEOUT, error="TimeoutError: the program ran longer than 6 s")
+
+
+@pytest.mark.parametrize(
+    ("recorded", "ours", "expected"),
+    [
+        ("51", "51", Cause.EQUAL),
+        ("(7, 3)\n", "(7,\n 3)", Cause.EQUAL),
+        ("<empty_execution>", Execution(status=ExecutionStatus.OK), Cause.EQUAL),
+        ("a\n5", Execution(status=ExecutionStatus.OK, stdout="a\n", result="5"), Cause.EQUAL),
+        ("0.333333", "0.3333333333", Cause.FLOAT_FORMAT),
+        ("[1.0, x]", "[1.0000000001, x]", Cause.FLOAT_FORMAT),
+        ("5.0", "5", Cause.FLOAT_FORMAT),
+        ("[0.6923, True]", "[np.float64(0.6923), np.True_]", Cause.LIBRARY_VERSION),
+        ("0.6923", "np.float64(0.7)", Cause.OURS),
+        (f"array([{'0. ' * 200}13160.])", f"array([{'0. ' * 200}13162.])", Cause.LIBRARY_VERSION),
+        (f"array([{'0. ' * 200}13160.])", f"array([{'0. ' * 200}14000.])", Cause.OURS),
+        ("array([13160.])", "array([13162.])", Cause.OURS),
+        ("5", REFUSED, Cause.REFUSED),
+        ("5", failed("ModuleNotFoundError: No module named 'no_such_library'"), Cause.LIBRARY_VERSION),
+        ("5", failed("ModuleNotFoundError: No module named 'sympy.none'"), Cause.OURS),
+        ("0.3333", "0.3334", Cause.OURS),
+        ("1000000", "1000001", Cause.OURS),
+        ("1.5*x", "1.5*y", Cause.OURS),
+        ("5", "6", Cause.OURS),
+        ("", "6", Cause.OURS),
+        (traceback("ValueError"), failed("ValueError: in other words"), Cause.TEXT_FORMAT),
+        (traceback("KeyError", message="0"), failed("KeyError: 0"), Cause.TEXT_FORMAT),
+        (
+            traceback("NotImplementedError"),
+            failed("NotImplementedError: a\nNo algorithms"),
+            Cause.TEXT_FORMAT,
+        ),
+        (
+            "  Cell In[1], line 2\n    x =\n       ^\nSyntaxError: invalid syntax",
+            failed("SyntaxError: x"),
+            Cause.TEXT_FORMAT,
+        ),
+        (traceback("ValueError"), failed("TypeError: no"), Cause.OURS),
+        (traceback("ValueError"), "5", Cause.OURS),
+        ("5", failed("ValueError: no"), Cause.OURS),
+        (TIMED_OUT, "5", Cause.TIME_OUT),
+        ("5", STOPPED, Cause.TIME_OUT),
+    ],
+)
+def test_the_cause_of_one_difference(recorded: str, ours: str | Execution, expected: Cause) -> None:
+    assert cause_of(pair(recorded, ours), []) is expected
+
+
+@pytest.mark.parametrize(
+    ("earlier", "now", "expected"),
+    [
+        ([(TIMED_OUT, "7")], ("7", "8"), Cause.SHIFTED),
+        ([(TIMED_OUT, "7"), ("7", "8")], ("8", "9"), Cause.SHIFTED),
+        ([(TIMED_OUT, STOPPED)], (traceback("TypeError", cell=1), "8"), Cause.SHIFTED),
+        ([("6", "6")], ("6", "8"), Cause.OURS),
+        (
+            [(TIMED_OUT, STOPPED), ("", failed("NameError: no"))],
+            ("5", failed("TypeError: no")),
+            Cause.TIME_OUT,
+        ),
+        ([(TIMED_OUT, STOPPED)], ("5", failed("TypeError: no")), Cause.OURS),
+        ([(TIMED_OUT, "7")], ("9", "8"), Cause.OURS),
+        ([(TIMED_OUT, "7")], (traceback("TypeError", cell=2), "8"), Cause.OURS),
+        ([(TIMED_OUT, STOPPED)], ("5", failed("NameError: name 'x' is not defined")), Cause.TIME_OUT),
+        ([("5", "5")], ("5", failed("NameError: name 'x' is not defined")), Cause.OURS),
+        ([(TIMED_OUT, STOPPED), (traceback("TypeError", cell=1), "8")], ("3", "4"), Cause.TIME_OUT),
+    ],
+)
+def test_the_cause_of_a_difference_after_others(
+    earlier: list[tuple[str, str | Execution]], now: tuple[str, str | Execution], expected: Cause
+) -> None:
+    assert cause_of(pair(*now), [pair(*before) for before in earlier]) is expected
+
+
+def test_what_is_recorded_later_shows_that_the_recording_is_late() -> None:
+    stopped = pair(TIMED_OUT, STOPPED)
+    assert cause_of(pair("7", "8"), [stopped], [Output(text="8")]) is Cause.SHIFTED
+    assert cause_of(pair("7", "8"), [stopped], [Output(text="9")]) is Cause.OURS
+    assert cause_of(pair("7", "8"), [], [Output(text="8")]) is Cause.OURS
+
+
+@pytest.mark.parametrize(
+    ("first", "code", "recorded", "expected"),
+    [
+        ("import random", "random.random()", "0.25", Cause.RANDOM),
+        ("import random", "[random.random()]", "[0.25]", Cause.OURS),
+        ("import random; random.seed(3)", "random.random()", "0.25", Cause.OURS),
+        ("import math", "math.sqrt(0.25)", "0.25", Cause.OURS),
+    ],
+)
+def test_random_numbers_explain_other_numbers_only(
+    first: str, code: str, recorded: str, expected: Cause
+) -> None:
+    assert cause_of(pair(recorded, "0.5", code), [pair("", "", first)]) is expected
+
+
+@pytest.mark.parametrize(
+    ("execution", "shown"),
+    [
+        (Execution(status=ExecutionStatus.OK, stdout="5\n", result="6"), Output(text="5")),
+        (Execution(status=ExecutionStatus.OK, result="6"), Output(text="Done")),
+        (
+            Execution(status=ExecutionStatus.ERROR, stdout="5\n", error="line 1: x\nKeyError: 0"),
+            Output(text="KeyError: 0", error="KeyError"),
+        ),
+        (Execution(status=ExecutionStatus.OK, stdout="1" * 500), Output(text="1" * 200 + "..." + "1" * 200)),
+    ],
+)
+def test_tora_shows_stdout_or_the_last_line_of_an_error(execution: Execution, shown: Output) -> None:
+    assert our_output(execution, Runtime.TORA) == shown

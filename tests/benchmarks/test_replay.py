@@ -1,0 +1,186 @@
+"""Recorded solutions are read, run again in real kernels, and compared."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from benchmarks.loaders import RecordedCell, RecordedSolution, Runtime, load_recorded
+from benchmarks.outputs import Cause
+from benchmarks.replay import Difference, Replay, differences, leaves_python, replay_all
+from mumath_agent.errors import InputError
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+HEAD = f"{'-' * 75} ZeroDivisionError      Traceback (most recent call last)"
+TRACEBACK = f"{HEAD} Cell In[1], line 1\n ZeroDivisionError: no"
+
+
+def mathcoder(*cells: tuple[str, str]) -> dict[str, Any]:
+    blocks = [{"role": "system", "content": "Solve."}, {"role": "user", "content": "How many?"}]
+    for code, output in cells:
+        blocks += [{"role": "text", "content": "So."}, {"role": "code", "content": code}]
+        blocks += [{"role": "execution", "content": output}]
+    return {"ground_truth": {"answer": 5.0}, "debug_result": blocks, "completion": "5"}
+
+
+def tora(solution: str) -> dict[str, Any]:
+    return {"idx": 3, "question": "How many?", "gt": "5", "code": [solution], "pred": ["5"], "report": [None]}
+
+
+def written(path: Path, *rows: object) -> Path:
+    path.write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows))
+    return path
+
+
+def solutions_of(path: Path) -> list[RecordedSolution]:
+    return [item for item in load_recorded(path) if isinstance(item, RecordedSolution)]
+
+
+def replayed(path: Path, **options: Any) -> list[Replay]:
+    async def run() -> list[Replay]:
+        return await replay_all(solutions_of(path), timeout_s=10, concurrency=2, **options)
+
+    return anyio.run(run)
+
+
+def differing(path: Path) -> list[Difference]:
+    return [
+        row for pair in zip(solutions_of(path), replayed(path), strict=True) for row in differences(*pair)
+    ]
+
+
+def test_both_formats_become_one_record(tmp_path: Path) -> None:
+    fenced = "So.\n```python\nprint(5)\n```\n```output\n5\n```\nIt is $\\boxed{5}$."
+    path = written(tmp_path / "a.jsonl", mathcoder(("x = 5\nx", "5")), tora(fenced))
+    assert list(load_recorded(path)) == [
+        RecordedSolution(
+            id="a:1",
+            question="How many?",
+            target="5.0",
+            runtime=Runtime.MATHCODER,
+            cells=(RecordedCell(code="x = 5\nx", output="5"),),
+        ),
+        RecordedSolution(
+            id="tora:3",
+            question="How many?",
+            target="5",
+            runtime=Runtime.TORA,
+            cells=(RecordedCell(code="print(5)\n", output="5\n"),),
+        ),
+    ]
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '"text"', "{}", '{"code": []}', '{"debug_result": 5}', "\x00"])
+def test_a_bad_line_is_one_error_and_the_rest_goes_on(tmp_path: Path, line: str) -> None:
+    bad, good = load_recorded(written(tmp_path / "a.jsonl", line, mathcoder(("5", "5"))))
+    assert isinstance(bad, InputError) and "line 1" in str(bad) and "\n" not in str(bad)
+    assert isinstance(good, RecordedSolution)
+
+
+@pytest.mark.kernel
+def test_a_mathcoder_solution_runs_in_one_session(tmp_path: Path) -> None:
+    cells = [
+        ("x = 1 / 3", "<empty_execution>"),
+        ("x", "0.333333"),
+        ("1 / 0", TRACEBACK),
+        ("x", "0.3"),
+        ("x > 0", "True"),
+    ]
+    rows = differing(written(tmp_path / "a.jsonl", mathcoder(*cells)))
+    assert [(row.cell, row.cause) for row in rows] == [
+        (2, Cause.FLOAT_FORMAT),
+        (3, Cause.TEXT_FORMAT),
+        (4, Cause.OURS),
+    ]
+
+
+@pytest.mark.kernel
+def test_a_tora_program_begins_with_nothing(tmp_path: Path) -> None:
+    blocks = [
+        "```python\nx = 5\nx\n```\n```output\nDone\n```\n",
+        "```python\nprint(x)\n```\n```output\nNameError: name 'x' is not defined\n```\n",
+    ]
+    assert differing(written(tmp_path / "a.jsonl", tora("".join(blocks)))) == []
+
+
+@pytest.mark.kernel
+def test_a_replay_continues_behind_the_last_whole_line(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", *(mathcoder((f"{n} + 1", "2")) for n in range(3)))
+    out = tmp_path / "out.jsonl"
+    first = replayed(path, out=out)
+    lines = out.read_bytes().splitlines(keepends=True)
+    out.write_bytes(lines[0] + lines[1] + lines[2][:20])
+    assert [replay.id for replay in replayed(path, out=out)] == [replay.id for replay in first]
+    resumed = out.read_bytes().splitlines(keepends=True)
+    assert (
+        resumed[:2] == lines[:2]
+        and len(resumed) == 3
+        and json.loads(resumed[2])["id"] == json.loads(lines[2])["id"]
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "!pip install tensorflow",
+        "x = 1\n  !ls",
+        "files = !ls",
+        "%run other.py",
+        "import subprocess",
+        "import os; os.system('ls')",
+        "get_ipython().system('ls')",
+        "import shutil; shutil.rmtree('/')",
+    ],
+)
+def test_a_program_that_leaves_python_is_recognised(code: str) -> None:
+    assert leaves_python(code)
+
+
+@pytest.mark.parametrize(
+    "code", ["x != 3", "5 % 3", "print('5%')", "x = (5\n     % 3)", "factorial = lambda n: n"]
+)
+def test_a_plain_program_is_not_refused(code: str) -> None:
+    assert leaves_python(code) is (
+        code == "x = (5\n     % 3)"
+    )  # a line that begins with %: refused to be safe
+
+
+@pytest.mark.kernel
+def test_a_refused_program_is_not_run(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    (row,) = differing(written(tmp_path / "a.jsonl", mathcoder((f"!touch {mark}", "<empty_execution>"))))
+    assert row.cause is Cause.REFUSED and not mark.exists()
+
+
+def test_a_file_of_something_else_is_not_continued(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", mathcoder(("5", "5")))
+    with pytest.raises(InputError, match="name another file"):
+        replayed(path, out=written(tmp_path / "out.jsonl", {"problem": 1}))
+
+
+def command(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    line = [sys.executable, "-m", "benchmarks", "replay", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, cwd=CHECKOUT, check=False)
+
+
+@pytest.mark.kernel
+def test_the_command_reports_counts_and_unexplained_cells_in_full(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "a.jsonl", mathcoder(("[1, 2]", "[1, 2]")), "{", mathcoder(("6", "[bold]5[/bold]"))
+    )
+    done = command(path, "--json", tmp_path / "report.json")
+    assert done.returncode == 1
+    assert "a.jsonl line 2" in done.stderr
+    assert "a:3 cell 1: ours" in done.stdout and "[bold]5[/bold]" in done.stdout
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["counts"]["equal"] == 1 and report["counts"]["ours"] == 1
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    done = command(tmp_path / "none.jsonl")
+    assert (done.returncode, done.stdout) == (2, "") and "can't read" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,161 @@
+"""The embedded model, with its real weights and engine."""
+
+import shutil
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import anyio
+import pytest
+from tokenizers import Tokenizer
+
+from mumath_agent.errors import ModelError, ModelRefused
+from mumath_agent.models import onnx
+from mumath_agent.models.embedded import DEFAULT, EmbeddedModel
+from mumath_agent.records import Completion, FinishReason, Sampling
+
+pytestmark = pytest.mark.anyio
+
+PROMPT = "<|user|>\nTom has {n} apples and buys 4 more. How many apples does Tom have?\n<|assistant|>\n"
+NOISE = Sampling(temperature=2.0, seed=7)
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[EmbeddedModel]:
+    model = EmbeddedModel()
+    yield model
+    await model.aclose()
+
+
+async def ask(
+    model: EmbeddedModel,
+    prompt: str = PROMPT.format(n=3),
+    *,
+    stop: tuple[str, ...] = (),
+    max_tokens: int = 40,
+    sampling: Sampling | None = None,
+    pieces: list[str] | None = None,
+) -> Completion:
+    on_text = None if pieces is None else pieces.append
+    return await model.complete(
+        prompt, stop=stop, max_tokens=max_tokens, sampling=sampling or Sampling(), on_text=on_text
+    )
+
+
+async def test_streams_what_it_returns(model: EmbeddedModel) -> None:
+    pieces = list[str]()
+    completion = await ask(model, max_tokens=8, pieces=pieces)
+    assert len(pieces) > 1 and "".join(pieces) == completion.text
+    assert completion.finish_reason is FinishReason.LENGTH
+    assert completion.completion_tokens == 8 and completion.prompt_tokens > 10
+
+
+async def test_writes_a_program_and_asks_for_its_output(model: EmbeddedModel) -> None:
+    completion = await ask(model, stop=("```output",), max_tokens=300)
+    assert completion.finish_reason is FinishReason.STOP
+    assert "```python\n" in completion.text and completion.text.endswith("```\n")
+
+
+async def test_stop_string_is_excluded(model: EmbeddedModel) -> None:
+    whole = await ask(model)
+    stop = whole.text[len(whole.text) // 2 :][:3]
+    pieces = list[str]()
+    completion = await ask(model, stop=("never written", stop), pieces=pieces)
+    assert completion.text == "".join(pieces) == whole.text[: whole.text.index(stop)]
+    assert completion.finish_reason is FinishReason.STOP
+    assert 0 < completion.completion_tokens < whole.completion_tokens
+
+
+async def test_seed_is_repeatable(model: EmbeddedModel) -> None:
+    hot = [Sampling(temperature=1.5, top_p=0.95, seed=seed) for seed in (1, 1, 2, 3, 2**40 - 1)]
+    texts = [(await ask(model, sampling=sampling)).text for sampling in hot]
+    assert texts[0] == texts[1] and len(set(texts)) > 1
+
+
+async def test_top_p_leaves_out_what_is_unlikely(model: EmbeddedModel) -> None:
+    """onnxruntime-genai 0.18 draws far too widely when it is told top_p but no top_k."""
+    greedy = await ask(model)
+    narrow = [Sampling(temperature=1.0, top_p=0.001, seed=seed) for seed in range(5)]
+    assert {(await ask(model, sampling=sampling)).text for sampling in narrow} == {greedy.text}
+
+
+@pytest.mark.parametrize("text", ["∑𝑥 = é", "日本語", "naïve 🙂 end"])
+def test_characters_of_several_tokens_are_not_torn(text: str) -> None:
+    tokenizer = Tokenizer.from_file(str(DEFAULT / "tokenizer.json"))
+    decode = onnx.decoder(tokenizer)
+    pieces = [decode(token) for token in tokenizer.encode(text, add_special_tokens=False).ids]
+    assert "".join(pieces) == text
+    assert not any("\ufffd" in piece for piece in pieces)
+
+
+async def test_a_hundred_at_once(model: EmbeddedModel) -> None:
+    prompts = [PROMPT.format(n=n) for n in range(100)]
+    texts = dict[str, str]()
+
+    async def one(prompt: str) -> None:
+        texts[prompt] = (await ask(model, prompt, max_tokens=20)).text
+
+    async with anyio.create_task_group() as tasks:
+        for prompt in prompts:
+            tasks.start_soon(one, prompt)
+    assert texts.keys() == set(prompts)
+    assert texts[prompts[50]] == (await ask(model, prompts[50], max_tokens=20)).text
+
+
+async def test_cancelling_frees_the_engine_at_once(model: EmbeddedModel) -> None:
+    await model.warm_up()
+    begun = anyio.Event()
+    endless = partial(model.complete, "a", stop=(), max_tokens=400, sampling=NOISE)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(50):
+            tasks.start_soon(partial(endless, on_text=lambda _: begun.set()))
+        await begun.wait()
+        tasks.cancel_scope.cancel()
+    with anyio.fail_after(5):  # the fifty would take far longer
+        await ask(model, max_tokens=1)
+
+
+async def test_closing_ends_what_is_awaited() -> None:
+    model = EmbeddedModel()
+
+    async def expect_the_end() -> None:
+        with pytest.raises(ModelError, match="was closed"):
+            await ask(model, max_tokens=400, sampling=NOISE)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(expect_the_end)
+        tasks.start_soon(expect_the_end)
+        await anyio.sleep(0.01)
+        await model.aclose()
+
+
+@pytest.mark.parametrize("prompt", ["", "a b c " * 5000])
+async def test_prompt_that_does_not_fit(model: EmbeddedModel, prompt: str) -> None:
+    with pytest.raises(ModelRefused, match=r"the prompt has \d+ tokens; the embedded model takes 1 to \d+$"):
+        await ask(model, prompt)
+
+
+async def test_the_end_of_the_context_is_a_length_limit(model: EmbeddedModel) -> None:
+    one, two = [(await ask(model, PROMPT.format(n=3) * n, max_tokens=1)).prompt_tokens for n in (1, 2)]
+    with pytest.raises(ModelRefused) as caught:
+        await ask(model, PROMPT.format(n=3) * 1000)
+    longest = int(str(caught.value).rsplit(" ", 1)[1])
+    many = (longest - one) // (two - one) + 1
+    completion = await ask(model, PROMPT.format(n=3) * many, max_tokens=10**6, sampling=NOISE)
+    used = completion.prompt_tokens + completion.completion_tokens
+    assert used == longest + 1 if completion.finish_reason is FinishReason.LENGTH else used <= longest + 1
+
+
+async def test_missing_weights(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    shutil.copy(DEFAULT / "tokenizer.json", folder)
+    model = EmbeddedModel(folder)
+    with pytest.raises(ModelError, match=r"no model in .*: model.onnx is missing; name a server"):
+        await model.warm_up()
+    await model.aclose()
+
+
+async def test_says_what_it_is(model: EmbeddedModel) -> None:
+    assert model.name == "embedded"
+    assert "toy" in model.about and "--base-url" in model.about

@@ -1,0 +1,104 @@
+"""`CompletionsModel` against a real vLLM that serves the embedded model's weights."""
+
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+
+from mumath_agent.errors import ModelRefused
+from mumath_agent.models.completions import CompletionsModel
+from mumath_agent.models.embedded import DEFAULT
+from mumath_agent.records import Completion, FinishReason, Sampling
+
+pytestmark = [pytest.mark.anyio, pytest.mark.vllm]
+
+PROMPT = "<|user|>\nTom has 3 apples and buys 4 more. How many apples does Tom have?\n<|assistant|>\n"
+
+
+@pytest.fixture(scope="session")
+def base_url(serve_vllm: Callable[[Path], str]) -> str:
+    return serve_vllm(DEFAULT)
+
+
+@pytest.fixture
+async def model(base_url: str) -> AsyncIterator[CompletionsModel]:
+    model = CompletionsModel(base_url)
+    yield model
+    await model.aclose()
+
+
+async def ask(
+    model: CompletionsModel,
+    *,
+    prompt: str = PROMPT,
+    stop: tuple[str, ...] = (),
+    max_tokens: int = 40,
+    sampling: Sampling | None = None,
+    on_text: Callable[[str], None] | None = None,
+) -> Completion:
+    return await model.complete(
+        prompt, stop=stop, max_tokens=max_tokens, sampling=sampling or Sampling(), on_text=on_text
+    )
+
+
+async def test_streams_what_it_returns(model: CompletionsModel) -> None:
+    pieces = list[str]()
+    completion = await ask(model, on_text=pieces.append, max_tokens=8)
+    assert model.name == "mumath"
+    assert len(pieces) > 1 and "".join(pieces) == completion.text
+    assert completion.finish_reason is FinishReason.LENGTH
+    assert completion.completion_tokens == 8 and completion.prompt_tokens > 10
+
+
+async def test_stop_string_is_excluded(model: CompletionsModel) -> None:
+    whole = (await ask(model)).text
+    stop = whole[len(whole) // 2 :][:3]
+    completion = await ask(model, stop=("never written", stop))
+    assert (completion.text, completion.finish_reason) == (whole[: whole.index(stop)], FinishReason.STOP)
+    assert completion.completion_tokens > 0
+
+
+async def test_seed_is_repeatable(model: CompletionsModel) -> None:
+    hot = [Sampling(temperature=1.5, top_p=0.95, seed=seed) for seed in (1, 1, 2, 3, 4)]
+    texts = [(await ask(model, sampling=sampling)).text for sampling in hot]
+    assert texts[0] == texts[1] and len(set(texts)) > 1
+
+
+async def test_wrong_model_name(base_url: str) -> None:
+    model = CompletionsModel(base_url, model="llama")
+    with pytest.raises(ModelRefused, match=r"serves no model 'llama'; it serves 'mumath'$"):
+        await ask(model)
+    await model.aclose()
+
+
+async def test_prompt_that_does_not_fit(model: CompletionsModel) -> None:
+    with pytest.raises(ModelRefused, match=r"answered 400: .*context length") as caught:
+        await ask(model, prompt=PROMPT * 300)
+    assert "\n" not in str(caught.value)
+
+
+async def test_cancelling_ends_the_generation(model: CompletionsModel, base_url: str) -> None:
+    before, begun = await _tokens_written(base_url), anyio.Event()
+    noise = Sampling(temperature=2.0)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(
+                partial(ask, model, max_tokens=450, sampling=noise, on_text=lambda _: begun.set())
+            )
+        await begun.wait()
+        tasks.cancel_scope.cancel()
+    await anyio.sleep(1)
+    after = await _tokens_written(base_url)
+    await anyio.sleep(1)
+    assert await _tokens_written(base_url) == after < before + 4 * 450
+
+
+async def _tokens_written(base_url: str) -> float:
+    """How many tokens vLLM has generated, by its own count."""
+    async with httpx.AsyncClient() as client:
+        lines = (await client.get(f"{base_url}/metrics")).text.splitlines()
+    counters = [line for line in lines if line.startswith("vllm:generation_tokens_total")]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in counters)

@@ -4,6 +4,7 @@ Exit codes: 0 everything explained, 1 cells differ for no known reason, 2 the in
 """
 
 import json
+import signal
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -35,6 +36,8 @@ _stderr = Console(stderr=True, highlight=False)
 
 def main() -> None:
     """Entry point of `python -m benchmarks`."""
+    # Whoever ends us politely gets what Ctrl-C gets: kernels killed, their directories removed.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         app()
     except MuMathError as error:

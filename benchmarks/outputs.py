@@ -24,7 +24,7 @@ class Cause(StrEnum):
     TEXT_FORMAT = "text format"
     """The same exception told in other words."""
     LIBRARY_VERSION = "library version"
-    """A newer library prints the same value in other words or rounds its last bits otherwise, or one is missing here."""
+    """A newer library prints the same value in other words or rounds its last bits otherwise; or one is missing."""
     TIME_OUT = "time-out"
     """The program was stopped, in the recording or here, or it met a session that lacks what a stopped one defined."""
     SHIFTED = "shifted"
@@ -188,7 +188,7 @@ def _is_drawn(pair: Pair, earlier: Sequence[Pair]) -> bool:
 
 
 def _lacks_library(ours: Output) -> bool:
-    """Whether it imports what is not installed here. That our own process lacks it too shows that it's no kernel's fault."""
+    """Whether it imports what is not installed here: our own process lacks it too, so the kernel is not to blame."""
     missing = _MISSING.search(ours.text)
     return missing is not None and find_spec(missing[1]) is None
 

@@ -5,10 +5,8 @@ All are frozen, slotted, keyword-only dataclasses; sequences are tuples; units a
 inside graph state and in JSONL files. This module holds no behaviour: who fills a record is said in its docstring.
 """
 
-from collections.abc import Hashable
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
-from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,6 +18,9 @@ SCHEMA = 1
 """Version of the JSON form of `RunRecord`; raised when a field changes its meaning."""
 
 T = TypeVar("T")
+
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+"""Building one costs milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,9 +221,10 @@ class RunRecord:
     verdict: Verdict | None = None
 
 
-@cache
-def _adapter(record_type: Hashable) -> TypeAdapter[Any]:
-    return TypeAdapter(record_type)
+def _adapter(record_type: type[Any]) -> TypeAdapter[Any]:
+    if record_type not in _ADAPTERS:
+        _ADAPTERS[record_type] = TypeAdapter(record_type)
+    return _ADAPTERS[record_type]
 
 
 def to_json(record: Any) -> Any:

@@ -142,7 +142,7 @@ def generate(
     )
     columns = batch["input_ids"].shape[1]
     # No further than the positions the model was made for: what would not fit counts as cut off.
-    room = min(max_new_tokens, model.config.max_position_embeddings - columns)
+    room = max(1, min(max_new_tokens, model.config.max_position_embeddings - columns))
     ids = model.generate(  # type: ignore[misc]
         input_ids=batch["input_ids"],
         attention_mask=batch["attention_mask"],

@@ -38,7 +38,9 @@ RECORD = RunRecord(
     trajectory=Trajectory(
         transcript=Transcript(question="q", segments=(Segment(kind=Kind.CODE, text="x\n", closed=False),)),
         completions=(
-            Completion(text="t", finish_reason=FinishReason.STOP, prompt_tokens=1, completion_tokens=2, logprob=-1.5),
+            Completion(
+                text="t", finish_reason=FinishReason.STOP, prompt_tokens=1, completion_tokens=2, logprob=-1.5
+            ),
         ),
         executions=(Execution(status=ExecutionStatus.ERROR, stdout="a", error="E", artefacts=("f",)),),
         answer=Answer(text="3", found_in=AnswerSource.BOXED),

@@ -6,6 +6,7 @@ What needs torch is imported inside its command, so that the others work, and an
 import json
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -92,16 +93,25 @@ def export(
 
 @app.command()
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="Folder of a finished stage, or an exported one.")],
+    model: Annotated[Path, typer.Argument(help="An exported folder.")],
     data: Annotated[Path, typer.Option(help="JSONL with question, and answer or a solution that boxes it.")],
-    limit: Annotated[int | None, typer.Option(help="Only the first so many.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Problems solved at a time.")] = 4,
 ) -> None:
-    """Solve held-out problems with a model in memory. Its programs run unconfined."""
-    from finetune.embedded.evaluate import evaluate as score
-    from finetune.embedded.evaluate import read_questions, table
+    """Solve problems of known answer with the solver. Programs run on this machine with your rights."""
+    import anyio
+    from rich.progress import Progress
 
-    for line in table(score(model, read_questions(data, limit=limit))):
-        print(line)
+    from finetune.embedded.evaluate import evaluate as score
+    from finetune.embedded.evaluate import read_problems, table
+
+    problems = read_problems(data, limit=limit)
+    with Progress() as progress:
+        task = progress.add_task("solving", total=len(problems))
+        scores = anyio.run(
+            partial(score, model, problems, concurrency=concurrency, on_done=lambda: progress.advance(task))
+        )
+    print(*table(scores), sep="\n")
 
 
 @app.command()

@@ -137,8 +137,8 @@ def check_question(question: str) -> None:
         raise InputError(
             f"the question has {len(question):,} characters; at most {MAX_QUESTION_CHARS:,} are taken"
         )
-    if "\0" in question:
-        raise InputError("the question holds a zero byte, so it is no text")
+    if "\0" in question or any("\ud800" <= character <= "\udfff" for character in question):
+        raise InputError("the question is no text: it holds a zero byte or half of a character")
 
 
 async def _attempt(question: str, handles: Handles, on_event: Listener | None) -> Trajectory:

@@ -24,6 +24,12 @@ def test_the_readme_names_every_module_of_the_library() -> None:
         assert path.name in readme or path.name in ("__init__.py", "__main__.py"), path.name
 
 
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    command = re.search(r"## Install and test\n\n```bash\n(.+)\n```", readme)
+    assert command is not None and command[1] in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
 def test_the_embedded_model_and_all_package_data_are_small() -> None:
     data = [path for path in (ROOT / "mumath_agent" / "weights").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in data) <= 20 * 2**20

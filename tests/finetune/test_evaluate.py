@@ -1,42 +1,48 @@
-"""The small parts of the held-out evaluation."""
+"""The held-out evaluation, with the shipped model and real kernels."""
+
+import json
+from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch")
+from finetune.embedded.evaluate import evaluate, read_problems, table
+from mumath_agent.errors import InputError
+from mumath_agent.models.embedded import DEFAULT
 
-from finetune.embedded.evaluate import boxed, equal, execute
-from mumath_agent.records import ExecutionStatus
 
-pytestmark = pytest.mark.train
+def write(path: Path, *rows: object) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.mark.anyio
+@pytest.mark.kernel
+async def test_right_and_wrong_are_counted_by_source(tmp_path: Path) -> None:
+    rows = [
+        {"question": "What is 17 plus 25?", "answer": 42, "source": "template/arithmetic/sum"},
+        {
+            "question": "What is 17 plus 26?",
+            "solution": "It is $\\boxed{44}$.",
+            "source": "gsm8k-train/7/varied",
+        },
+    ]
+    done: list[None] = []
+    problems = read_problems(write(tmp_path / "p.jsonl", *rows))
+    scores = await evaluate(DEFAULT, problems, concurrency=2, on_done=lambda: done.append(None))
+    assert len(done) == 2
+    assert {
+        source: (score.problems, score.solved, score.output_right) for source, score in scores.items()
+    } == {
+        "all": (2, 1, 1),
+        "gsm8k-train": (1, 0, 0),
+        "template/arithmetic": (1, 1, 1),
+    }
+    assert list(table(scores))[2] == "| all | 2 | 50.0 % | 50.0 % |"
 
 
 @pytest.mark.parametrize(
-    ("found", "answer", "right"),
-    [
-        ("12", "12", True),
-        ("12.0", "12", True),
-        ("1,200\n", "1200", True),
-        ("0.33", "0.3333", False),
-        ("", "12", False),
-        (None, "12", False),
-        ("twelve", "12", False),
-        ("-3", "3", False),
-        ("nan", "3", False),
-    ],
+    "row", [{"question": "q"}, {"answer": "3"}, [], {"question": "q", "solution": "none"}]
 )
-def test_equal(found: str | None, answer: str, right: bool) -> None:
-    assert equal(found, answer) is right
-
-
-def test_boxed_takes_the_last() -> None:
-    assert boxed("\\boxed{1} then \\boxed{22}") == "22"
-    assert boxed("nothing") is None
-
-
-def test_programs_run_in_a_process_of_their_own() -> None:
-    assert execute("print(1 + 2)").stdout == "3\n"
-    error = execute("n0 = 1\nprint(a)")
-    assert error.status is ExecutionStatus.ERROR
-    assert error.error == "line 2: print(a)\nNameError: name 'a' is not defined"
-    assert execute("def (").status is ExecutionStatus.ERROR
-    assert execute("while True: pass", timeout_s=0.3).status is ExecutionStatus.TIMEOUT
+def test_a_row_without_question_or_answer_is_refused(tmp_path: Path, row: object) -> None:
+    with pytest.raises(InputError, match="line 1 has no question"):
+        read_problems(write(tmp_path / "p.jsonl", row))

@@ -72,6 +72,7 @@ def test_stdin_to_json_is_one_object() -> None:
         (["-"], b"x" * 1_000_000, "the question has 1,000,000 characters; at most 20,000 are taken"),
         (["-"], b"\x89PNG\r\n\x1a\n", "stdin is no UTF-8 text (byte 0 is 0x89)"),
         (["-"], b"How many\0?", "stdin is no text (it holds a zero byte)"),
+        (["How many\udcff?"], b"", "the question is no text: it holds a zero byte or half of a character"),
         (["--file", "no-such-file.jsonl"], b"", "can't read no-such-file.jsonl: No such file or directory"),
         (["q", "--file", "f"], b"", "give either a question (or - for stdin) or --file"),
         (["q", "--output", "f"], b"", "--output goes with --file"),

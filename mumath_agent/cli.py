@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import anyio
 import typer
@@ -27,14 +27,15 @@ from rich.progress import (
 
 from mumath_agent import __version__
 from mumath_agent.errors import InputError, MuMathError
+from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.models import CompletionModel
-from mumath_agent.models.completions import CompletionsModel
-from mumath_agent.models.embedded import EmbeddedModel
-from mumath_agent.problems import decode, parse_problems, read_text
+from mumath_agent.problems import check_question, decode, parse_problems, read_text
 from mumath_agent.records import Limits, Problem, RunRecord, Sampling, StopReason, to_json
 from mumath_agent.results import ResultsFile
-from mumath_agent.solver import Solver, check_question
 from mumath_agent.terminal import LiveTranscript, answer_line, result_line
+
+if TYPE_CHECKING:
+    from mumath_agent.solver import Solver
 
 ANSWERED, NO_ANSWER, USAGE, BROKEN, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -106,45 +107,73 @@ def solve(
     limits = Limits(
         max_turns=max_turns, max_new_tokens=max_new_tokens, cell_timeout_s=cell_timeout, wall_s=wall
     )
-    solver = Solver(
-        model=_model(base_url, model),
+    settings = _Settings(
+        base_url=base_url,
+        model=model,
         limits=limits,
         sampling=Sampling(temperature=temperature, top_p=top_p, seed=seed),
         fresh_cells=fresh_cells,
     )
     try:
         if file is not None:
-            code = anyio.run(_solve_file, solver, _Batch.read(file), output, as_json, concurrency)
+            code = anyio.run(_solve_file, settings.solver(), _Batch.read(file), output, as_json, concurrency)
         else:
             text = decode(sys.stdin.buffer.read(), "stdin") if question == "-" else question or ""
-            code = anyio.run(_solve_one, solver, text.strip(), as_json)
+            code = anyio.run(_solve_one, settings, text.strip(), as_json)
     except KeyboardInterrupt:
         _stderr.print("interrupted")
         code = INTERRUPTED
     raise typer.Exit(code)
 
 
-def _model(base_url: str | None, name: str | None) -> CompletionModel:
-    if base_url is not None:
-        return CompletionsModel(base_url, model=name, api_key=os.environ.get("MUMATH_API_KEY"))
-    if name is not None:
-        raise InputError(f"--model {name} needs --base-url, the address of the server that serves it")
-    return EmbeddedModel()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Settings:
+    """The options, and what they describe."""
+
+    base_url: str | None
+    model: str | None
+    limits: Limits
+    sampling: Sampling
+    fresh_cells: bool
+
+    def kernel(self) -> JupyterExecutor:
+        return JupyterExecutor(memory_mb=self.limits.memory_mb, fresh_cells=self.fresh_cells)
+
+    def solver(self) -> "Solver":
+        """Imports what it needs: LangGraph alone takes longer than a kernel needs to start."""
+        from mumath_agent.solver import Solver
+
+        return Solver(
+            model=self._model(), limits=self.limits, sampling=self.sampling, fresh_cells=self.fresh_cells
+        )
+
+    def _model(self) -> CompletionModel:
+        from mumath_agent.models.completions import CompletionsModel
+        from mumath_agent.models.embedded import EmbeddedModel
+
+        if self.base_url is not None:
+            api_key = os.environ.get("MUMATH_API_KEY")
+            return CompletionsModel(self.base_url, model=self.model, api_key=api_key)
+        if self.model is not None:
+            raise InputError(
+                f"--model {self.model} needs --base-url, the address of the server that serves it"
+            )
+        return EmbeddedModel()
 
 
-async def _solve_one(solver: Solver, question: str, as_json: bool) -> int:
+async def _solve_one(settings: _Settings, question: str, as_json: bool) -> int:
     check_question(question)
     stdout = Console(highlight=False)
     live = None if as_json else LiveTranscript(stdout)
-    try:
-        async with solver.new_kernel() as kernel:  # starts beside the model
+    async with settings.kernel() as kernel:  # starts while the graph is imported and the model loaded
+        solver = await anyio.to_thread.run_sync(settings.solver)
+        try:
             await solver.model.warm_up()
             _introduce(solver.model)
-            record = await solver.solve(
-                Problem(id="question", question=question), on_event=live, kernel=kernel
-            )
-    finally:
-        await solver.model.aclose()
+            problem = Problem(id="question", question=question)
+            record = await solver.solve(problem, on_event=live, kernel=kernel)
+        finally:
+            await solver.model.aclose()
     if as_json:
         typer.echo(_line(record))
     else:
@@ -181,7 +210,7 @@ class _Batch:
 
 
 async def _solve_file(
-    solver: Solver, batch: _Batch, output: Path | None, as_json: bool, concurrency: int
+    solver: "Solver", batch: _Batch, output: Path | None, as_json: bool, concurrency: int
 ) -> int:
     for error in batch.errors:
         _fail(error)

@@ -1,4 +1,4 @@
-"""Reading problems from a user's file: plain text with one question a line, or JSONL.
+"""What counts as a question, and reading problems from a user's file: one question a line, or JSONL.
 
 A line that can't be read is reported with its number and costs nothing but itself. JSONL may name the question
 `question`, `problem` or `input`, the gold answer `target` or `answer`, the id `id` or `idx`, as the public sets do.
@@ -12,9 +12,28 @@ from typing import Any
 from mumath_agent.errors import InputError
 from mumath_agent.records import Problem
 
+MAX_QUESTION_CHARS = 20_000
+"""Longer than any benchmark's longest question; keeps a mistaken file from reaching a model."""
+
 _QUESTION = ("question", "problem", "Question", "input")
 _TARGET = ("target", "answer")
 _ID = ("id", "idx")
+
+
+def check_question(question: str) -> None:
+    """Refuse what is no question.
+
+    Raises:
+        InputError: empty, too long, or not text.
+    """
+    if not question.strip():
+        raise InputError("the question is empty")
+    if len(question) > MAX_QUESTION_CHARS:
+        raise InputError(
+            f"the question has {len(question):,} characters; at most {MAX_QUESTION_CHARS:,} are taken"
+        )
+    if "\0" in question or any("\ud800" <= character <= "\udfff" for character in question):
+        raise InputError("the question is no text: it holds a zero byte or half of a character")
 
 
 def read_text(path: Path) -> str:

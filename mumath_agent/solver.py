@@ -5,6 +5,7 @@ in one attempt is that record's `error` and nobody else's. Attempts don't wait f
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -13,15 +14,13 @@ import anyio
 from mumath_agent import __version__
 from mumath_agent.bridge import run_sync
 from mumath_agent.dialects import Dialect, Fenced
-from mumath_agent.errors import InputError, KernelError, ModelError
+from mumath_agent.errors import KernelError, ModelError
 from mumath_agent.graph import Event, Handles, State, graph, trajectory
 from mumath_agent.kernels import Executor, JupyterExecutor
 from mumath_agent.models import CompletionModel
 from mumath_agent.models.embedded import EmbeddedModel
+from mumath_agent.problems import check_question
 from mumath_agent.records import Limits, Problem, RunRecord, Sampling, Settings, StopReason, Trajectory
-
-MAX_QUESTION_CHARS = 20_000
-"""Longer than any benchmark's longest question; keeps a mistaken file from reaching a model."""
 
 Listener = Callable[[Event], None]
 
@@ -42,13 +41,13 @@ class Solver:
     ) -> RunRecord:
         """Make one attempt at `problem`. What breaks on the way is in the record, not raised.
 
-        `kernel` is one that was started in advance; it is closed at the end, like one the attempt starts itself.
+        `kernel` is one that was opened in advance, for this attempt only; closing it is the caller's.
 
         Raises:
             InputError: the question is empty or too long.
         """
         check_question(problem.question)
-        async with kernel or self.new_kernel() as opened:
+        async with nullcontext(kernel) if kernel else self.new_kernel() as opened:
             handles = Handles(
                 model=self.model,
                 kernel=opened,
@@ -125,22 +124,6 @@ async def _solve(question: str, model: CompletionModel | None, settings: dict[st
             await used.aclose()
 
 
-def check_question(question: str) -> None:
-    """Refuse what is no question.
-
-    Raises:
-        InputError: empty, too long, or not text.
-    """
-    if not question.strip():
-        raise InputError("the question is empty")
-    if len(question) > MAX_QUESTION_CHARS:
-        raise InputError(
-            f"the question has {len(question):,} characters; at most {MAX_QUESTION_CHARS:,} are taken"
-        )
-    if "\0" in question or any("\ud800" <= character <= "\udfff" for character in question):
-        raise InputError("the question is no text: it holds a zero byte or half of a character")
-
-
 async def _attempt(question: str, handles: Handles, on_event: Listener | None) -> Trajectory:
     """Walk the graph to its end. One of the two places where any exception becomes data (the other is grading)."""
     state: State = {"question": question}
@@ -161,4 +144,4 @@ async def _attempt(question: str, handles: Handles, on_event: Listener | None) -
     return trajectory(state)
 
 
-__all__ = ["MAX_QUESTION_CHARS", "Listener", "Solver", "check_question", "solve"]
+__all__ = ["Listener", "Solver", "solve"]

@@ -4,11 +4,15 @@ In a terminal the model's text, program output and errors have colours (rich); i
 plain, and what is printed before the answer line is the transcript itself.
 """
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.text import Text
 
-from mumath_agent.graph import Event
 from mumath_agent.records import ExecutionStatus, RunRecord, StopReason, Trajectory
+
+if TYPE_CHECKING:
+    from mumath_agent.graph import Event
 
 _WHY = {
     StopReason.NO_ANSWER: "the model ended without an answer",
@@ -26,7 +30,7 @@ class LiveTranscript:
         self._console = console
         self._held = ""
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: "Event") -> None:
         if event["event"] == "text":
             text = self._held + event["text"]
             shown = text.rstrip()

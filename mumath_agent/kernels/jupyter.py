@@ -73,6 +73,8 @@ class JupyterExecutor:
         return self._recoveries
 
     async def __aenter__(self) -> Self:
+        if self._starting is not None:
+            raise RuntimeError("a JupyterExecutor is entered once; make a new one for another attempt")
         self._starting = asyncio.create_task(self._start())
         return self
 

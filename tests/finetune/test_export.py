@@ -16,7 +16,6 @@ import torch
 from safetensors.numpy import load_file
 from transformers import LlamaForCausalLM
 
-from finetune.embedded.evaluate import evaluate, read_questions, table
 from finetune.embedded.pipeline import Plan, make
 from finetune.export import export, read_stored
 from finetune.recipe import read_recipe
@@ -107,14 +106,6 @@ def test_a_finished_pipeline_does_nothing_but_export(work: Path) -> None:
     )
     make(plan, work=work, out=work / "out")
     assert (work / "stage2" / "model.safetensors").stat().st_mtime_ns == before
-
-
-def test_evaluation_tries_every_problem(work: Path) -> None:
-    questions = read_questions(work / "stage2.jsonl", limit=12)
-    scores = evaluate(work / "out", questions, turns=2)
-    assert scores["all"].problems == 12
-    assert sum(score.problems for source, score in scores.items() if source != "all") == 12
-    assert len(list(table(scores))) == len(scores)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:

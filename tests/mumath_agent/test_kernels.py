@@ -472,3 +472,10 @@ def test_killing_our_process_leaves_no_kernel(own_tmp: Path) -> None:
         time.sleep(0.2)
         agent.kill()
     assert gone(kernel)
+
+
+@pytest.mark.anyio
+async def test_an_executor_is_entered_once_so_that_no_second_kernel_starts_unseen() -> None:
+    async with JupyterExecutor() as kernel:
+        with pytest.raises(RuntimeError, match="entered once"):
+            await kernel.__aenter__()

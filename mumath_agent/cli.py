@@ -176,10 +176,10 @@ async def _solve_one(settings: _Settings, question: str, as_json: bool) -> int:
             await solver.model.aclose()
     if as_json:
         typer.echo(_line(record))
-    else:
-        typer.echo(f"\n\n{answer_line(record.trajectory)}")
     if record.trajectory.error:
-        _stderr.print(f"error: {record.trajectory.error}", style="red", markup=False, soft_wrap=True)
+        _say(record.trajectory.error)
+    elif not as_json:
+        typer.echo(f"\n\n{answer_line(record.trajectory)}")
     return _exit_code(record)
 
 
@@ -271,6 +271,10 @@ def _exit_code(record: RunRecord) -> int:
 
 
 def _fail(error: MuMathError) -> int:
+    _say(str(error))
+    return USAGE if isinstance(error, InputError) else BROKEN
+
+
+def _say(error: str) -> None:
     with suppress(BrokenPipeError):
         _stderr.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-    return USAGE if isinstance(error, InputError) else BROKEN

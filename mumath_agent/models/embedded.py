@@ -24,7 +24,7 @@ class EmbeddedModel:
     """
 
     about = (
-        "a 4.5M-parameter toy trained from scratch for one- to three-step elementary word problems; "
+        "a 4.5M-parameter toy trained from scratch on one- to three-step elementary word problems; "
         "name a server with --base-url for real mathematics"
     )
     """What it is good for."""

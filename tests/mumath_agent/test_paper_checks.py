@@ -126,6 +126,11 @@ async def test_4_what_the_model_reads_of_errors_values_and_silence() -> None:
     assert silence == "Done"
 
 
+async def test_4_programs_and_outputs_keep_every_digit() -> None:
+    """MathCoder's runtime cuts decimals to six places, in programs too: a tolerance of 1e-8 became 0."""
+    assert await outputs("tol = 0.00000001\nprint(tol, 1.23456789e-10)") == ["1e-08 1.23456789e-10"]
+
+
 async def test_4_what_goes_to_stderr_reaches_the_model() -> None:
     assert await outputs("import sys; print('careful', file=sys.stderr)") == ["careful"]
 
@@ -163,6 +168,15 @@ async def test_7_only_the_new_turn_is_parsed_and_a_box_in_code_ends_nothing() ->
     assert [execution.stdout for execution in attempt.executions] == ["\\boxed{7}\n"]
     assert attempt.stop_reason is StopReason.ANSWERED  # by the box in the first turn's prose
     assert attempt.answer is not None and attempt.answer.text == "1"
+
+
+async def test_7_marks_in_question_and_solution_cut_nothing() -> None:
+    """The reference splits the whole text at "<|assistant|>" and "Question:"."""
+    question = "What does <|assistant|> mean? Question: 6 * 7?"
+    answer = "Question: what is <|assistant|>? A mark. \\boxed{42}"
+    attempt = (await solver_of({question: [answer]}).solve(Problem(id="q", question=question))).trajectory
+    assert attempt.transcript.question == question and attempt.transcript.text == answer
+    assert attempt.answer is not None and attempt.answer.text == "42"
 
 
 async def test_9_answers_are_graded_without_the_published_graders_false_positives() -> None:

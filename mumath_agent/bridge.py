@@ -6,8 +6,10 @@ Asynchronous callers never come here.
 """
 
 import asyncio
+import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import cache
 from typing import Any, TypeVar
 
@@ -37,6 +39,24 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
         future.cancel()
         ended.wait(_CLEANUP_S)
         raise
+
+
+@contextmanager
+def opened(resource: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    """`async with resource`, for synchronous callers: a kernel for `graph.invoke`, for instance."""
+    value = run_sync(_enter(resource))
+    try:
+        yield value
+    finally:
+        run_sync(_leave(resource, *sys.exc_info()))
+
+
+async def _enter(resource: AbstractAsyncContextManager[T]) -> T:
+    return await resource.__aenter__()
+
+
+async def _leave(resource: AbstractAsyncContextManager[Any], *error: Any) -> None:
+    await resource.__aexit__(*error)
 
 
 async def _marking(coroutine: Coroutine[Any, Any, T], ended: threading.Event) -> T:

@@ -8,8 +8,10 @@ from pathlib import Path
 import anyio
 import pytest
 
+from mumath_agent.bridge import opened
 from mumath_agent.errors import KernelError, ModelUnreachable
 from mumath_agent.graph import Event, Handles, State, build_graph, graph, trajectory
+from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.records import (
     AnswerSource,
     Completion,
@@ -154,6 +156,29 @@ async def test_invoke_ainvoke_stream_and_astream_end_in_the_same_state() -> None
     for state in states:
         state.pop("started_at")
     assert states[0] == states[1] == states[2] == states[3]
+
+
+@pytest.mark.kernel
+@pytest.mark.anyio
+async def test_all_four_ways_run_programs_in_a_real_kernel() -> None:
+    question, texts = {"question": "q"}, [ASK, ANSWER]
+
+    def synchronously() -> list[State]:
+        with opened(JupyterExecutor()) as first, opened(JupyterExecutor()) as second:
+            invoked = graph.invoke(question, context=Handles(model=ScriptedModel(texts=texts), kernel=first))
+            used = Handles(model=ScriptedModel(texts=texts), kernel=second)
+            return [invoked, *graph.stream(question, context=used, stream_mode="values")]
+
+    states = await anyio.to_thread.run_sync(synchronously)
+    async with JupyterExecutor() as first, JupyterExecutor() as second:
+        states.append(
+            await graph.ainvoke(question, context=Handles(model=ScriptedModel(texts=texts), kernel=first))
+        )
+        used = Handles(model=ScriptedModel(texts=texts), kernel=second)
+        states += [state async for state in graph.astream(question, context=used, stream_mode="values")]
+    ended = [state for state in states if "stop_reason" in state]
+    assert len(ended) == 4
+    assert all(state["executions"][0]["stdout"] == "391\n" for state in ended)
 
 
 def test_state_is_plain_json() -> None:

@@ -58,6 +58,10 @@ def test_an_interrupted_caller_cancels_the_work_and_waits_for_its_cleaning_up() 
             await asyncio.sleep(0.1)
             cleaned.set()
 
-    with pytest.raises(KeyboardInterrupt):
-        run_sync(work())
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_sync(work())
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert cleaned.is_set()

@@ -139,12 +139,21 @@ def test_an_interrupted_run_continues_to_the_same_answers_and_repeats_nothing(tm
     ]
 
 
+@pytest.mark.parametrize("sigint", [signal.SIG_DFL, signal.SIG_IGN])
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_however_a_run_is_ended_no_kernel_is_left(tmp_path: Path, end: signal.Signals) -> None:
+def test_however_a_run_is_ended_no_kernel_is_left(
+    tmp_path: Path, end: signal.Signals, sigint: signal.Handlers
+) -> None:
+    """Also where SIGINT is ignored from the start, as a shell does for its background jobs."""
+    if (end, sigint) == (signal.SIGINT, signal.SIG_IGN):
+        pytest.skip("an ignored signal ends nothing")
     file = tmp_path / "p.txt"
     file.write_text("".join(f"What is {n} plus {n + 3}?\n" for n in range(100, 160)))
     running = subprocess.Popen(
-        [*COMMAND, "--file", str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [*COMMAND, "--file", str(file)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, sigint),
     )
     process = psutil.Process(running.pid)
     wait_until(lambda: len(process.children(recursive=True)) >= 2)
@@ -152,7 +161,7 @@ def test_however_a_run_is_ended_no_kernel_is_left(tmp_path: Path, end: signal.Si
     running.send_signal(end)
     _, stderr = running.communicate(timeout=20)
     wait_until(lambda: not any(kernel.is_running() for kernel in kernels))
-    if end is signal.SIGINT:
+    if end is not signal.SIGKILL:
         assert running.returncode == 130
         assert b"Traceback" not in stderr
 

@@ -11,7 +11,6 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import anyio
@@ -46,7 +45,10 @@ _stderr = Console(stderr=True, highlight=False)
 
 def main() -> None:
     """Entry point of the `mumath-agent` command."""
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    # Whoever ends us politely gets what Ctrl-C gets: kernels killed, their directories removed. SIGINT may be ignored
+    # from the start (a shell does so for background jobs); asyncio cancels on it only if it has Python's own handler.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         app()
     except MuMathError as error:
@@ -55,14 +57,6 @@ def main() -> None:
         # The reader of our stdout has gone (`| head`); leave without a traceback at shutdown.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(BROKEN) from None
-
-
-def _as_interrupt(number: int, frame: FrameType | None) -> None:
-    """Whoever ends us politely gets what Ctrl-C gets: kernels killed, their directories removed."""
-    interrupt = signal.getsignal(
-        signal.SIGINT
-    )  # asyncio's while a loop runs; ignored in a shell's background
-    (interrupt if callable(interrupt) else signal.default_int_handler)(number, frame)
 
 
 @app.callback(invoke_without_command=True)

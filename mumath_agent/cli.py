@@ -1,17 +1,22 @@
 """The command line: parse, call, print; nothing clever.
 
 Exit codes: 0 answered, 1 no answer, 2 the input or an option can't be used, 3 machinery broke, 130 interrupted. For a
-file of problems it is the gravest of its problems'. Answers go to stdout, everything said about them to stderr.
+file of problems it is the gravest of its problems'. Answers go to stdout, everything said about them to stderr. For
+cells, 0 says that every one was ok and 1 that one was not.
 """
 
+import io
 import json
 import os
 import signal
 import sys
+import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio
 import typer
@@ -24,10 +29,13 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from mumath_agent import __version__
+from mumath_agent.cells import PlainOutput, run_cells, show_json, split_cells
 from mumath_agent.errors import InputError, MuMathError
-from mumath_agent.kernels import JupyterExecutor
+from mumath_agent.kernels import JupyterExecutor, Sandbox
+from mumath_agent.kernels.isolation import layers_of
 from mumath_agent.models import CompletionModel
 from mumath_agent.problems import check_question, decode, parse_problems, read_text
 from mumath_agent.records import Limits, Problem, RunRecord, Sampling, StopReason, to_json
@@ -49,6 +57,12 @@ def main() -> None:
     # from the start (a shell does so for background jobs); asyncio cancels on it only if it has Python's own handler.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    warnings.showwarning = _warn
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a terminal may know fewer characters than a program
     try:
         app()
     except MuMathError as error:
@@ -96,11 +110,15 @@ def solve(
     ] = Limits().cell_timeout_s,
     wall: Annotated[float, typer.Option(min=0.1, help="Seconds per problem.")] = Limits().wall_s,
     fresh_cells: Annotated[bool, typer.Option(help="A new Python session for every program.")] = False,
+    unsafe_local: Annotated[
+        bool, typer.Option(help="Run programs even where this machine can't confine them, with your rights.")
+    ] = False,
     concurrency: Annotated[int, typer.Option(min=1, help="With --file: problems solved at a time.")] = 8,
 ) -> None:
     """Answer a question: the model reasons, writes Python, reads what it printed, and answers.
 
-    Programs run on this machine with your rights. The API key of a server is read from MUMATH_API_KEY.
+    Programs run on this machine in isolated kernels: no network, no files of yours. The API key of a server is read
+    from MUMATH_API_KEY.
     """
     if (question is None) == (file is None):
         raise InputError("give either a question (or - for stdin) or --file")
@@ -115,17 +133,55 @@ def solve(
         limits=limits,
         sampling=Sampling(temperature=temperature, top_p=top_p, seed=seed),
         fresh_cells=fresh_cells,
+        unsafe_local=unsafe_local,
     )
-    try:
+
+    def run() -> int:
         if file is not None:
-            code = anyio.run(_solve_file, settings.solver(), _Batch.read(file), output, as_json, concurrency)
-        else:
-            text = decode(sys.stdin.buffer.read(), "stdin") if question == "-" else question or ""
-            code = anyio.run(_solve_one, settings, text.strip(), as_json)
-    except KeyboardInterrupt:
-        _stderr.print("interrupted")
-        code = INTERRUPTED
-    raise typer.Exit(code)
+            return anyio.run(_solve_file, settings.solver(), _Batch.read(file), output, as_json, concurrency)
+        text = _read_stdin() if question == "-" else question or ""
+        return anyio.run(_solve_one, settings, text.strip(), as_json)
+
+    raise typer.Exit(_interruptible(run))
+
+
+@app.command()
+def python(
+    file: Annotated[str, typer.Argument(help="A file of Python cells, or - to read them from stdin.")] = "-",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a cell.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds per cell.")] = 60.0,
+    level: Annotated[
+        str | None,
+        typer.Option(
+            help="Exactly this isolation: full, landlock+seccomp, namespaces+seccomp, rlimits-only or none. "
+            "Without it, the best this machine can do.",
+        ),
+    ] = None,
+    unsafe_local: Annotated[
+        bool, typer.Option(help="Run cells even where they are not confined, with your rights.")
+    ] = False,
+) -> None:
+    """Run Python cells in one isolated kernel: no network, no files of yours.
+
+    A line "# %%" begins a cell, as in VS Code and Jupytext; a title may follow on it. Variables last from cell to
+    cell, and cells after one that failed still run. What a cell prints and the value of its last expression go to
+    stdout, its stderr and errors to stderr. Exit codes: 0 every cell was ok, 1 one was not, 2 the input or an option
+    can't be used, 3 machinery broke, 130 interrupted.
+    """
+    if not timeout > 0:  # or no number at all
+        raise InputError(f"--timeout is {timeout:g}; it must be positive")
+    sandbox = Sandbox(layers=None if level is None else layers_of(level), unsafe_local=unsafe_local)
+    show = show_json if as_json else PlainOutput(remark=_remark, complain=partial(_tell, style="red"))
+
+    def run() -> int:
+        cells = split_cells(_read_stdin() if file == "-" else read_text(Path(file)))
+        if not cells:
+            raise InputError(f"{'stdin' if file == '-' else file} is empty: there is no cell to run")
+        executor = JupyterExecutor(sandbox)
+        all_ok = anyio.run(partial(run_cells, cells, executor, timeout_s=timeout, show=show))
+        return ANSWERED if all_ok else NO_ANSWER
+
+    raise typer.Exit(_interruptible(run))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,16 +193,22 @@ class _Settings:
     limits: Limits
     sampling: Sampling
     fresh_cells: bool
+    unsafe_local: bool
 
     def kernel(self) -> JupyterExecutor:
-        return JupyterExecutor(memory_mb=self.limits.memory_mb, fresh_cells=self.fresh_cells)
+        sandbox = Sandbox(memory_mb=self.limits.memory_mb, unsafe_local=self.unsafe_local)
+        return JupyterExecutor(sandbox, fresh_cells=self.fresh_cells)
 
     def solver(self) -> "Solver":
         """Imports what it needs: LangGraph alone takes longer than a kernel needs to start."""
         from mumath_agent.solver import Solver
 
         return Solver(
-            model=self._model(), limits=self.limits, sampling=self.sampling, fresh_cells=self.fresh_cells
+            model=self._model(),
+            limits=self.limits,
+            sampling=self.sampling,
+            fresh_cells=self.fresh_cells,
+            unsafe_local=self.unsafe_local,
         )
 
     def _model(self) -> CompletionModel:
@@ -255,11 +317,21 @@ async def _solve_file(
     return max(codes, key=(ANSWERED, NO_ANSWER, USAGE, BROKEN).index)
 
 
+def _interruptible(run: Callable[[], int]) -> int:
+    try:
+        return run()
+    except KeyboardInterrupt:
+        _stderr.print("interrupted")
+        return INTERRUPTED
+
+
+def _read_stdin() -> str:
+    return decode(sys.stdin.buffer.read(), "stdin")
+
+
 def _introduce(model: CompletionModel) -> None:
     about = getattr(model, "about", None)
-    _stderr.print(
-        f"model: {model.name}" + (f" ({about})" if about else ""), style="dim", markup=False, soft_wrap=True
-    )
+    _remark(f"model: {model.name}" + (f" ({about})" if about else ""))
 
 
 def _line(record: RunRecord) -> str:
@@ -278,5 +350,20 @@ def _fail(error: MuMathError) -> int:
 
 
 def _say(error: str) -> None:
+    _tell(f"error: {error}", style="red")
+
+
+def _warn(message: Warning | str, *_: Any) -> None:
+    """A warning of the library in one line; where in our source it was raised helps nobody."""
+    _tell(f"warning: {' '.join(str(message).split())}", style="yellow")
+
+
+def _remark(text: str) -> None:
+    _tell(text, style="dim")
+
+
+def _tell(text: str, *, style: str) -> None:
     with suppress(BrokenPipeError):
-        _stderr.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        _stderr.print(
+            Text(text, style=style), soft_wrap=True
+        )  # a plain str would have its markup interpreted

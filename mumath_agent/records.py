@@ -134,9 +134,12 @@ class Execution:
     error: str | None = None
     """The failing line of the program, then the error's name and message; None unless something went wrong."""
     artefacts: tuple[str, ...] = ()
+    """Figures, as `data:image/png;base64,...`."""
     duration_s: float = 0.0
     state_lost: bool = False
     """The kernel had to be replaced: everything defined before is gone."""
+    state_replayed: bool = False
+    """The kernel had to be replaced, and running the earlier programs again brought back what it held."""
 
 
 class AnswerSource(StrEnum):

@@ -16,7 +16,7 @@ from mumath_agent.bridge import run_sync
 from mumath_agent.dialects import Dialect, Fenced
 from mumath_agent.errors import KernelError, ModelError
 from mumath_agent.graph import Event, Handles, State, graph, trajectory
-from mumath_agent.kernels import Executor, JupyterExecutor
+from mumath_agent.kernels import Executor, JupyterExecutor, KernelPool, Sandbox
 from mumath_agent.models import CompletionModel
 from mumath_agent.models.embedded import EmbeddedModel
 from mumath_agent.problems import check_question
@@ -35,6 +35,8 @@ class Solver:
     sampling: Sampling = field(default_factory=Sampling)
     fresh_cells: bool = False
     """Give every program a new Python session, as ToRA and MuMath-Code do, instead of one per attempt."""
+    unsafe_local: bool = False
+    """Run programs also where this machine can't confine them: with your rights."""
 
     async def solve(
         self, problem: Problem, *, on_event: Listener | None = None, kernel: Executor | None = None
@@ -64,9 +66,14 @@ class Solver:
                 trajectory=attempt,
             )
 
-    def new_kernel(self) -> Executor:
-        """A kernel for one attempt; it starts when its context is entered."""
-        return JupyterExecutor(memory_mb=self.limits.memory_mb, fresh_cells=self.fresh_cells)
+    def new_kernel(self, pool: KernelPool | None = None) -> Executor:
+        """A kernel for one attempt, out of `pool` if there is one; it starts when its context is entered."""
+        return JupyterExecutor(self.sandbox, pool=pool, fresh_cells=self.fresh_cells)
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """How this solver's kernels are confined."""
+        return Sandbox(memory_mb=self.limits.memory_mb, unsafe_local=self.unsafe_local)
 
     async def solve_all(
         self, problems: Iterable[Problem], *, concurrency: int, on_record: Callable[[RunRecord], None]
@@ -85,9 +92,10 @@ class Solver:
 
         async def work() -> None:
             for problem in queue:
-                on_record(await self.solve(problem))
+                async with self.new_kernel(pool) as kernel:
+                    on_record(await self.solve(problem, kernel=kernel))
 
-        async with anyio.create_task_group() as workers:
+        async with KernelPool(self.sandbox, spares=0) as pool, anyio.create_task_group() as workers:
             for _ in range(concurrency):
                 workers.start_soon(work)
 

@@ -1,13 +1,20 @@
 """Where model-written programs run.
 
 An `Executor` runs the cells of one attempt, one at a time, in a session whose variables last from cell to cell.
-`jupyter.py` does it with a real Jupyter kernel.
+`JupyterExecutor` does it with an isolated Jupyter kernel; a `KernelPool` has such kernels ready; a `Sandbox` says how
+they are confined. All three are useful by themselves:
+
+    async with JupyterExecutor() as executor:
+        execution = await executor.run("import sympy; sympy.factorint(91)", timeout_s=5)
 """
 
 from types import TracebackType
 from typing import Protocol, Self
 
-from mumath_agent.kernels.jupyter import JupyterExecutor
+from mumath_agent.kernels.isolation import Sandbox
+from mumath_agent.kernels.jupyter import JupyterExecutor, Ran
+from mumath_agent.kernels.kernel import Kernel
+from mumath_agent.kernels.pool import KernelPool
 from mumath_agent.records import Execution
 
 
@@ -16,7 +23,7 @@ class Executor(Protocol):
 
     @property
     def isolation(self) -> str:
-        """How well the session is confined; "none" says a program runs with the user's own rights."""
+        """The level of isolation its programs ran at; "none" says with the user's own rights."""
         ...
 
     async def run(self, code: str, *, timeout_s: float) -> Execution:
@@ -37,4 +44,4 @@ class Executor(Protocol):
     ) -> None: ...
 
 
-__all__ = ["Executor", "JupyterExecutor"]
+__all__ = ["Executor", "JupyterExecutor", "Kernel", "KernelPool", "Ran", "Sandbox"]

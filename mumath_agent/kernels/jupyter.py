@@ -1,71 +1,79 @@
-"""A real Jupyter kernel for the programs of one attempt.
+"""A Jupyter kernel for the programs of one attempt.
 
 `JupyterExecutor` owns the session as the agent sees it: one kernel, started in the background, replaced when a program
-breaks it, gone with all it started when the attempt ends. Below it, `process.py` is one kernel process with its sockets
-and its directory, `messages.py` is what a kernel says about one cell, and `startup.py` is what runs inside the process.
-
-Covered, for programs that go wrong: endless loops, also those that swallow the interrupt or never return to Python; a
-dying process; too much memory; floods of output; programs asking for input; left-over threads and child processes.
-A program finds no secrets in its environment, and no attempt shares state, files or directory with another.
-
-Not covered, for programs that mean harm: a program has the rights of the user who runs the agent. It can read and
-write that user's files, use the network, start processes, look at the environment of other processes (`/proc`) and
-signal them, fill the disk, and leave behind a daemon that detached itself before its kernel died. The memory limit
-counts per process. `isolation` says "none" until confinement does better.
-
-A kernel lives as long as the thread that started it at most: on Linux it dies with that thread.
+breaks it, gone with all it started when the attempt ends. Below it, `pool.py` says where kernels come from,
+`kernel.py` is one kernel with its channels, `messages.py` what a kernel says about one cell, `forkserver.py` our side
+of the fork server, and `mumath_agent.sandbox` what runs inside. What a program can do is in docs/isolation.md.
 """
 
 import asyncio
-import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import anyio
 
 from mumath_agent.errors import KernelError
+from mumath_agent.kernels.isolation import Sandbox
+from mumath_agent.kernels.kernel import End, Kernel
 from mumath_agent.kernels.messages import Cell
-from mumath_agent.kernels.process import End, Kernel
+from mumath_agent.kernels.pool import KernelPool
 from mumath_agent.records import Execution, ExecutionStatus
+
+REPLAY_SLACK = 2.0
+"""A replayed cell may take so many times as long as it took before, plus a second."""
+
+
+class Ran(NamedTuple):
+    """A program and what it did."""
+
+    code: str
+    execution: Execution
 
 
 class JupyterExecutor:
     """Runs the programs of one attempt in a Jupyter kernel of its own (an `Executor`).
 
     Entering returns at once while the kernel starts; `run` waits for it. All methods belong to one asyncio loop, and
-    one cell runs at a time. Each kernel's sockets and files live in a private directory that goes with it (but stays
-    where this process is killed and can't clean up).
+    one cell runs at a time.
     """
 
     def __init__(
         self,
+        sandbox: Sandbox | None = None,
         *,
-        memory_mb: int = 2048,
+        pool: KernelPool | None = None,
         fresh_cells: bool = False,
-        max_output_chars: int = 1 << 18,
+        replay: bool = False,
         interrupt_grace_s: float = 1.0,
     ) -> None:
         """Say how cells will run; nothing starts yet.
 
         Args:
-            memory_mb: address space a kernel may take on top of what it starts with (Linux).
+            sandbox: how the kernel is confined and what it may use.
+            pool: where its kernels come from, instead of `sandbox`.
             fresh_cells: give every cell a kernel of its own, so that no cell sees what another defined.
-            max_output_chars: kept of each of stdout, stderr and result; a longer one loses its middle.
+            replay: rebuild the state of a lost kernel by running its cells again; kept only if every one of them does
+                exactly what it did before.
             interrupt_grace_s: time a cell has to end after it was interrupted, before its kernel is killed.
         """
-        self._memory_mb = memory_mb
+        self._own_pool = pool is None
+        self._pool = pool or KernelPool(sandbox, spares=0)
         self._fresh_cells = fresh_cells
-        self._max_output_chars = max_output_chars
+        self._replay = replay
         self._interrupt_grace_s = interrupt_grace_s
         self._recoveries = 0
-        self._state_lost = False
+        self._isolation = "not started"
+        self._state_lost = self._state_replayed = False
+        self._history: list[Ran] = []
+        self._repeatable = True
         self._starting: asyncio.Task[Kernel] | None = None
-        self._retired: list[Kernel] = []
 
     @property
     def isolation(self) -> str:
-        return "none"
+        return self._isolation
 
     @property
     def recoveries(self) -> int:
@@ -75,7 +83,9 @@ class JupyterExecutor:
     async def __aenter__(self) -> Self:
         if self._starting is not None:
             raise RuntimeError("a JupyterExecutor is entered once; make a new one for another attempt")
-        self._starting = asyncio.create_task(self._start())
+        if self._own_pool:
+            await self._pool.__aenter__()
+        self._starting = asyncio.create_task(self._pool.take())
         return self
 
     async def __aexit__(
@@ -89,40 +99,60 @@ class JupyterExecutor:
             self._starting.cancel()
             await asyncio.wait({self._starting})
             if not self._starting.cancelled() and self._starting.exception() is None:
-                self._retired.append(self._starting.result())
-            for kernel in self._retired:
-                kernel.kill()
-            for kernel in self._retired:
-                await kernel.close()
+                await self._pool.discard(self._starting.result())
+            if self._own_pool:
+                await self._pool.__aexit__(None, None, None)
 
     async def run(self, code: str, *, timeout_s: float) -> Execution:
         kernel = await self._live_kernel()
+        execution, end = await self._run_in(kernel, code, timeout_s)
+        if end is not End.COMPLETE:
+            await self._recover(kernel)
+        elif self._fresh_cells:
+            self._replace(kernel)
+        else:
+            self._remember(code, execution)
+        lost, self._state_lost = self._state_lost, False
+        replayed, self._state_replayed = self._state_replayed, False
+        return _with_state(execution, lost=lost, replayed=replayed)
+
+    async def restore(self, history: Sequence[Ran]) -> bool:
+        """Bring a fresh session to where `history` had brought another one; whether it is there now.
+
+        Every cell runs again and must do exactly what it did. If one does something else, or can't be repeated, the
+        session starts afresh and the next execution says that state was lost.
+        """
+        kernel = await self._live_kernel()
+        self._history, self._repeatable = list(history), all(_repeatable(ran) for ran in history)
+        if await self._repeat(kernel):
+            return True
+        self._replace(kernel)
+        self._forget()
+        self._state_lost = True
+        return False
+
+    async def _run_in(self, kernel: Kernel, code: str, timeout_s: float) -> tuple[Execution, End]:
         started = time.monotonic()
-        cell = kernel.send(code)
         try:
+            cell = await kernel.send(code)
             end = await kernel.read(cell, until=started + timeout_s)
             if timed_out := end is End.LATE:
-                await kernel.interrupt()
+                kernel.interrupt()
                 end = await kernel.read(cell, until=time.monotonic() + self._interrupt_grace_s)
         except BaseException:  # cancelled: what is running must not run on
             kernel.kill()
             raise
-        duration_s = time.monotonic() - started
-        if end is not End.COMPLETE:
-            self._recover(kernel)
-        elif self._fresh_cells:
-            self._replace(kernel)
         status, error = _outcome(cell, end, timeout_s=timeout_s if timed_out else None, cause=kernel.ended_by)
-        state_lost, self._state_lost = self._state_lost, False
-        return Execution(
+        execution = Execution(
             status=status,
             stdout=cell.stdout,
             stderr=cell.stderr,
             result=cell.result,
             error=error,
-            duration_s=duration_s,
-            state_lost=state_lost,
+            artefacts=cell.artefacts,
+            duration_s=time.monotonic() - started,
         )
+        return execution, end
 
     async def _live_kernel(self) -> Kernel:
         """The kernel for the next cell: the one there is, or its successor if it died since the last cell."""
@@ -130,37 +160,73 @@ class JupyterExecutor:
             raise RuntimeError("a JupyterExecutor runs cells inside its `async with` block only")
         # Shielded: a cancelled run must not take the kernel of later runs with it.
         kernel = await asyncio.shield(self._starting)
-        if not await kernel.alive():
-            self._recover(kernel)
+        if not kernel.alive:
+            await self._recover(kernel)
             kernel = await asyncio.shield(self._starting)
+        self._isolation = kernel.isolation
         return kernel
 
-    def _recover(self, kernel: Kernel) -> None:
-        """Replace a kernel that can't go on, and remember to say so."""
+    async def _recover(self, kernel: Kernel) -> None:
+        """Replace a kernel that can't go on; bring its state back if that was asked for and can be done."""
         self._recoveries += 1
-        self._state_lost = not self._fresh_cells
-        self._replace(kernel)
+        if self._fresh_cells:
+            self._replace(kernel)
+            return
+        can_repeat = self._replay and self._repeatable
+        self._replace(kernel, seed=kernel.seed if can_repeat else None)
+        if can_repeat:
+            assert self._starting is not None
+            successor = await asyncio.shield(self._starting)
+            if await self._repeat(successor):
+                self._state_replayed = True
+                return
+            self._replace(successor)
+        self._forget()
+        self._state_lost = True
 
-    def _replace(self, kernel: Kernel) -> None:
+    async def _repeat(self, kernel: Kernel) -> bool:
+        """Run the history again; whether all of it could be and did what it did before."""
+        if not self._repeatable:
+            return False
+        for code, before in self._history:
+            again, end = await self._run_in(kernel, code, REPLAY_SLACK * before.duration_s + 1)
+            if end is not End.COMPLETE or _visible(again) != _visible(before):
+                return False
+        return True
+
+    def _remember(self, code: str, execution: Execution) -> None:
+        ran = Ran(code, execution)
+        self._history.append(ran)
+        self._repeatable = self._repeatable and _repeatable(ran)
+
+    def _forget(self) -> None:
+        self._history, self._repeatable = [], True
+
+    def _replace(self, kernel: Kernel, seed: int | None = None) -> None:
         """Kill `kernel` and start the next one in the background."""
-        kernel.kill()
-        self._retired.append(kernel)
-        self._starting = asyncio.create_task(self._start())
+        self._pool.discard_soon(kernel)
+        self._starting = asyncio.create_task(self._pool.take(seed))
 
-    async def _start(self) -> Kernel:
-        while self._retired:
-            await self._retired[-1].close()
-            self._retired.pop()
-        failure: Exception | None = None
-        for _ in range(2):
-            try:
-                return await Kernel.started(self._memory_mb, self._max_output_chars)
-            except (KernelError, OSError) as error:
-                failure = error
-        command = f"{sys.executable} -m ipykernel --version"
-        raise KernelError(
-            f"no Jupyter kernel could be started: {failure} (does `{command}` work?)"
-        ) from failure
+
+def _repeatable(ran: Ran) -> bool:
+    """A program that was stopped half-way left a state that depends on the moment."""
+    return ran.execution.status not in (ExecutionStatus.TIMEOUT, ExecutionStatus.DIED)
+
+
+def _visible(execution: Execution) -> tuple[object, ...]:
+    """What two runs of a program must have in common."""
+    return (
+        execution.status,
+        execution.stdout,
+        execution.stderr,
+        execution.result,
+        execution.error,
+        execution.artefacts,
+    )
+
+
+def _with_state(execution: Execution, *, lost: bool, replayed: bool) -> Execution:
+    return replace(execution, state_lost=lost, state_replayed=replayed) if lost or replayed else execution
 
 
 def _outcome(
@@ -174,3 +240,6 @@ def _outcome(
     if end is not End.COMPLETE:
         return ExecutionStatus.DIED, f"The Python process died while it ran this program ({cause})."
     return cell.status, "\n".join(cell.error_lines) or None
+
+
+__all__ = ["JupyterExecutor", "KernelError", "Ran"]

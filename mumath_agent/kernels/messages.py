@@ -5,12 +5,19 @@ its reply has come *and* iopub says idle for it; only then is nothing more of it
 their left-over threads for instance, are ignored, and so is whatever has an unexpected shape: a program can forge them.
 """
 
+import re
 from typing import Any
 
 from mumath_agent.dialects.output import shortened
 from mumath_agent.records import ExecutionStatus
+from mumath_agent.sandbox.messages import Message
 
-Message = dict[str, Any]
+_BASE64 = re.compile(r"[A-Za-z0-9+/\n]*={0,2}\n?")
+MAX_ARTEFACT_CHARS = 4 << 20
+"""Of all figures of a cell together; what doesn't fit is left out."""
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but tab and newline, and those that turn the direction of writing: they make a text look like
+another one, on a terminal and to a tokenizer."""
 
 
 class Cell:
@@ -25,6 +32,7 @@ class Cell:
         self.error_lines: tuple[str, ...] = ()
         """The failing line, if it is known, and the error's name and message; empty while nothing went wrong."""
         self.result: str | None = None
+        self.artefacts: tuple[str, ...] = ()
         self.replied = False
         self.idle = False
 
@@ -48,18 +56,18 @@ class Cell:
         return ExecutionStatus.ERROR if self.error_lines else ExecutionStatus.OK
 
     def add(self, message: Message) -> None:
-        parent, content = message.get("parent_header"), message.get("content")
-        if not isinstance(parent, dict) or not isinstance(content, dict):
+        content: Message = message["content"]
+        if message["parent_header"].get("msg_id") != self._request_id:
             return
-        if parent.get("msg_id") != self._request_id:
-            return
-        match message.get("msg_type"):
+        match message["header"].get("msg_type"):
             case "stream":
                 self._print(content.get("name"), content.get("text"))
             case "display_data":
                 self._print("stdout", _plain_text(content) + "\n")
+                self._keep_figure(content)
             case "execute_result":
                 self.result = shortened(_plain_text(content), self._max_chars)
+                self._keep_figure(content)
             case "error":
                 self._fail(content)
             case "status":
@@ -81,6 +89,13 @@ class Cell:
         self._room[name] = max(0, self._room[name] - len(kept))
         self._streams[name].append(kept if self._room[name] else f"{kept}\n[... the rest is left out ...]\n")
 
+    def _keep_figure(self, content: Message) -> None:
+        data = content.get("data")
+        image = data.get("image/png") if isinstance(data, dict) else None
+        room = MAX_ARTEFACT_CHARS - sum(map(len, self.artefacts))
+        if isinstance(image, str) and len(image) <= room and _BASE64.fullmatch(image):
+            self.artefacts += (f"data:image/png;base64,{image.replace(chr(10), '')}",)
+
     def _fail(self, content: Message) -> None:
         lines = content.get("traceback")
         if not isinstance(lines, list) or not lines:
@@ -96,5 +111,7 @@ def _plain_text(content: Message) -> str:
 
 
 def _valid(text: str) -> str:
-    """`text` without lone surrogates, which no file or message could hold."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """`text` as it may be shown: no lone surrogates, which no file could hold, and nothing unseen."""
+    if not text.isascii():
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _UNSEEN.sub("", text)

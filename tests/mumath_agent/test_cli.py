@@ -51,7 +51,7 @@ def test_a_question_ends_in_an_executed_boxed_answer_and_the_transcript_is_what_
     assert attempt.answer is not None and attempt.answer.text == "42"
     assert attempt.executions[0].stdout == "42\n"
     assert shown.stdout == f"{attempt.transcript.text}\n\nAnswer: 42\n"
-    assert record.isolation == "none"
+    assert record.isolation == "full"
 
 
 def test_the_model_that_answered_is_named_and_says_what_it_is_good_for() -> None:

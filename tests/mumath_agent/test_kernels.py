@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from mumath_agent.errors import KernelError
-from mumath_agent.kernels import JupyterExecutor
+from mumath_agent.kernels import JupyterExecutor, Sandbox
 from mumath_agent.records import Execution, ExecutionStatus
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
@@ -35,7 +35,7 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="module")
 async def session() -> AsyncIterator[JupyterExecutor]:
     """One session for all tests that don't mind what others left in it; whatever breaks it, it recovers from."""
-    async with JupyterExecutor(memory_mb=768, interrupt_grace_s=2) as executor:
+    async with JupyterExecutor(Sandbox(memory_mb=768), interrupt_grace_s=2) as executor:
         yield executor
 
 
@@ -452,7 +452,7 @@ def test_a_loop_in_a_background_thread_will_do() -> None:
 
 AGENT = """
 import anyio
-from mumath_agent.kernels import JupyterExecutor
+from mumath_agent.kernels import JupyterExecutor, Sandbox
 
 async def main():
     async with JupyterExecutor() as executor:

@@ -1,0 +1,397 @@
+"""The agent's side of the fork server: starting it, asking it for kernel processes, being told how they end.
+
+One server serves all kernels of a process that want the same sandbox layers; it starts when the first is wanted and
+lives as long as this process. Nothing here belongs to an event loop except a `Process`, which belongs to the one it was
+asked for in.
+"""
+
+import array
+import asyncio
+import atexit
+import concurrent.futures
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from mumath_agent.errors import KernelError
+from mumath_agent.kernels.isolation import (
+    Sandbox,
+    level_name,
+    libraries,
+    meets_floor,
+    refusal,
+    warning,
+    weaker,
+)
+from mumath_agent.sandbox.namespaces import NOBODY
+from mumath_agent.sandbox.spec import (
+    LANDLOCK,
+    LAYERS,
+    NAMESPACES,
+    RLIMITS,
+    SECCOMP,
+    KernelSpec,
+    ServerSpec,
+)
+
+START_TIMEOUT_S = 60.0
+"""Generous: a busy machine is slow, not broken."""
+_MAX_NEWS_BYTES = 1 << 16
+_BOOT = "import sys; sys.path[:0] = [sys.argv[2]]; from mumath_agent.sandbox.server import main; main(int(sys.argv[1]))"
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+"""What a kernel gets to see of our environment. An allow-list: API keys have any name."""
+
+
+class ForkServer:
+    """One server process and what is known about it."""
+
+    def __init__(self, layers: frozenset[str], preload: tuple[str, ...], *, forks: bool) -> None:
+        """Start the server; `ready` waits for it.
+
+        Raises:
+            OSError: no process could be started.
+        """
+        self.layers = layers
+        self.forks = forks
+        self.runtime = Path(tempfile.mkdtemp(prefix="mumath-"))
+        (self.runtime / "root").mkdir()
+        (self.runtime / "work").mkdir()
+        self._nobody = os.getuid() == 0 and NAMESPACES not in layers and bool(layers) and _open_to_all()
+        if self._nobody:
+            self.runtime.chmod(0o711)
+            (self.runtime / "work").chmod(0o711)
+        self.control, theirs = _pair(socket.SOCK_SEQPACKET)
+        with theirs, (self.runtime / "log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-s", "-P", "-c", _BOOT, str(theirs.fileno()), _package_root()],
+                pass_fds=[theirs.fileno()],
+                env=_environment(self.runtime),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,
+            )
+        spec = ServerSpec(
+            layers=[layer for layer in LAYERS if layer in layers],
+            preload=list(preload),
+            path=[path for path in sys.path if path],
+            libraries=libraries(),
+            runtime=str(self.runtime),
+            nobody=self._nobody,
+            forks=forks,
+        )
+        self.control.send(spec.to_bytes())
+
+    def ready(self) -> str | None:
+        """Wait until it takes requests; None, or why it can't.
+
+        Raises:
+            KernelError: it didn't get that far in time, or ended without saying why.
+        """
+        self.control.settimeout(START_TIMEOUT_S)
+        try:
+            news = self.control.recv(_MAX_NEWS_BYTES)
+        except TimeoutError:
+            raise KernelError(f"the fork server was not ready after {START_TIMEOUT_S:g} s") from None
+        except OSError:
+            news = b""
+        if not news:
+            raise KernelError(self._last_words() or "the fork server ended at once")
+        said = json.loads(news)
+        if said.get("threads", 1) != 1:
+            return f"a preloaded module started threads ({said['threads']}), so it can't be forked"
+        error: str | None = said.get("error")
+        return error
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(OSError):
+            lines = (self.runtime / "log").read_text(errors="replace").strip().splitlines()
+            return lines[-1] if lines else ""
+        return ""
+
+    def work_directory(self) -> Path:
+        """A new directory for a kernel; one that has a mount namespace doesn't look at it."""
+        directory = Path(tempfile.mkdtemp(dir=self.runtime / "work", prefix=""))
+        if self._nobody:
+            os.chown(directory, NOBODY, NOBODY)
+        return directory
+
+    def request(self, spec: KernelSpec, descriptors: list[int]) -> None:
+        """Ask for a kernel; what becomes of it is said over the first of `descriptors`.
+
+        Raises:
+            KernelError: the server is gone.
+        """
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+        try:
+            self.control.sendmsg([spec.to_bytes()], rights)
+        except OSError as error:
+            raise KernelError(f"the fork server is gone ({error})") from None
+
+    def close(self) -> None:
+        """End it and all its kernels, and leave nothing behind."""
+        self.control.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
+        shutil.rmtree(self.runtime, ignore_errors=True)
+
+
+class Process:
+    """A kernel's process as its channel tells of it."""
+
+    def __init__(self, server: ForkServer, channel: socket.socket, on_end: Callable[[], None]) -> None:
+        self._server = server
+        self._channel = channel
+        self._channel.setblocking(False)
+        self._on_end = on_end
+        self._loop = asyncio.get_running_loop()
+        self._handle: int | None = None
+        self._pid: int | None = None
+        self._ready: asyncio.Future[None] = self._loop.create_future()
+        self._gone = asyncio.Event()
+        self.exit_code: int | None = None
+        """How it ended, negative for a signal; None while it runs, or where nobody knows."""
+        self._loop.add_reader(channel, self._news)
+
+    @classmethod
+    def requested(
+        cls, server: ForkServer, spec: KernelSpec, sockets: list[socket.socket], on_end: Callable[[], None]
+    ) -> Self:
+        """Ask `server` for a kernel that serves `sockets`."""
+        ours, theirs = _pair(socket.SOCK_SEQPACKET)
+        try:
+            with theirs:
+                server.request(spec, [theirs.fileno(), *(item.fileno() for item in sockets)])
+        except BaseException:
+            ours.close()
+            raise
+        return cls(server, ours, on_end)
+
+    async def ready(self) -> None:
+        """Wait until it serves requests.
+
+        Raises:
+            KernelError: it couldn't be started or confined, or ended.
+        """
+        try:
+            await asyncio.wait_for(asyncio.shield(self._ready), START_TIMEOUT_S)
+        except TimeoutError:
+            raise KernelError(f"a kernel was not ready after {START_TIMEOUT_S:g} s") from None
+
+    @property
+    def ended(self) -> bool:
+        return self._gone.is_set()
+
+    @property
+    def ended_by(self) -> str:
+        """What ended it, in words."""
+        if self.exit_code is None:
+            return "its process ended"
+        if self.exit_code >= 0:
+            return f"exit code {self.exit_code}"
+        return _SIGNALS.get(-self.exit_code, f"signal {-self.exit_code}")
+
+    @property
+    def pid(self) -> int | None:
+        """Its number out here; None where it can't be known (any more)."""
+        if self._handle is None:
+            return self._pid
+        with contextlib.suppress(OSError):
+            info = Path(f"/proc/self/fdinfo/{self._handle}").read_text()
+            number = int(next(line for line in info.splitlines() if line.startswith("Pid:")).split()[1])
+            return number if number > 0 else None
+        return None
+
+    def send_signal(self, number: int) -> None:
+        """Where it may start processes, they get it too."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if SECCOMP not in self._server.layers and (pid := self.pid) is not None:
+                _signal_tree(pid, number)
+            elif self._handle is not None:
+                signal.pidfd_send_signal(self._handle, number)
+            elif self._pid is not None:
+                os.kill(self._pid, number)
+
+    async def gone(self) -> None:
+        await self._gone.wait()
+
+    def close(self) -> None:
+        """Kill it and forget it; call on its own loop."""
+        self.send_signal(signal.SIGKILL)
+        if not self._gone.is_set():
+            self._end()
+
+    def _news(self) -> None:
+        try:
+            data, handles, _, _ = socket.recv_fds(self._channel, _MAX_NEWS_BYTES, 1)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data, handles = b"", []
+        said: dict[str, Any] = json.loads(data) if data else {"exit": None}
+        if handles:
+            self._handle = handles[0]
+        elif "process" in said:
+            self._pid = said["process"]
+        if "ready" in said and not self._ready.done():
+            self._ready.set_result(None)
+        if "error" in said and not self._ready.done():
+            self._ready.set_exception(KernelError(said["error"]))
+        if "exit" in said:
+            self.exit_code = said["exit"]
+            self._end()
+
+    def _end(self) -> None:
+        self._loop.remove_reader(self._channel)
+        self._channel.close()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+        if not self._ready.done():
+            self._ready.set_exception(KernelError(f"a kernel ended while it started ({self.ended_by})"))
+        if self._ready.exception() is not None:
+            pass  # looked at, so that asyncio doesn't complain if nobody waits
+        self._gone.set()
+        self._on_end()
+
+
+_SIGNALS = {int(number): number.name for number in signal.Signals}
+_lock = threading.Lock()
+_servers: dict[
+    tuple[frozenset[str] | None, bool, tuple[str, ...]], "concurrent.futures.Future[ForkServer]"
+] = {}
+
+
+async def server_for(sandbox: Sandbox) -> ForkServer:
+    """The running server for kernels of this sandbox; started if there is none.
+
+    Raises:
+        KernelError: this machine can't confine programs as the sandbox wants, or no server could be started.
+    """
+    key = (sandbox.layers, sandbox.unsafe_local, sandbox.preload)
+    with _lock:
+        future = _servers.get(key)
+        if future is None or (future.done() and (future.exception() or not future.result().alive)):
+            future = _servers[key] = concurrent.futures.Future()
+            # A daemon thread: whoever waits may go away without the loop waiting for this.
+            threading.Thread(target=_start, args=(sandbox, future), daemon=True).start()
+    waiting = asyncio.wrap_future(future)
+    waiting.add_done_callback(
+        lambda done: done.cancelled() or done.exception()
+    )  # looked at, even if nobody waits
+    return await asyncio.shield(waiting)  # others may wait for the same
+
+
+def new_server(sandbox: Sandbox, *, forks: bool) -> ForkServer:
+    """A server at the best level the sandbox allows.
+
+    Raises:
+        KernelError: that is none, or the server doesn't start.
+    """
+    layers = sandbox.layers if sandbox.layers is not None else _imaginable()
+    missing: dict[str, str] = {layer: "Linux only" for layer in LAYERS if layer not in _imaginable()}
+    while True:
+        if sandbox.layers is None and not sandbox.unsafe_local and not meets_floor(layers):
+            raise KernelError(refusal(missing))
+        server = ForkServer(layers, sandbox.preload if forks else (), forks=forks)
+        try:
+            problem = server.ready()
+        except BaseException:
+            server.close()
+            raise
+        if problem is None:
+            if not meets_floor(layers):
+                warnings.warn(warning(layers, missing), stacklevel=2)
+            return server
+        server.close()
+        failed = problem.split(":")[1].strip() if problem.startswith("LayerError:") else ""
+        if failed not in layers or sandbox.layers is not None:
+            raise KernelError(f"no kernel can be had at level {level_name(layers)!r}: {problem}")
+        missing[failed] = problem.split(":", 2)[2].strip()
+        layers = weaker(layers, failed)
+
+
+def _start(sandbox: Sandbox, future: "concurrent.futures.Future[ForkServer]") -> None:
+    try:
+        future.set_result(new_server(sandbox, forks=True))
+    except BaseException as error:
+        future.set_exception(error)
+
+
+def close_servers() -> None:
+    """End all servers of this process."""
+    with _lock:
+        futures = list(_servers.values())
+        _servers.clear()
+    for future in futures:
+        if future.done() and not future.exception():
+            future.result().close()
+
+
+atexit.register(close_servers)
+
+
+def _imaginable() -> frozenset[str]:
+    return frozenset(LAYERS) if sys.platform == "linux" else frozenset({RLIMITS})
+
+
+def _pair(kind: int) -> tuple[socket.socket, socket.socket]:
+    return socket.socketpair(socket.AF_UNIX, kind)
+
+
+def _package_root() -> str:
+    import mumath_agent
+
+    return str(Path(mumath_agent.__file__).parents[1])
+
+
+def _environment(runtime: Path) -> dict[str, str]:
+    passed = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    return passed | {
+        "HOME": str(runtime),
+        "IPYTHONDIR": str(runtime),
+        "PYTHONHASHSEED": "0",  # sets print in the same order in every run
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OPENBLAS_NUM_THREADS": "1",  # more would be threads, and a process with threads can't be forked
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+    }
+
+
+def _open_to_all() -> bool:
+    """Whether an ordinary user can read every directory that kernels import from."""
+    paths = {path for name in libraries() for path in (Path(name), *Path(name).parents)}
+    return all(path.stat().st_mode & 0o005 == 0o005 for path in paths)
+
+
+def _signal_tree(pid: int, number: int) -> None:
+    """A process, its group, and descendants that left the group."""
+    descendants: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        descendants = psutil.Process(pid).children(recursive=True)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+    for process in descendants:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+__all__ = ["LANDLOCK", "ForkServer", "Process", "close_servers", "new_server", "server_for"]

@@ -1,0 +1,158 @@
+"""Where kernels come from: one per attempt, new each time, a few waiting ready, no more at once than memory allows.
+
+A kernel that ran something is never handed out again: what a program leaves behind can't be cleaned up from inside.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import random
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+import anyio
+import psutil
+
+from mumath_agent.errors import KernelError
+from mumath_agent.kernels.forkserver import server_for
+from mumath_agent.kernels.isolation import Sandbox
+from mumath_agent.kernels.kernel import Kernel
+
+MEMORY_CHECK_S = 0.5
+"""How often a full machine is looked at again."""
+
+
+class KernelPool:
+    """Kernels of one sandbox, for one event loop. Whoever wants one while there is no room waits in line."""
+
+    def __init__(
+        self, sandbox: Sandbox | None = None, *, spares: int = 1, max_kernels: int | None = None
+    ) -> None:
+        """Say what kernels will be like; they start once the pool is entered.
+
+        Args:
+            sandbox: how they are confined, and what each may use.
+            spares: how many wait ready; replaced in the background.
+            max_kernels: how many may live at once, spares included. Without it, memory decides: another one starts
+                while as much is available as one may take.
+        """
+        self.sandbox = sandbox or Sandbox()
+        self._wanted = spares
+        self._max = max_kernels
+        self._spares: deque[asyncio.Task[Kernel]] = deque()
+        self._living = 0
+        self._turn = asyncio.Lock()
+        self._room = asyncio.Event()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._refill()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._wanted = 0
+        with anyio.CancelScope(shield=True):
+            for spare in self._spares:
+                spare.cancel()
+            for spare in self._spares:
+                with contextlib.suppress(asyncio.CancelledError, KernelError, OSError):
+                    await self.discard(await spare)
+            self._spares.clear()
+            while self._closing:
+                await asyncio.wait(self._closing)
+
+    @contextlib.asynccontextmanager
+    async def lease(self) -> AsyncIterator[Kernel]:
+        """A new kernel, gone when the block ends."""
+        kernel = await self.take()
+        try:
+            yield kernel
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.discard(kernel)
+
+    async def take(self, seed: int | None = None) -> Kernel:
+        """A new kernel; `discard` it in the end. With a seed, one whose random numbers begin there.
+
+        Raises:
+            KernelError: none can be started, or none as confined as the sandbox wants.
+        """
+        while self._spares and seed is None:
+            spare = self._spares.popleft()
+            try:
+                kernel = await spare
+            except asyncio.CancelledError:
+                spare.cancel()
+                raise
+            self._refill()
+            if kernel.alive:
+                return kernel
+            await self.discard(kernel)
+        kernel = await self._start(seed)
+        self._refill()
+        return kernel
+
+    async def discard(self, kernel: Kernel) -> None:
+        """End a kernel and make room for another."""
+        await kernel.close()
+        self._living -= 1
+        self._room.set()
+        self._refill()
+
+    def discard_soon(self, kernel: Kernel) -> None:
+        """Kill it now; what is left of it is cleared in the background."""
+        kernel.kill()
+        task = asyncio.create_task(self.discard(kernel))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def adopt(self, kernel: Kernel) -> None:
+        """Count a kernel that came to be by other means, a branch for instance."""
+        self._living += 1
+
+    def _refill(self) -> None:
+        while len(self._spares) < self._wanted and self._has_room():
+            self._spares.append(asyncio.create_task(self._start(None)))
+
+    def _has_room(self) -> bool:
+        if self._max is not None:
+            return self._living < self._max
+        needed = self.sandbox.memory_mb << 20
+        return self._living == 0 or psutil.virtual_memory().available >= needed
+
+    async def _start(self, seed: int | None) -> Kernel:
+        async with self._turn:  # first come, first served
+            while not self._has_room():
+                self._room.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._room.wait(), MEMORY_CHECK_S)
+            self._living += 1
+        try:
+            return await self._started(seed)
+        except BaseException:
+            self._living -= 1
+            self._room.set()
+            raise
+
+    async def _started(self, seed: int | None) -> Kernel:
+        drawn = seed if seed is not None else self.sandbox.seed
+        sandbox = replace(self.sandbox, seed=random.getrandbits(32) if drawn is None else drawn)
+        for attempt in itertools.count():
+            try:
+                return await Kernel.started(await server_for(self.sandbox), sandbox)
+            except (KernelError, OSError) as error:
+                if attempt:
+                    raise KernelError(f"no kernel could be started: {error}") from error
+        raise AssertionError(time.monotonic())
+
+
+__all__ = ["KernelPool"]

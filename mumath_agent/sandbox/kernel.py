@@ -1,0 +1,288 @@
+"""A Jupyter kernel in one thread: takes requests, runs cells, answers.
+
+It speaks the Jupyter protocol (version 5.4) over ZeroMQ's wire format on sockets it was given; it opens none. While a
+cell runs nothing else is served, heartbeats neither: whether a kernel lives is the business of who started it. Between
+cells no thread exists that a cell didn't start, so the whole process can be copied.
+"""
+
+import os
+import selectors
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from mumath_agent.sandbox.messages import PROTOCOL, Message, Signer
+from mumath_agent.sandbox.shell import Shell
+from mumath_agent.sandbox.spec import KernelSpec
+from mumath_agent.sandbox.streams import Stream, belong_to, start_threads_in_context
+from mumath_agent.sandbox.zmtp import ProtocolError, Wire, encode
+
+SOCKET_TYPES = {"shell": "ROUTER", "control": "ROUTER", "stdin": "ROUTER", "iopub": "XPUB", "hb": "REP"}
+MAX_REQUEST_BYTES = 64 << 20
+SEND_TIMEOUT_S = 5.0
+"""A client that doesn't read for so long has lost its connection."""
+MAX_SHOWN_BYTES = 32 << 20
+"""Shown by one cell, all together; the rest is dropped."""
+INFO = {
+    "status": "ok",
+    "protocol_version": PROTOCOL,
+    "implementation": "mumath",
+    "implementation_version": "1",
+    "language_info": {
+        "name": "python",
+        "version": sys.version.split()[0],
+        "mimetype": "text/x-python",
+        "file_extension": ".py",
+        "codemirror_mode": {"name": "ipython", "version": 3},
+        "pygments_lexer": "ipython3",
+        "nbconvert_exporter": "python",
+    },
+    "banner": "",
+    "help_links": [],
+    "supported_features": [],
+}
+
+
+@dataclass(slots=True, eq=False)
+class Peer:
+    """A client's connection to one channel."""
+
+    socket: socket.socket
+    channel: str
+    wire: Wire
+    topics: set[bytes] = field(default_factory=set)
+    """What it subscribed to (iopub)."""
+
+
+class Kernel:
+    """Serves its clients until it is told to shut down or they are gone."""
+
+    def __init__(self, shell: Shell, spec: KernelSpec, sockets: list[socket.socket]) -> None:
+        self._shell = shell
+        self._signer = Signer(spec.key, "kernel")
+        self._selector = selectors.PollSelector()
+        self._peers: list[Peer] = []
+        self._parent: Message = {}
+        self._cells = 0
+        self._shown_bytes = 0
+        self._interruptible = False
+        self._ended = False
+        self._private = not spec.listening
+        shell.publish = self.publish
+        shell.max_output_chars = spec.max_output_chars
+        self._streams = [
+            Stream(1, spec.max_output_chars, lambda text: self._print("stdout", text)),
+            Stream(2, spec.max_output_chars, lambda text: self._print("stderr", text)),
+        ]
+        sys.stdout, sys.stderr = self._streams
+        start_threads_in_context()
+        for channel, given in zip(spec.channels, sockets, strict=True):
+            if spec.listening:
+                given.setblocking(False)
+                self._selector.register(given, selectors.EVENT_READ, channel)
+            else:
+                self._admit(channel, given)
+
+    def serve(self) -> None:
+        """Answer requests until the end."""
+        signal.signal(signal.SIGINT, self._interrupt)
+        while not self._ended:
+            # A cell may have left a signal handler behind; what it raises here is nobody's.
+            with suppress(Exception, KeyboardInterrupt):
+                for key, _ in self._selector.select():
+                    match key.data:
+                        case str():
+                            self._accept(key.data, key.fileobj)
+                        case Peer():
+                            self._receive(key.data)
+                        case action:
+                            action()
+
+    def watch(self, file: socket.socket, action: Callable[[], None]) -> None:
+        """Have `action` called whenever `file` is readable between two cells."""
+        self._selector.register(file, selectors.EVENT_READ, action)
+
+    # What comes in
+
+    def _accept(self, channel: str, listener: Any) -> None:
+        connection, _ = listener.accept()
+        self._admit(channel, connection)
+
+    def _admit(self, channel: str, connection: socket.socket) -> None:
+        connection.settimeout(SEND_TIMEOUT_S)
+        peer = Peer(connection, channel, Wire(SOCKET_TYPES[channel], max_bytes=MAX_REQUEST_BYTES))
+        self._peers.append(peer)
+        self._selector.register(connection, selectors.EVENT_READ, peer)
+        self._transmit(peer, peer.wire.opening)
+
+    def _receive(self, peer: Peer) -> None:
+        try:
+            data = peer.socket.recv(1 << 16)
+            messages = peer.wire.decode(data)
+        except (OSError, ProtocolError):
+            data, messages = b"", []
+        if not data:
+            self._dismiss(peer)
+        for frames in messages:
+            if peer.channel == "hb":
+                self._transmit(peer, encode(frames))
+            elif peer.channel == "iopub":
+                self._subscribe(peer, frames[0])
+            else:
+                self._answer(peer, frames)
+
+    def _dismiss(self, peer: Peer) -> None:
+        if peer in self._peers:
+            self._peers.remove(peer)
+            self._selector.unregister(peer.socket)
+            peer.socket.close()
+        if self._private:
+            self._ended = True  # its one client is gone
+
+    def _subscribe(self, peer: Peer, request: bytes) -> None:
+        if request.startswith(b"\x01"):
+            peer.topics.add(request[1:])
+            content = {"subscription": request[1:].decode("utf-8", "replace")}
+            self._send([peer], "iopub_welcome", content, {}, topic=request[1:])
+        else:
+            peer.topics.discard(request[1:])
+
+    def _answer(self, peer: Peer, frames: list[bytes]) -> None:
+        try:
+            request = self._signer.unpack(frames)
+        except ValueError:
+            return
+        kind = request["header"].get("msg_type", "")
+        handle: Callable[[Message], Message] | None = getattr(self, f"_on_{kind}", None)
+        if handle is None or not kind.endswith("_request"):
+            return
+        self._parent = request["header"]
+        self.publish("status", {"execution_state": "busy"})
+        reply = handle(request["content"])
+        self._send([peer], kind.replace("_request", "_reply"), reply, self._parent)
+        self.publish("status", {"execution_state": "idle"})
+
+    # Requests
+
+    def _on_execute_request(self, content: Message) -> Message:
+        if not content.get("silent"):
+            shown = {"code": content["code"], "execution_count": self._cells + 1}
+            self.publish("execute_input", shown)
+        self._cells += 1
+        error = self._run(content["code"], silent=bool(content.get("silent")))
+        self._shell.execution_count = self._cells + 1
+        outcome = error or {"payload": [], "user_expressions": {}}
+        return {"status": "error" if error else "ok", "execution_count": self._cells} | outcome
+
+    def _on_kernel_info_request(self, _content: Message) -> Message:
+        return INFO
+
+    def _on_complete_request(self, content: Message) -> Message:
+        end = content["cursor_pos"]
+        text, matches = self._shell.complete("", content["code"][:end], end)
+        span = {"cursor_start": end - len(text), "cursor_end": end}
+        return {"status": "ok", "matches": matches, "metadata": {}} | span
+
+    def _on_inspect_request(self, content: Message) -> Message:
+        name = content["code"][: content["cursor_pos"]].split()[-1:]
+        found = bool(name) and self._shell.object_inspect(name[0])["found"]  # type: ignore[no-untyped-call]
+        data = self._shell.object_inspect_mime(name[0]) if found else {}  # type: ignore[no-untyped-call]
+        return {"status": "ok", "found": found, "data": data, "metadata": {}}
+
+    def _on_is_complete_request(self, content: Message) -> Message:
+        status, indent = self._shell.input_transformer_manager.check_complete(content["code"])
+        return {"status": status} | ({"indent": " " * (indent or 0)} if status == "incomplete" else {})
+
+    def _on_history_request(self, _content: Message) -> Message:
+        return {"status": "ok", "history": []}
+
+    def _on_comm_info_request(self, _content: Message) -> Message:
+        return {"status": "ok", "comms": {}}
+
+    def _on_interrupt_request(self, _content: Message) -> Message:
+        return {"status": "ok"}  # this was read, so nothing runs
+
+    def _on_shutdown_request(self, content: Message) -> Message:
+        self._ended = True
+        return {"status": "ok", "restart": bool(content.get("restart"))}
+
+    # One cell
+
+    def _run(self, code: str, *, silent: bool) -> Message | None:
+        """Run a cell; the error it ended in."""
+        self._shown_bytes = 0
+        self._shell.last_error = None
+        belong_to(self._cells)
+        for stream in self._streams:
+            stream.begin(self._cells)
+        signal.signal(signal.SIGINT, self._interrupt)  # an earlier cell may have changed it
+        try:
+            self._interruptible = True
+            self._shell.run_cell(code, silent=silent, store_history=False)  # type: ignore[no-untyped-call]
+            self._interruptible = False
+        except BaseException:  # an interrupt that came too late for the cell
+            self._interruptible = False
+            self._shell.showtraceback()
+        for stream in self._streams:
+            stream.finish()
+        return self._shell.last_error
+
+    def _interrupt(self, *_: Any) -> None:
+        if self._interruptible:
+            raise KeyboardInterrupt
+
+    # What goes out
+
+    def publish(self, kind: str, content: Message) -> None:
+        """Tell all subscribers."""
+        if kind not in ("status", "stream"):
+            for stream in self._streams:
+                stream.flush()  # what was printed before comes before
+        self._send(self._peers, kind, content, self._parent, topic=kind.encode())
+
+    def _print(self, name: str, text: str) -> None:
+        self.publish("stream", {"name": name, "text": text})
+
+    def _send(
+        self, peers: list[Peer], kind: str, content: Message, parent: Message, topic: bytes | None = None
+    ) -> None:
+        """Send to `peers`; with a topic, to those of them that subscribed to it."""
+        frames = self._signer.pack(self._signer.header(kind), content, parent)
+        data = encode(frames if topic is None else [topic, *frames])
+        if topic is not None and topic != b"status":
+            self._shown_bytes += len(data)
+            if self._shown_bytes > MAX_SHOWN_BYTES:
+                return
+        for peer in list(peers):
+            if topic is None or any(topic.startswith(wanted) for wanted in peer.topics):
+                self._transmit(peer, data)
+
+    def _transmit(self, peer: Peer, data: bytes) -> None:
+        try:
+            with _undisturbed():
+                peer.socket.sendall(data)
+        except OSError:
+            self._dismiss(peer)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No signal handler of a cell runs in here and leaves half a message on the wire."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_SIGNALS = set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV, signal.SIGABRT}
+
+
+def run(shell: Shell, spec: KernelSpec, sockets: list[socket.socket]) -> None:
+    """Be a kernel; never returns."""
+    Kernel(shell, spec, sockets).serve()
+    os._exit(0)

@@ -1,0 +1,68 @@
+"""Jupyter's messages: a signed header, parent, metadata and content, each a frame of JSON.
+
+Source: jupyter-client.readthedocs.io, "Messaging in Jupyter", protocol 5.4. Both sides of our kernels use this;
+jupyter_client's `Session` reads what it writes and the other way round.
+"""
+
+import hmac
+import itertools
+import json
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+Message = dict[str, Any]
+"""Keys header, parent_header, metadata, content."""
+
+PROTOCOL = "5.4"
+_DELIMITER = b"<IDS|MSG>"
+_PARTS = ("header", "parent_header", "metadata", "content")
+
+
+class Signer:
+    """Packs and unpacks the messages of one connection; `key` is what both sides share."""
+
+    def __init__(self, key: str, username: str) -> None:
+        self._hmac = hmac.new(key.encode(), digestmod="sha256")
+        self._session = secrets.token_hex(8)
+        self._numbers = itertools.count()
+        self._username = username
+
+    def header(self, kind: str) -> Message:
+        return {
+            "msg_id": f"{self._session}_{next(self._numbers)}",
+            "session": self._session,
+            "username": self._username,
+            "date": datetime.now(UTC).isoformat(),
+            "msg_type": kind,
+            "version": PROTOCOL,
+        }
+
+    def pack(self, header: Message, content: Message, parent: Message | None = None) -> list[bytes]:
+        """The frames of a message; `parent` is the header of the request it answers."""
+        parts = [json.dumps(part).encode() for part in (header, parent or {}, {}, content)]
+        return [_DELIMITER, self._signature(parts), *parts]
+
+    def unpack(self, frames: list[bytes]) -> Message:
+        """The message in `frames`, whoever it is addressed to.
+
+        Raises:
+            ValueError: it is none, or not signed with our key.
+        """
+        start = frames.index(_DELIMITER) + 1
+        signature, parts = frames[start], frames[start + 1 : start + 5]
+        if len(parts) != len(_PARTS) or not hmac.compare_digest(signature, self._signature(parts)):
+            raise ValueError("no message signed with our key")
+        try:
+            message = {name: json.loads(part) for name, part in zip(_PARTS, parts, strict=True)}
+        except RecursionError:
+            raise ValueError("a message nested too deeply") from None
+        if not all(isinstance(part, dict) for part in message.values()):
+            raise ValueError("a message without header or content")
+        return message
+
+    def _signature(self, parts: list[bytes]) -> bytes:
+        digest = self._hmac.copy()
+        for part in parts:
+            digest.update(part)
+        return digest.hexdigest().encode()

@@ -1,0 +1,174 @@
+"""stdout and stderr of a cell: sent while it runs, bounded, and never another cell's.
+
+Text goes out in portions: at once when nothing was sent for a moment, else when enough has gathered. Of a stream longer
+than its limit the head is sent as it comes and the tail when the cell ends, with a mark between them that says how much
+is missing. What is written to the descriptors 1 and 2 directly (by libraries in C, by child processes) lands in files
+in memory, and follows when the cell ends.
+"""
+
+import contextvars
+import fcntl
+import io
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+PORTION_CHARS = 8192
+PAUSE_S = 0.01
+"""After so long without sending, text is sent at once, so that a dying cell leaves what it said."""
+
+_cell: contextvars.ContextVar[int] = contextvars.ContextVar("cell")
+"""The cell a thread belongs to: the one that started it."""
+
+
+def valid(text: str) -> str:
+    """`text` with lone surrogates escaped: no message could carry them."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def shortened(text: str, max_chars: int) -> str:
+    """`text`, or its head and tail with a mark between them."""
+    if len(text) <= max_chars:
+        return text
+    half = max_chars // 2
+    return f"{text[:half]}{_mark(len(text) - 2 * half)}{text[-half:]}"
+
+
+def _mark(left_out: int) -> str:
+    return f"\n[... {left_out} characters left out ...]\n"
+
+
+class Stream(io.TextIOBase):
+    """One of a cell's two streams. `publish` takes portions of text."""
+
+    def __init__(self, descriptor: int, max_chars: int, publish: Callable[[str], None]) -> None:
+        self._descriptor = descriptor
+        self._max_chars = max_chars
+        self._publish = publish
+        self._lock = threading.RLock()
+        self._number = 0
+        self.begin(0)
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return "utf-8"
+
+    @property
+    def errors(self) -> str:  # type: ignore[override]
+        return "backslashreplace"
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def begin(self, number: int) -> None:
+        """From now on text belongs to cell `number`."""
+        with self._lock:
+            self._number = number
+            self._room = self._max_chars // 2
+            self._head: list[str] = []
+            self._head_chars = 0
+            self._tail: list[str] = []
+            self._tail_chars = self._left_out = 0
+            self._sent_at = 0.0
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        with self._lock:
+            if _cell.get(self._number) == self._number:  # else a thread that outlived its cell
+                self._add(valid(text))
+        return len(text)
+
+    def flush(self) -> None:
+        with self._lock:
+            text, self._head, self._head_chars = "".join(self._head), [], 0
+            self._sent_at = time.monotonic()
+            if text:
+                self._publish(text)
+
+    def finish(self) -> None:
+        """The cell is over: send the rest."""
+        with self._lock:
+            self._add(self._from_descriptor())
+            self._trim()
+            if self._left_out:
+                self._head.append(_mark(self._left_out))
+            self._head += self._tail
+            self._tail, self._tail_chars = [], 0
+            self.flush()
+
+    def _add(self, text: str) -> None:
+        head, rest = text[: self._room], text[self._room :]
+        self._room -= len(head)
+        if head:
+            self._head.append(head)
+            self._head_chars += len(head)
+            if self._head_chars >= PORTION_CHARS or time.monotonic() - self._sent_at > PAUSE_S:
+                self.flush()
+        if rest:
+            self._tail.append(rest)
+            self._tail_chars += len(rest)
+            if self._tail_chars > 2 * self._max_chars:
+                self._trim()
+
+    def _trim(self) -> None:
+        """Let go of what is too old in the tail."""
+        kept = "".join(self._tail)[-(self._max_chars // 2) :]
+        self._left_out += self._tail_chars - len(kept)
+        self._tail, self._tail_chars = [kept] if kept else [], len(kept)
+
+    def _from_descriptor(self) -> str:
+        """What was written past us, and forget it."""
+        size = os.fstat(self._descriptor).st_size
+        if not size:
+            return ""
+        most = 4 * self._max_chars
+        if size <= most:
+            data = os.pread(self._descriptor, size, 0)
+        else:
+            half = most // 2
+            self._left_out += size - most
+            data = os.pread(self._descriptor, half, 0) + os.pread(self._descriptor, half, size - half)
+        os.ftruncate(self._descriptor, 0)
+        return data.decode("utf-8", "backslashreplace")
+
+
+def capture_descriptors() -> None:
+    """Let the descriptors 1 and 2 be files in memory, and 0 be empty."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    for descriptor in (1, 2):
+        if sys.platform == "linux":
+            file = os.memfd_create(f"{descriptor}")
+        else:
+            with tempfile.TemporaryFile() as temporary:
+                file = os.dup(temporary.fileno())
+        os.dup2(file, descriptor)
+        os.close(file)
+        os.set_inheritable(descriptor, True)
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_APPEND | os.O_RDWR)
+
+
+def belong_to(number: int) -> None:
+    """This thread, and those it starts, belong to cell `number`."""
+    _cell.set(number)
+
+
+def start_threads_in_context() -> None:
+    """Have threads know the cell that started them; Python does so by itself from 3.14 on, if asked."""
+    start: Any = threading.Thread.start
+
+    def start_in_context(thread: threading.Thread) -> None:
+        context, run = contextvars.copy_context(), thread.run
+        thread.run = lambda: context.run(run)  # type: ignore[method-assign]
+        start(thread)
+
+    threading.Thread.start = start_in_context  # type: ignore[assignment,method-assign]

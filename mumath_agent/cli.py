@@ -163,10 +163,15 @@ def python(
 ) -> None:
     """Run Python cells in one isolated kernel: no network, no files of yours.
 
-    A line "# %%" begins a cell, as in VS Code and Jupytext; a title may follow on it. Variables last from cell to
-    cell, and cells after one that failed still run. What a cell prints and the value of its last expression go to
-    stdout, its stderr and errors to stderr. Exit codes: 0 every cell was ok, 1 one was not, 2 the input or an option
-    can't be used, 3 machinery broke, 130 interrupted.
+    A line "# %%" begins a cell, as in VS Code and Jupytext; a title may follow
+    on it. Variables last from cell to cell. Cells after one that failed still
+    run.
+
+    What a cell prints and its last value go to stdout, its stderr and its error
+    to stderr.
+
+    Exit codes: 0 every cell was ok, 1 one was not, 2 the input or an option is
+    of no use, 3 machinery broke, 130 interrupted.
     """
     if not timeout > 0:  # or no number at all
         raise InputError(f"--timeout is {timeout:g}; it must be positive")
@@ -353,7 +358,7 @@ def _say(error: str) -> None:
     _tell(f"error: {error}", style="red")
 
 
-def _warn(message: Warning | str, *_: Any) -> None:
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
     """A warning of the library in one line; where in our source it was raised helps nobody."""
     _tell(f"warning: {' '.join(str(message).split())}", style="yellow")
 

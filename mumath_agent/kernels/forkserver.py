@@ -1,11 +1,9 @@
-"""The agent's side of the fork server: starting it, asking it for kernel processes, being told how they end.
+"""The agent's side of the fork server: which layers of isolation it can have, starting it, ending it.
 
-One server serves all kernels of a process that want the same sandbox layers; it starts when the first is wanted and
-lives as long as this process. Nothing here belongs to an event loop except a `Process`, which belongs to the one it was
-asked for in.
+One server serves all kernels of a process that want the same layers; it starts when the first is wanted and lives as
+long as this process. Nothing here belongs to an event loop.
 """
 
-import array
 import asyncio
 import atexit
 import concurrent.futures
@@ -13,18 +11,13 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
-
-import psutil
 
 from mumath_agent.errors import KernelError
 from mumath_agent.kernels.isolation import (
@@ -38,18 +31,14 @@ from mumath_agent.kernels.isolation import (
 )
 from mumath_agent.sandbox.namespaces import NOBODY
 from mumath_agent.sandbox.spec import (
-    LANDLOCK,
     LAYERS,
     NAMESPACES,
     RLIMITS,
-    SECCOMP,
-    KernelSpec,
     ServerSpec,
 )
 
 START_TIMEOUT_S = 60.0
 """Generous: a busy machine is slow, not broken."""
-_MAX_NEWS_BYTES = 1 << 16
 _BOOT = "import sys; sys.path[:0] = [sys.argv[2]]; from mumath_agent.sandbox.server import main; main(int(sys.argv[1]))"
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """What a kernel gets to see of our environment. An allow-list: API keys have any name."""
@@ -104,7 +93,7 @@ class ForkServer:
         """
         self.control.settimeout(START_TIMEOUT_S)
         try:
-            news = self.control.recv(_MAX_NEWS_BYTES)
+            news = self.control.recv(1 << 16)
         except TimeoutError:
             raise KernelError(f"the fork server was not ready after {START_TIMEOUT_S:g} s") from None
         except OSError:
@@ -134,146 +123,16 @@ class ForkServer:
             os.chown(directory, NOBODY, NOBODY)
         return directory
 
-    def request(self, spec: KernelSpec, descriptors: list[int]) -> None:
-        """Ask for a kernel; what becomes of it is said over the first of `descriptors`.
-
-        Raises:
-            KernelError: the server is gone.
-        """
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
-        try:
-            self.control.sendmsg([spec.to_bytes()], rights)
-        except OSError as error:
-            raise KernelError(f"the fork server is gone ({error})") from None
-
     def close(self) -> None:
         """End it and all its kernels, and leave nothing behind."""
+        with contextlib.suppress(OSError):
+            self.control.shutdown(socket.SHUT_RDWR)  # a forked child of ours may hold a copy
         self.control.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(5)
         shutil.rmtree(self.runtime, ignore_errors=True)
 
 
-class Process:
-    """A kernel's process as its channel tells of it."""
-
-    def __init__(self, server: ForkServer, channel: socket.socket, on_end: Callable[[], None]) -> None:
-        self._server = server
-        self._channel = channel
-        self._channel.setblocking(False)
-        self._on_end = on_end
-        self._loop = asyncio.get_running_loop()
-        self._handle: int | None = None
-        self._pid: int | None = None
-        self._ready: asyncio.Future[None] = self._loop.create_future()
-        self._gone = asyncio.Event()
-        self.exit_code: int | None = None
-        """How it ended, negative for a signal; None while it runs, or where nobody knows."""
-        self._loop.add_reader(channel, self._news)
-
-    @classmethod
-    def requested(
-        cls, server: ForkServer, spec: KernelSpec, sockets: list[socket.socket], on_end: Callable[[], None]
-    ) -> Self:
-        """Ask `server` for a kernel that serves `sockets`."""
-        ours, theirs = _pair(socket.SOCK_SEQPACKET)
-        try:
-            with theirs:
-                server.request(spec, [theirs.fileno(), *(item.fileno() for item in sockets)])
-        except BaseException:
-            ours.close()
-            raise
-        return cls(server, ours, on_end)
-
-    async def ready(self) -> None:
-        """Wait until it serves requests.
-
-        Raises:
-            KernelError: it couldn't be started or confined, or ended.
-        """
-        try:
-            await asyncio.wait_for(asyncio.shield(self._ready), START_TIMEOUT_S)
-        except TimeoutError:
-            raise KernelError(f"a kernel was not ready after {START_TIMEOUT_S:g} s") from None
-
-    @property
-    def ended(self) -> bool:
-        return self._gone.is_set()
-
-    @property
-    def ended_by(self) -> str:
-        """What ended it, in words."""
-        if self.exit_code is None:
-            return "its process ended"
-        if self.exit_code >= 0:
-            return f"exit code {self.exit_code}"
-        return _SIGNALS.get(-self.exit_code, f"signal {-self.exit_code}")
-
-    @property
-    def pid(self) -> int | None:
-        """Its number out here; None where it can't be known (any more)."""
-        if self._handle is None:
-            return self._pid
-        with contextlib.suppress(OSError):
-            info = Path(f"/proc/self/fdinfo/{self._handle}").read_text()
-            number = int(next(line for line in info.splitlines() if line.startswith("Pid:")).split()[1])
-            return number if number > 0 else None
-        return None
-
-    def send_signal(self, number: int) -> None:
-        """Where it may start processes, they get it too."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if SECCOMP not in self._server.layers and (pid := self.pid) is not None:
-                _signal_tree(pid, number)
-            elif self._handle is not None:
-                signal.pidfd_send_signal(self._handle, number)
-            elif self._pid is not None:
-                os.kill(self._pid, number)
-
-    async def gone(self) -> None:
-        await self._gone.wait()
-
-    def close(self) -> None:
-        """Kill it and forget it; call on its own loop."""
-        self.send_signal(signal.SIGKILL)
-        if not self._gone.is_set():
-            self._end()
-
-    def _news(self) -> None:
-        try:
-            data, handles, _, _ = socket.recv_fds(self._channel, _MAX_NEWS_BYTES, 1)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            data, handles = b"", []
-        said: dict[str, Any] = json.loads(data) if data else {"exit": None}
-        if handles:
-            self._handle = handles[0]
-        elif "process" in said:
-            self._pid = said["process"]
-        if "ready" in said and not self._ready.done():
-            self._ready.set_result(None)
-        if "error" in said and not self._ready.done():
-            self._ready.set_exception(KernelError(said["error"]))
-        if "exit" in said:
-            self.exit_code = said["exit"]
-            self._end()
-
-    def _end(self) -> None:
-        self._loop.remove_reader(self._channel)
-        self._channel.close()
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
-        if not self._ready.done():
-            self._ready.set_exception(KernelError(f"a kernel ended while it started ({self.ended_by})"))
-        if self._ready.exception() is not None:
-            pass  # looked at, so that asyncio doesn't complain if nobody waits
-        self._gone.set()
-        self._on_end()
-
-
-_SIGNALS = {int(number): number.name for number in signal.Signals}
 _lock = threading.Lock()
 _servers: dict[
     tuple[frozenset[str] | None, bool, tuple[str, ...]], "concurrent.futures.Future[ForkServer]"
@@ -380,18 +239,3 @@ def _open_to_all() -> bool:
     """Whether an ordinary user can read every directory that kernels import from."""
     paths = {path for name in libraries() for path in (Path(name), *Path(name).parents)}
     return all(path.stat().st_mode & 0o005 == 0o005 for path in paths)
-
-
-def _signal_tree(pid: int, number: int) -> None:
-    """A process, its group, and descendants that left the group."""
-    descendants: list[psutil.Process] = []
-    with contextlib.suppress(psutil.NoSuchProcess):
-        descendants = psutil.Process(pid).children(recursive=True)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
-    for process in descendants:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(number)
-
-
-__all__ = ["LANDLOCK", "ForkServer", "Process", "close_servers", "new_server", "server_for"]

@@ -15,7 +15,6 @@ from typing import NamedTuple, Self
 
 import anyio
 
-from mumath_agent.errors import KernelError
 from mumath_agent.kernels.isolation import Sandbox
 from mumath_agent.kernels.kernel import End, Kernel
 from mumath_agent.kernels.messages import Cell
@@ -240,6 +239,3 @@ def _outcome(
     if end is not End.COMPLETE:
         return ExecutionStatus.DIED, f"The Python process died while it ran this program ({cause})."
     return cell.status, "\n".join(cell.error_lines) or None
-
-
-__all__ = ["JupyterExecutor", "KernelError", "Ran"]

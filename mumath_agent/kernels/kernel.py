@@ -19,13 +19,17 @@ from pathlib import Path
 from typing import Self
 
 from mumath_agent.errors import KernelError
-from mumath_agent.kernels.forkserver import ForkServer, Process
+from mumath_agent.kernels.forkserver import ForkServer
 from mumath_agent.kernels.isolation import Sandbox, level_name
 from mumath_agent.kernels.messages import Cell
+from mumath_agent.kernels.process import Process
 from mumath_agent.sandbox.messages import Message, Signer
-from mumath_agent.sandbox.spec import NAMESPACES, KernelSpec
+from mumath_agent.sandbox.spec import NAMESPACES, SECCOMP, KernelSpec
 from mumath_agent.sandbox.zmtp import ProtocolError, Wire, encode
 
+START_TIMEOUT_S = 60.0
+"""Generous: a busy machine is slow, not broken."""
+CLOSE_TIMEOUT_S = 5.0
 SETTLE_S = 0.25
 """How long reply and idle may be apart. A session that lost its idle can't be trusted with the next cell."""
 MAX_MESSAGE_BYTES = 48 << 20
@@ -50,14 +54,14 @@ class End(Enum):
 class Kernel:
     """A running kernel; made by `started`, to be closed by whoever asked for it."""
 
-    def __init__(self, server: ForkServer, sandbox: Sandbox) -> None:
-        key = secrets.token_hex(16)
+    def __init__(self, server: ForkServer, sandbox: Sandbox, origin: Process | None = None) -> None:
         self.isolation = level_name(server.layers)
         self.seed = sandbox.seed
+        self._server = server
         self._sandbox = sandbox
         self._work = None if NAMESPACES in server.layers else server.work_directory()
         spec = KernelSpec(
-            key=key,
+            key=secrets.token_hex(16),
             channels=["iopub", "shell"],
             work=str(self._work or "/"),
             memory_mb=sandbox.memory_mb,
@@ -66,7 +70,7 @@ class Kernel:
             seed=sandbox.seed,
         )
         self._loop = asyncio.get_running_loop()
-        self._signer = Signer(key, "agent")
+        self._signer = Signer(spec.key, "agent")
         self._waiting: asyncio.Future[None] | None = None
         self._cell: Cell | None = None
         self._cell_bytes = 0
@@ -74,20 +78,23 @@ class Kernel:
         self._broken = ""
         self._killed = False
         pairs = [socket.socketpair() for _ in spec.channels]
-        self._iopub = _Channel("SUB", pairs[0][0], self._heard, self._lost)
-        self._shell = _Channel("DEALER", pairs[1][0], self._heard, self._lost)
-        self._iopub.write(encode([b"\x01"]))  # subscribe to everything
-        theirs = [pair[1] for pair in pairs]
         try:
-            self.process = Process.requested(server, spec, theirs, self._wake)
+            asked = origin.channel if origin is not None else server.control
+            theirs = [pair[1] for pair in pairs]
+            confined = SECCOMP in server.layers
+            self.process = Process.requested(asked, spec, theirs, starts_others=not confined)
         except BaseException:
-            self._iopub.close()
-            self._shell.close()
+            for ours, _ in pairs:
+                ours.close()
             self._remove_work()
             raise
         finally:
-            for item in theirs:
-                item.close()
+            for _, theirs_too in pairs:
+                theirs_too.close()
+        self._loop.add_reader(self.process.channel, self._told)
+        self._iopub = _Channel("SUB", pairs[0][0], self._heard, self._lost)
+        self._shell = _Channel("DEALER", pairs[1][0], self._heard, self._lost)
+        self._iopub.write(encode([b"\x01"]))  # subscribe to everything
 
     @classmethod
     async def started(cls, server: ForkServer, sandbox: Sandbox) -> Self:
@@ -96,15 +103,34 @@ class Kernel:
         Raises:
             KernelError: the process can't be started or confined.
         """
-        kernel = cls(server, sandbox)
+        return await cls(server, sandbox)._answering()
+
+    async def fork(self) -> "Kernel":
+        """A copy of this kernel with all its state, in milliseconds; from here on neither sees what the other does.
+
+        Call it between two cells.
+
+        Raises:
+            KernelError: this one can't be copied, because it has threads or files open, or its level of isolation
+                doesn't allow it.
+        """
+        if self._work is not None or SECCOMP not in self._server.layers or not self._server.forks:
+            raise KernelError(f"a kernel can't be copied at level {self.isolation!r}")
+        return await Kernel(self._server, self._sandbox, self.process)._answering()
+
+    async def _answering(self) -> Self:
+        until = time.monotonic() + START_TIMEOUT_S
         try:
-            await kernel.process.ready()
-            while not kernel._welcome and not kernel.process.ended:  # from here on nothing it says is missed
-                await kernel._news(time.monotonic() + 60)
+            while not (self.process.ready and self._welcome):  # from here on nothing it says is missed
+                if self.process.error or self.process.ended:
+                    raise KernelError(self.process.error or f"a kernel ended at once ({self.ended_by})")
+                if time.monotonic() > until:
+                    raise KernelError(f"a kernel was not ready after {START_TIMEOUT_S:g} s")
+                await self._news(until)
         except BaseException:
-            await kernel.close()
+            await self.close()
             raise
-        return kernel
+        return self
 
     @property
     def alive(self) -> bool:
@@ -164,10 +190,15 @@ class Kernel:
         self.kill()
         self._iopub.close()
         self._shell.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.process.gone(), 5)
+        until = time.monotonic() + CLOSE_TIMEOUT_S
+        while not self.process.ended and not self.process.error and time.monotonic() < until:
+            await self._news(until)
+        self._loop.remove_reader(self.process.channel)
         self.process.close()
-        await asyncio.to_thread(self._remove_work) if self._work else None
+        if not self._server.forks:
+            await asyncio.to_thread(self._server.close)
+        if self._work is not None:
+            await asyncio.to_thread(self._remove_work)
 
     def _break(self, why: str) -> End:
         self._broken = why
@@ -190,6 +221,13 @@ class Kernel:
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
+
+    def _told(self) -> None:
+        """The fork server has news of the process."""
+        self.process.receive()
+        if self.process.ended:
+            self._loop.remove_reader(self.process.channel)
+        self._wake()
 
     def _drain(self) -> None:
         for channel in (self._iopub, self._shell):
@@ -305,6 +343,3 @@ def _size(directory: Path) -> int:
             else:
                 total += entry.stat(follow_symlinks=False).st_blocks * 512
     return total
-
-
-__all__ = ["End", "Kernel", "KernelError"]

@@ -6,15 +6,18 @@ cells no thread exists that a cell didn't start, so the whole process can be cop
 """
 
 import os
+import random
 import selectors
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from mumath_agent.sandbox.branch import BranchError, copy_process, settle_copy
 from mumath_agent.sandbox.messages import PROTOCOL, Message, Signer
 from mumath_agent.sandbox.shell import Shell
 from mumath_agent.sandbox.spec import KernelSpec
@@ -61,17 +64,16 @@ class Peer:
 class Kernel:
     """Serves its clients until it is told to shut down or they are gone."""
 
-    def __init__(self, shell: Shell, spec: KernelSpec, sockets: list[socket.socket]) -> None:
+    def __init__(
+        self, shell: Shell, spec: KernelSpec, sockets: list[socket.socket], line: socket.socket
+    ) -> None:
+        """A kernel for clients at `sockets`; over `line` the fork server asks for branches."""
         self._shell = shell
-        self._signer = Signer(spec.key, "kernel")
-        self._selector = selectors.PollSelector()
-        self._peers: list[Peer] = []
-        self._parent: Message = {}
+        self._server = os.getppid()
         self._cells = 0
         self._shown_bytes = 0
         self._interruptible = False
         self._ended = False
-        self._private = not spec.listening
         shell.publish = self.publish
         shell.max_output_chars = spec.max_output_chars
         self._streams = [
@@ -80,6 +82,16 @@ class Kernel:
         ]
         sys.stdout, sys.stderr = self._streams
         start_threads_in_context()
+        self._connect(spec, sockets, line)
+
+    def _connect(self, spec: KernelSpec, sockets: list[socket.socket], line: socket.socket) -> None:
+        self._signer = Signer(spec.key, "kernel")
+        self._parent: Message = {}
+        self._peers: list[Peer] = []
+        self._private = not spec.listening
+        self._line = line
+        self._selector = selectors.PollSelector()
+        self._selector.register(line, selectors.EVENT_READ)
         for channel, given in zip(spec.channels, sockets, strict=True):
             if spec.listening:
                 given.setblocking(False)
@@ -99,12 +111,9 @@ class Kernel:
                             self._accept(key.data, key.fileobj)
                         case Peer():
                             self._receive(key.data)
-                        case action:
-                            action()
-
-    def watch(self, file: socket.socket, action: Callable[[], None]) -> None:
-        """Have `action` called whenever `file` is readable between two cells."""
-        self._selector.register(file, selectors.EVENT_READ, action)
+                        case _:
+                            if self._branch():
+                                break  # the events were the origin's
 
     # What comes in
 
@@ -210,6 +219,42 @@ class Kernel:
         self._ended = True
         return {"status": "ok", "restart": bool(content.get("restart"))}
 
+    # Branches
+
+    def _branch(self) -> bool:
+        """Copy this process, as the server asks; whether we are the copy."""
+        data, descriptors, _, _ = socket.recv_fds(self._line, 1 << 16, 8)
+        if not data:
+            self._selector.unregister(self._line)
+            return False
+        random_state = random.getstate()
+        try:
+            if threading.active_count() > 1:
+                raise BranchError("it has threads running")
+            is_copy = copy_process(self._server)
+        except BranchError as error:
+            self._line.send(str(error).encode())
+            is_copy = False
+        if not is_copy:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return False
+        try:
+            random.setstate(
+                random_state
+            )  # Python draws a new one after a fork; a branch goes on as its origin would
+            *sockets, out, err = descriptors
+            os.dup2(out, 1)
+            os.dup2(err, 2)
+            line, *connections = (socket.socket(fileno=descriptor) for descriptor in sockets)
+            settle_copy(line, sockets)
+            self._connect(KernelSpec.from_bytes(data), connections, line)
+        except BaseException as error:
+            with suppress(OSError):
+                os.write(descriptors[0], f"{type(error).__name__}: {error}".encode())
+            os._exit(1)
+        return True
+
     # One cell
 
     def _run(self, code: str, *, silent: bool) -> Message | None:
@@ -280,9 +325,3 @@ def _undisturbed() -> Iterator[None]:
 
 
 _SIGNALS = set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV, signal.SIGABRT}
-
-
-def run(shell: Shell, spec: KernelSpec, sockets: list[socket.socket]) -> None:
-    """Be a kernel; never returns."""
-    Kernel(shell, spec, sockets).serve()
-    os._exit(0)

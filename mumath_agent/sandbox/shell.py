@@ -9,6 +9,7 @@
 The shell is made before a kernel is forked, so that no kernel spends time on it.
 """
 
+import asyncio
 import base64
 import builtins
 import linecache
@@ -21,6 +22,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
+from IPython.core.async_helpers import get_asyncio_loop
 from IPython.core.compilerop import CachingCompiler
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
@@ -148,6 +150,7 @@ def new_shell() -> Shell:
     settings.InteractiveShell.cache_size = 0
     shell = Shell.instance(config=settings)
     shell.compile = CellCompiler()  # type: ignore[no-untyped-call]
+    shell.loop_runner = run_async
     formatter: Any = shell.display_formatter
     formatter.active_types = list(MIME_TYPES)
     shell.input_transformer_manager.cleanup_transforms.remove(leading_empty_lines)  # it shifts line numbers
@@ -157,6 +160,16 @@ def new_shell() -> Shell:
     setattr(builtins, "input", no_input)  # noqa: B010
     sys.path.append("")  # modules a program writes to its directory; last, so that they hide nothing
     return shell
+
+
+def run_async(coroutine: Any) -> Any:
+    """Run a cell with a top-level `await`. The loop goes when no task is left in it: its files would be in the way."""
+    loop = get_asyncio_loop()  # type: ignore[no-untyped-call]
+    try:
+        return loop.run_until_complete(coroutine)
+    finally:
+        if not asyncio.all_tasks(loop):
+            loop.close()
 
 
 def no_input(prompt: object = "", /) -> str:

@@ -10,7 +10,7 @@ NEWEST_REVIEWED = 462
 """mseal. A later call is answered as if this Linux didn't have it, which the C library knows how to live with."""
 
 _ALLOWED = """
-accept4:288:242 access:21:- alarm:37:- brk:12:214 chdir:80:49 clock_getres:229:114 clock_gettime:228:113
+accept4:288:242 access:21:- alarm:37:- brk:12:214 capset:126:91 chdir:80:49 clock_getres:229:114 clock_gettime:228:113
 clock_nanosleep:230:115 close:3:57 close_range:436:436 copy_file_range:326:285 creat:85:- dup2:33:- dup3:292:24
 dup:32:23 epoll_create1:291:20 epoll_create:213:- epoll_ctl:233:21 epoll_pwait2:441:441 epoll_pwait:281:22
 epoll_wait:232:- eventfd2:290:19 eventfd:284:- exit:60:93 exit_group:231:94 faccessat2:439:439 faccessat:269:48

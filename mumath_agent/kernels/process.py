@@ -1,0 +1,126 @@
+"""A kernel's process, as the fork server tells of it over the channel they share."""
+
+import array
+import contextlib
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from mumath_agent.errors import KernelError
+from mumath_agent.sandbox.spec import KernelSpec
+
+_MAX_NEWS_BYTES = 1 << 16
+_SIGNALS = {int(number): number.name for number in signal.Signals}
+
+
+class Process:
+    """Takes in news when told that there are some (`receive`); it belongs to no event loop."""
+
+    def __init__(self, channel: socket.socket, *, starts_others: bool) -> None:
+        """`starts_others`: the process may have children, which get its signals too."""
+        self.channel = channel
+        self.channel.setblocking(False)
+        self._starts_others = starts_others
+        self._handle: int | None = None
+        self._pid: int | None = None
+        self.ready = False
+        """It serves requests."""
+        self.error: str | None = None
+        """Why it couldn't be started."""
+        self.ended = False
+        self.exit_code: int | None = None
+        """How it ended, negative for a signal; None while it runs, or where nobody knows."""
+
+    @classmethod
+    def requested(
+        cls, server: socket.socket, spec: KernelSpec, sockets: list[socket.socket], *, starts_others: bool
+    ) -> Self:
+        """Ask for a kernel that serves `sockets`: a fork server for a new one, a kernel's channel for a branch of it.
+
+        Raises:
+            KernelError: nobody is there to ask.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        given = [theirs.fileno(), *(item.fileno() for item in sockets)]
+        with theirs:
+            try:
+                server.sendmsg(
+                    [spec.to_bytes()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", given))]
+                )
+            except OSError as error:
+                ours.close()
+                raise KernelError(f"the fork server is gone ({error})") from None
+        return cls(ours, starts_others=starts_others)
+
+    def receive(self) -> None:
+        """Take in all news there are."""
+        while not self.ended:
+            try:
+                data, handles, _, _ = socket.recv_fds(self.channel, _MAX_NEWS_BYTES, 1)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                data, handles = b"", []
+            said: dict[str, Any] = json.loads(data) if data else {"exit": None}
+            if handles:
+                self._handle = handles[0]
+            elif "process" in said:
+                self._pid = said["process"]
+            self.ready = self.ready or "ready" in said
+            self.error = self.error or said.get("error")
+            if "exit" in said:
+                self.ended, self.exit_code = True, said["exit"]
+
+    @property
+    def ended_by(self) -> str:
+        """What ended it, in words."""
+        if self.exit_code is None:
+            return "its process ended"
+        if self.exit_code >= 0:
+            return f"exit code {self.exit_code}"
+        return _SIGNALS.get(-self.exit_code, f"signal {-self.exit_code}")
+
+    @property
+    def pid(self) -> int | None:
+        """Its number out here; None where it can't be known (any more)."""
+        if self._handle is None:
+            return self._pid
+        with contextlib.suppress(OSError):
+            info = Path(f"/proc/self/fdinfo/{self._handle}").read_text()
+            number = int(next(line for line in info.splitlines() if line.startswith("Pid:")).split()[1])
+            return number if number > 0 else None
+        return None
+
+    def send_signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if self._starts_others and (pid := self.pid) is not None:
+                _signal_tree(pid, number)
+            elif self._handle is not None:
+                signal.pidfd_send_signal(self._handle, number)
+            elif self._pid is not None:
+                os.kill(self._pid, number)
+
+    def close(self) -> None:
+        """Forget it; the server kills it if it runs still."""
+        self.ended = True
+        self.channel.close()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def _signal_tree(pid: int, number: int) -> None:
+    """A process, its group, and descendants that left the group."""
+    descendants: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        descendants = psutil.Process(pid).children(recursive=True)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+    for process in descendants:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)

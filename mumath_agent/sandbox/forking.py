@@ -1,0 +1,305 @@
+"""The fork server's loop: kernels on request, branches of kernels on request, and news of how each ended.
+
+Each kernel has a channel to the agent: over it go the kernel's process descriptor, the news that it is ready or failed,
+and in the end how it ended. The agent asks for a branch over it; when the agent closes it, the kernel is killed.
+"""
+
+import fcntl
+import functools
+import json
+import os
+import resource
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mumath_agent.sandbox import linux, supervisor
+from mumath_agent.sandbox.branch import (
+    GO,
+    HELLO,
+    MOUNTED,
+    MOVED,
+    BranchError,
+    Branching,
+    credentials,
+    inspect,
+    mount_copy,
+    siblings,
+)
+from mumath_agent.sandbox.confine import confine
+from mumath_agent.sandbox.kernel import Kernel
+from mumath_agent.sandbox.shell import Shell
+from mumath_agent.sandbox.spec import KernelSpec, ServerSpec
+from mumath_agent.sandbox.streams import capture_descriptors
+
+MAX_MESSAGE_BYTES = 1 << 16
+MAX_DESCRIPTORS = 8
+FIRST_DESCRIPTOR = 3
+"""Of a kernel: its report channel, its line to the server; its sockets follow."""
+
+
+@dataclass(slots=True, eq=False)
+class Child:
+    """A kernel this server has started."""
+
+    process: int
+    channel: socket.socket
+    """To the agent."""
+    line: socket.socket
+    """To the kernel."""
+    spec: KernelSpec
+    listener: int | None = None
+    """Where calls of the kernel, its branches and its origin wait for permission."""
+
+
+class Server:
+    """Answers requests for kernels until the agent is gone."""
+
+    def __init__(self, control: socket.socket, spec: ServerSpec) -> None:
+        self._control = control
+        self._spec = spec
+        self._selector = selectors.DefaultSelector()
+        self._children: dict[int, Child] = {}
+        self._branchings: list[Branching] = []
+
+    def serve(self) -> NoReturn:
+        awake, wake = os.pipe()
+        for end in (awake, wake):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        if sys.platform == "linux":
+            linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)  # branches become ours
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        self._watch(awake, functools.partial(self._reap, awake))
+        self._watch(self._control, self._start)
+        tell(self._control, {"ready": True, "threads": _threads()})
+        while True:
+            for key, _ in self._selector.select(0.5 if self._branchings else None):
+                if key.fileobj in self._selector.get_map():  # an earlier event may have ended it
+                    key.data()
+            for late in [b for b in self._branchings if time.monotonic() > b.until]:
+                self._fail(late, "it did not answer in time")
+
+    def _watch(self, file: socket.socket | int, action: Callable[[], None]) -> None:
+        self._selector.register(file, selectors.EVENT_READ, action)
+
+    def _forget(self, file: socket.socket | int) -> None:
+        with suppress(KeyError, ValueError):
+            self._selector.unregister(file)
+        file.close() if isinstance(file, socket.socket) else os.close(file)
+
+    # Kernels
+
+    def _start(self) -> None:
+        data, descriptors, _, _ = socket.recv_fds(self._control, MAX_MESSAGE_BYTES, MAX_DESCRIPTORS)
+        if not data:
+            os._exit(0)  # the agent is gone
+        spec = KernelSpec.from_bytes(data)
+        channel = socket.socket(fileno=descriptors[0])
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            process = os.fork() if self._spec.forks else 0
+        except OSError as error:
+            tell(channel, {"error": f"no process could be started: {error}"})
+            channel.close()
+            ours.close()
+        else:
+            if process == 0:
+                if not self._spec.forks:
+                    hand_over(channel, os.getpid())
+                become_kernel(self._spec, spec, [descriptors[0], theirs.fileno(), *descriptors[1:]])
+            self._raise(Child(process, channel, ours, spec))
+            hand_over(channel, process)
+        theirs.close()
+        for descriptor in descriptors[1:]:
+            os.close(descriptor)
+
+    def _raise(self, child: Child) -> None:
+        self._children[child.process] = child
+        self._watch(child.channel, functools.partial(self._heard_agent, child))
+        self._watch(child.line, functools.partial(self._heard_kernel, child))
+
+    def _reap(self, awake: int) -> None:
+        with suppress(BlockingIOError):
+            os.read(awake, 4096)
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                process, status = ended
+                if (child := self._children.pop(process, None)) is not None:
+                    tell(child.channel, {"exit": os.waitstatus_to_exitcode(status)})
+                    self._forget(child.channel)
+                    self._forget(child.line)
+
+    def _heard_agent(self, child: Child) -> None:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(child.channel, MAX_MESSAGE_BYTES, MAX_DESCRIPTORS)
+        except OSError:
+            data, descriptors = b"", []
+        if data:
+            self._branch(child, data, descriptors)
+        else:  # nobody wants it any more
+            _kill(child.process)
+            self._selector.unregister(child.channel)
+
+    def _heard_kernel(self, child: Child) -> None:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(child.line, 4096, 1)
+        except OSError:
+            data, descriptors = b"", []
+        if not data:
+            self._selector.unregister(child.line)  # it closed it: no branches of this one
+        elif descriptors and child.listener is None:
+            child.listener = descriptors[0]
+            self._watch(child.listener, functools.partial(self._called, child.listener))
+        else:
+            for branching in [b for b in self._branchings if b.origin == child.process]:
+                self._fail(branching, data.decode("utf-8", "replace"))
+
+    # Branches
+
+    def _branch(self, origin: Child, data: bytes, descriptors: list[int]) -> None:
+        channel = socket.socket(fileno=descriptors[0])
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        memory = [os.memfd_create("1"), os.memfd_create("2")]
+        given = [theirs.fileno(), *descriptors[1:], *memory]
+        branching = Branching(
+            origin.process,
+            origin.listener,
+            channel,
+            ours,
+            frozenset(os.fstat(fd).st_ino for fd in given[: -len(memory)]),
+        )
+        self._branchings.append(branching)
+        spec = KernelSpec.from_bytes(data)
+        own = frozenset(os.fstat(fd).st_ino for fd in memory)
+        self._watch(ours, functools.partial(self._heard_copy, branching, spec, own))
+        try:
+            if any(b is not branching and b.origin == origin.process for b in self._branchings):
+                raise BranchError("it is being copied already")
+            if origin.process not in self._children:
+                raise BranchError("it has ended")
+            socket.send_fds(origin.line, [data], given)
+        except (OSError, BranchError) as error:
+            self._fail(branching, str(error))
+        for descriptor in (*descriptors[1:], *memory):
+            os.close(descriptor)
+        theirs.close()
+
+    def _called(self, listener: int) -> None:
+        """A kernel makes a call that needs permission."""
+        try:
+            call = supervisor.next_call(listener)
+        except EOFError:
+            self._forget(listener)
+            return
+        if call is not None:
+            permitted = any(branching.permits(listener, call) for branching in self._branchings)
+            supervisor.answer(listener, call, permitted=permitted)
+
+    def _heard_copy(self, branching: Branching, spec: KernelSpec, memory: frozenset[int]) -> None:
+        data, ancillary, _, _ = branching.line.recvmsg(1024, socket.CMSG_SPACE(12))
+        try:
+            if data == HELLO and not branching.process:
+                branching.process = credentials(ancillary)
+                branching.device = mount_copy(branching.origin, branching.process, spec.work_mb)
+                branching.line.send(MOUNTED)
+            elif data == MOVED and branching.device:
+                inspect(branching, memory)
+                self._admit(branching, spec)
+            else:
+                raise BranchError(data.decode("utf-8", "replace") or "it broke off")
+        except (BranchError, OSError) as error:
+            self._fail(branching, str(error))
+
+    def _admit(self, branching: Branching, spec: KernelSpec) -> None:
+        self._branchings.remove(branching)
+        self._selector.unregister(branching.line)
+        process, channel, line = branching.process, branching.channel, branching.line
+        self._raise(Child(process, channel, line, spec, branching.listener))
+        hand_over(channel, process)
+        line.send(GO)
+        tell(channel, {"ready": True})
+
+    def _fail(self, branching: Branching, why: str) -> None:
+        self._branchings.remove(branching)
+        tell(branching.channel, {"error": f"the kernel can't be copied: {why}"})
+        branching.channel.close()
+        self._forget(branching.line)
+        if not self._branchings:  # whatever was forked and is no kernel
+            for stray in siblings() - {*self._children, os.getpid()}:
+                _kill(stray)
+
+
+def become_kernel(server: ServerSpec, spec: KernelSpec, descriptors: list[int]) -> NoReturn:
+    """Give up every right, then serve programs."""
+    report = None
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        os.setsid()
+        report, line, *sockets = _only(descriptors)
+        capture_descriptors()
+        listener = confine(server, spec)
+        if listener is not None:
+            socket.send_fds(line, [b"listener"], [listener])
+            os.close(listener)
+        kernel = Kernel(Shell.instance(), spec, sockets, line)
+        tell(report, {"ready": True})
+        if server.forks:
+            report.close()
+        kernel.serve()
+        os._exit(0)
+    except BaseException as error:
+        if report is not None:
+            tell(report, {"error": f"{type(error).__name__}: {error}"})
+        os._exit(1)
+
+
+def _only(descriptors: list[int]) -> list[socket.socket]:
+    """Close all files but stdio and these, which become 3, 4, 5 ..."""
+    aside = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 64) for descriptor in descriptors]
+    for n, descriptor in enumerate(aside):
+        os.dup2(descriptor, FIRST_DESCRIPTOR + n, inheritable=False)
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.closerange(FIRST_DESCRIPTOR + len(aside), soft)
+    return [socket.socket(fileno=FIRST_DESCRIPTOR + n) for n in range(len(aside))]
+
+
+def hand_over(channel: socket.socket, process: int) -> None:
+    """Give the agent the means to send signals to `process`, whatever its number is out there."""
+    if sys.platform == "linux":
+        handle = os.pidfd_open(process)
+        with suppress(OSError):
+            socket.send_fds(channel, [b'{"process": true}'], [handle])
+        os.close(handle)
+    else:
+        tell(channel, {"process": process})
+
+
+def tell(channel: socket.socket, news: dict[str, Any]) -> None:
+    with suppress(OSError):
+        channel.send(json.dumps(news).encode())
+
+
+def _kill(process: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+
+
+def _threads() -> int:
+    try:
+        return len(list(Path("/proc/self/task").iterdir()))
+    except OSError:
+        return 1

@@ -39,6 +39,8 @@ from mumath_agent.sandbox.spec import (
 
 START_TIMEOUT_S = 60.0
 """Generous: a busy machine is slow, not broken."""
+MAX_RUNTIME_PATH = 80
+"""A socket's path may have 103 characters on every system; ours lie two names deeper."""
 _BOOT = "import sys; sys.path[:0] = [sys.argv[2]]; from mumath_agent.sandbox.server import main; main(int(sys.argv[1]))"
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """What a kernel gets to see of our environment. An allow-list: API keys have any name."""
@@ -55,7 +57,7 @@ class ForkServer:
         """
         self.layers = layers
         self.forks = forks
-        self.runtime = Path(tempfile.mkdtemp(prefix="mumath-"))
+        self.runtime = _private_directory()
         (self.runtime / "root").mkdir()
         (self.runtime / "work").mkdir()
         self._nobody = os.getuid() == 0 and NAMESPACES not in layers and bool(layers) and _open_to_all()
@@ -206,6 +208,15 @@ def close_servers() -> None:
 
 
 atexit.register(close_servers)
+
+
+def _private_directory() -> Path:
+    """A new directory only this user can enter, with a path short enough for sockets below it."""
+    directory = tempfile.mkdtemp(prefix="mumath-")
+    if len(directory) <= MAX_RUNTIME_PATH:
+        return Path(directory)
+    Path(directory).rmdir()
+    return Path(tempfile.mkdtemp(prefix="mumath-", dir="/tmp"))
 
 
 def _imaginable() -> frozenset[str]:

@@ -15,6 +15,7 @@ from typing import NamedTuple, Self
 
 import anyio
 
+from mumath_agent.errors import KernelError
 from mumath_agent.kernels.isolation import Sandbox
 from mumath_agent.kernels.kernel import End, Kernel
 from mumath_agent.kernels.messages import Cell
@@ -68,7 +69,8 @@ class JupyterExecutor:
         self._state_lost = self._state_replayed = False
         self._history: list[Ran] = []
         self._repeatable = True
-        self._starting: asyncio.Task[Kernel] | None = None
+        self._entered = False
+        self._starting: asyncio.Future[Kernel] | None = None
 
     @property
     def isolation(self) -> str:
@@ -80,11 +82,13 @@ class JupyterExecutor:
         return self._recoveries
 
     async def __aenter__(self) -> Self:
-        if self._starting is not None:
+        if self._entered:
             raise RuntimeError("a JupyterExecutor is entered once; make a new one for another attempt")
-        if self._own_pool:
-            await self._pool.__aenter__()
-        self._starting = asyncio.create_task(self._pool.take())
+        self._entered = True
+        if self._starting is None:
+            if self._own_pool:
+                await self._pool.__aenter__()
+            self._starting = asyncio.ensure_future(self._pool.take())
         return self
 
     async def __aexit__(
@@ -130,6 +134,34 @@ class JupyterExecutor:
         self._state_lost = True
         return False
 
+    async def fork(self) -> "JupyterExecutor":
+        """A branch: another session that begins with everything this one holds; enter it with `async with`.
+
+        The kernel is copied as it is, in milliseconds. Where it can't be (it has threads or files open, or its level of
+        isolation doesn't allow it), its cells run again in a new kernel, and must do exactly what they did.
+
+        Raises:
+            KernelError: neither can be done.
+        """
+        origin = await self._live_kernel()
+        branch = JupyterExecutor(
+            pool=self._pool,
+            fresh_cells=self._fresh_cells,
+            replay=self._replay,
+            interrupt_grace_s=self._interrupt_grace_s,
+        )
+        branch._history, branch._repeatable = list(self._history), self._repeatable
+        try:
+            branch._starting = _done(await self._pool.branch(origin))
+        except KernelError as refused:
+            kernel = await self._pool.take(origin.seed)
+            branch._starting = _done(kernel)
+            if not await branch._repeat(kernel):
+                await self._pool.discard(kernel)
+                raise KernelError(f"{refused}; and its programs don't do the same twice") from None
+        branch._state_lost = self._state_lost
+        return branch
+
     async def _run_in(self, kernel: Kernel, code: str, timeout_s: float) -> tuple[Execution, End]:
         started = time.monotonic()
         try:
@@ -155,7 +187,7 @@ class JupyterExecutor:
 
     async def _live_kernel(self) -> Kernel:
         """The kernel for the next cell: the one there is, or its successor if it died since the last cell."""
-        if self._starting is None:
+        if self._starting is None or not self._entered:
             raise RuntimeError("a JupyterExecutor runs cells inside its `async with` block only")
         # Shielded: a cancelled run must not take the kernel of later runs with it.
         kernel = await asyncio.shield(self._starting)
@@ -204,7 +236,13 @@ class JupyterExecutor:
     def _replace(self, kernel: Kernel, seed: int | None = None) -> None:
         """Kill `kernel` and start the next one in the background."""
         self._pool.discard_soon(kernel)
-        self._starting = asyncio.create_task(self._pool.take(seed))
+        self._starting = asyncio.ensure_future(self._pool.take(seed))
+
+
+def _done(kernel: Kernel) -> asyncio.Future[Kernel]:
+    future: asyncio.Future[Kernel] = asyncio.get_running_loop().create_future()
+    future.set_result(kernel)
+    return future
 
 
 def _repeatable(ran: Ran) -> bool:

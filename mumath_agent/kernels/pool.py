@@ -5,9 +5,7 @@ A kernel that ran something is never handed out again: what a program leaves beh
 
 import asyncio
 import contextlib
-import itertools
 import random
-import time
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -115,9 +113,18 @@ class KernelPool:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def adopt(self, kernel: Kernel) -> None:
-        """Count a kernel that came to be by other means, a branch for instance."""
+    async def branch(self, origin: Kernel) -> Kernel:
+        """A copy of one of this pool's kernels, with all its state; `discard` it in the end.
+
+        Raises:
+            KernelError: it can't be copied.
+        """
         self._living += 1
+        try:
+            return await origin.fork()
+        except BaseException:
+            self._living -= 1
+            raise
 
     def _refill(self) -> None:
         while len(self._spares) < self._wanted and self._has_room():
@@ -146,13 +153,10 @@ class KernelPool:
     async def _started(self, seed: int | None) -> Kernel:
         drawn = seed if seed is not None else self.sandbox.seed
         sandbox = replace(self.sandbox, seed=random.getrandbits(32) if drawn is None else drawn)
-        for attempt in itertools.count():
+        try:
+            return await Kernel.started(await server_for(self.sandbox), sandbox)
+        except (KernelError, OSError):  # a server may have died since it was last used
             try:
                 return await Kernel.started(await server_for(self.sandbox), sandbox)
-            except (KernelError, OSError) as error:
-                if attempt:
-                    raise KernelError(f"no kernel could be started: {error}") from error
-        raise AssertionError(time.monotonic())
-
-
-__all__ = ["KernelPool"]
+            except OSError as error:
+                raise KernelError(f"no kernel could be started: {error}") from error

@@ -148,6 +148,7 @@ def new_shell() -> Shell:
     settings.InteractiveShell.automagic = False
     settings.InteractiveShell.colors = "nocolor"
     settings.InteractiveShell.cache_size = 0
+    settings.Completer.use_jedi = False  # it would read files and keep threads
     shell = Shell.instance(config=settings)
     shell.compile = CellCompiler()  # type: ignore[no-untyped-call]
     shell.loop_runner = run_async

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 from mumath_agent.errors import KernelError
@@ -44,6 +45,10 @@ MAX_RUNTIME_PATH = 80
 _BOOT = "import sys; sys.path[:0] = [sys.argv[2]]; from mumath_agent.sandbox.server import main; main(int(sys.argv[1]))"
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """What a kernel gets to see of our environment. An allow-list: API keys have any name."""
+
+
+class CannotForkError(KernelError):
+    """The server has threads: a copy of it would have their locks and not them."""
 
 
 class ForkServer:
@@ -91,6 +96,7 @@ class ForkServer:
         """Wait until it takes requests; None, or why it can't.
 
         Raises:
+            CannotForkError: it could only start a kernel by turning into one.
             KernelError: it didn't get that far in time, or ended without saying why.
         """
         self.control.settimeout(START_TIMEOUT_S)
@@ -103,14 +109,15 @@ class ForkServer:
         if not news:
             raise KernelError(self._last_words() or "the fork server ended at once")
         said = json.loads(news)
-        if said.get("threads", 1) != 1:
-            return f"a preloaded module started threads ({said['threads']}), so it can't be forked"
+        if self.forks and said.get("threads", 1) != 1:
+            raise CannotForkError(f"a preloaded module started threads ({said['threads'] - 1})")
         error: str | None = said.get("error")
         return error
 
     @property
-    def alive(self) -> bool:
-        return self.process.poll() is None
+    def usable(self) -> bool:
+        """Whether kernels can be asked for: it runs, or each kernel has a server of its own."""
+        return not self.forks or self.process.poll() is None
 
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):
@@ -144,13 +151,15 @@ _servers: dict[
 async def server_for(sandbox: Sandbox) -> ForkServer:
     """The running server for kernels of this sandbox; started if there is none.
 
+    Where kernels can't be forked it is a new server each time, for one kernel, which closes it in the end.
+
     Raises:
         KernelError: this machine can't confine programs as the sandbox wants, or no server could be started.
     """
     key = (sandbox.layers, sandbox.unsafe_local, sandbox.preload)
     with _lock:
         future = _servers.get(key)
-        if future is None or (future.done() and (future.exception() or not future.result().alive)):
+        if future is None or (future.done() and (future.exception() or not future.result().usable)):
             future = _servers[key] = concurrent.futures.Future()
             # A daemon thread: whoever waits may go away without the loop waiting for this.
             threading.Thread(target=_start, args=(sandbox, future), daemon=True).start()
@@ -158,7 +167,27 @@ async def server_for(sandbox: Sandbox) -> ForkServer:
     waiting.add_done_callback(
         lambda done: done.cancelled() or done.exception()
     )  # looked at, even if nobody waits
-    return await asyncio.shield(waiting)  # others may wait for the same
+    server = await asyncio.shield(waiting)  # others may wait for the same
+    if server.forks:
+        return server
+    return await asyncio.to_thread(
+        new_server, replace(sandbox, layers=server.layers, unsafe_local=True), forks=False
+    )
+
+
+def _start(sandbox: Sandbox, future: "concurrent.futures.Future[ForkServer]") -> None:
+    try:
+        try:
+            server = new_server(
+                sandbox, forks=sys.platform == "linux"
+            )  # macOS frameworks don't survive a fork
+        except CannotForkError:
+            server = new_server(sandbox, forks=False)
+        if not server.forks:
+            server.close()  # it has shown what can be had
+        future.set_result(server)
+    except BaseException as error:
+        future.set_exception(error)
 
 
 def new_server(sandbox: Sandbox, *, forks: bool) -> ForkServer:
@@ -188,13 +217,6 @@ def new_server(sandbox: Sandbox, *, forks: bool) -> ForkServer:
             raise KernelError(f"no kernel can be had at level {level_name(layers)!r}: {problem}")
         missing[failed] = problem.split(":", 2)[2].strip()
         layers = weaker(layers, failed)
-
-
-def _start(sandbox: Sandbox, future: "concurrent.futures.Future[ForkServer]") -> None:
-    try:
-        future.set_result(new_server(sandbox, forks=True))
-    except BaseException as error:
-        future.set_exception(error)
 
 
 def close_servers() -> None:

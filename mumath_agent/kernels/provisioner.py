@@ -3,8 +3,8 @@
     from jupyter_client.manager import start_new_kernel
     manager, client = start_new_kernel(kernel_name="mumath")
 
-Everything that starts kernels by name can use it: nbclient, papermill, Jupyter Server. Such a kernel has no `input()`, no
-widgets, and it answers nothing while a cell runs, heartbeats neither.
+Everything that starts kernels by name can use it: nbclient, papermill, Jupyter Server. Such a kernel has no `input()`
+and no widgets, and it answers nothing while a cell runs, heartbeats neither.
 """
 
 import asyncio

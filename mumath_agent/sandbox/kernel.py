@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mumath_agent.sandbox.branch import BranchError, copy_process, settle_copy
+from mumath_agent.sandbox.confine import MAX_OPEN_FILES
 from mumath_agent.sandbox.messages import PROTOCOL, Message, Signer
 from mumath_agent.sandbox.shell import Shell
 from mumath_agent.sandbox.spec import KernelSpec
@@ -229,8 +230,7 @@ class Kernel:
             return False
         random_state = random.getstate()
         try:
-            if threading.active_count() > 1:
-                raise BranchError("it has threads running")
+            self._check_alone(descriptors)
             is_copy = copy_process(self._server)
         except BranchError as error:
             self._line.send(str(error).encode())
@@ -254,6 +254,16 @@ class Kernel:
                 os.write(descriptors[0], f"{type(error).__name__}: {error}".encode())
             os._exit(1)
         return True
+
+    def _check_alone(self, given: list[int]) -> None:
+        """A copy would have other threads' locks but not the threads, and files that two processes write to."""
+        if threading.active_count() > 1:
+            raise BranchError("it has threads running")
+        ours = {self._line.fileno(), *(peer.socket.fileno() for peer in self._peers), *given}
+        for descriptor in set(range(3, MAX_OPEN_FILES)) - ours:
+            with suppress(OSError):
+                os.fstat(descriptor)
+                raise BranchError("it has files open")
 
     # One cell
 

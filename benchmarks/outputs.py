@@ -32,7 +32,7 @@ class Cause(StrEnum):
     RANDOM = "random"
     """The program draws random numbers without a seed: the same wording with other numbers."""
     REFUSED = "refused"
-    """The program wants to leave Python (install packages, call a shell); it was not run here."""
+    """The program wants to leave Python (install packages, call a shell, use the network), which isolation denies."""
     OURS = "ours"
     """Unexplained."""
 
@@ -46,7 +46,7 @@ class Output:
     """Name of the exception."""
     timed_out: bool = False
     refused: bool = False
-    """It was not run here."""
+    """It tried what isolation denies."""
     cell: int | None = None
     """The cell it says it comes from ("Cell In[3]"), counted from 1."""
 
@@ -70,6 +70,7 @@ _RANDOM = re.compile(r"\brandom\b")
 _SEED = re.compile(r"\bseed\(|\bdefault_rng\(\d")
 _EMPTY = "<empty_execution>"
 _TIMED_OUT = re.compile(r"Timeout ?Error|Timed Out|timeout_decorator")
+_DENIED = re.compile(r"\[Errno (?:1|13)\]")
 _WAITING = "Timeout waiting for reply"
 _TRACEBACK = re.compile(r"-{20,} (\w+)\s+Traceback \(most recent call last\)|^\s*Cell In\[", re.MULTILINE)
 _CELL = re.compile(r"Cell In\[(\d+)\]")
@@ -103,7 +104,7 @@ def our_output(execution: Execution, runtime: Runtime) -> Output:
     else:
         parts = (execution.stdout, execution.stderr, execution.result, execution.error)
         text = "\n".join(part.strip("\n") for part in parts if part)
-    refused = execution.status is ExecutionStatus.REFUSED
+    refused = bool(execution.error and _DENIED.search(execution.error))
     return Output(text=text, error=error, timed_out=timed_out, refused=refused)
 
 
@@ -116,10 +117,10 @@ def cause_of(pair: Pair, earlier: Sequence[Pair], later: Sequence[Output] = ()) 
         later: what the recording shows for the cells after it.
     """
     recorded, ours = pair.recorded, pair.ours
-    if ours.refused:
-        return Cause.REFUSED
     if _words(recorded.text) == _words(ours.text):
         return Cause.EQUAL
+    if ours.refused:
+        return Cause.REFUSED
     if recorded.timed_out or ours.timed_out:
         return Cause.TIME_OUT
     if _is_shifted(pair, earlier, later):

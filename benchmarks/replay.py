@@ -3,15 +3,13 @@
 A solution gets one kernel for all its cells, as in the agent. Each finished solution is appended to a file as one line;
 the same command later continues behind the last whole line. Nothing is graded here and no model is asked.
 
-Recorded programs run with the rights of whoever starts the replay. Those that plainly want to leave Python are refused:
-one published solution answers a failing import with `!pip install --force-reinstall tensorflow`. That is a filter for
-programs that go wrong and no protection from hostile files.
+Recorded programs are strangers' programs: one published solution answers a failing import with
+`!pip install --force-reinstall tensorflow`. They run in isolated kernels, and what isolation refuses is told apart.
 """
 
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,20 +19,8 @@ import anyio
 from benchmarks.loaders import RecordedSolution, Runtime
 from benchmarks.outputs import Cause, Pair, cause_of, our_output, recorded_output
 from mumath_agent.errors import InputError
-from mumath_agent.kernels import JupyterExecutor
-from mumath_agent.records import Execution, ExecutionStatus, from_json, to_json
-
-REFUSED = Execution(status=ExecutionStatus.REFUSED)
-_LEAVES_PYTHON = re.compile(
-    r"^\s*(?:\w+\s*=\s*)?[!%]|\b(?:subprocess|get_ipython|shutil|socket|requests|urllib)\b"
-    r"|\bos\s*\.\s*(?:system|popen|exec\w*|spawn\w*|fork|kill|remove|unlink|rmdir|rename)\b",
-    re.MULTILINE,
-)
-
-
-def leaves_python(code: str) -> bool:
-    """Whether a program calls a shell, the network or the file system's removing half, by the looks of it."""
-    return _LEAVES_PYTHON.search(code) is not None
+from mumath_agent.kernels import JupyterExecutor, KernelPool
+from mumath_agent.records import Execution, from_json, to_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,23 +89,22 @@ async def replay_all(
         key = _key(solution, timeout_s)
         async with free:
             if (replay := log.done.get(key)) is None:
-                log.append(replay := await replay_solution(solution, key=key, timeout_s=timeout_s))
+                log.append(replay := await replay_solution(solution, pool, key=key, timeout_s=timeout_s))
         replays[position] = replay
         on_replay(replay)
 
-    async with anyio.create_task_group() as tasks:
+    async with KernelPool(spares=0) as pool, anyio.create_task_group() as tasks:
         for position, solution in enumerate(solutions):
             tasks.start_soon(one, position, solution)
     return [replays[position] for position in range(len(solutions))]
 
 
-async def replay_solution(solution: RecordedSolution, *, key: str, timeout_s: float) -> Replay:
+async def replay_solution(
+    solution: RecordedSolution, pool: KernelPool, *, key: str, timeout_s: float
+) -> Replay:
     """Run the cells of one solution, in order, in a kernel of its own."""
-    async with JupyterExecutor(fresh_cells=solution.runtime is Runtime.TORA) as executor:
-        executions = [
-            REFUSED if leaves_python(cell.code) else await executor.run(cell.code, timeout_s=timeout_s)
-            for cell in solution.cells
-        ]
+    async with JupyterExecutor(pool=pool, fresh_cells=solution.runtime is Runtime.TORA) as executor:
+        executions = [await executor.run(cell.code, timeout_s=timeout_s) for cell in solution.cells]
     return Replay(id=solution.id, key=key, executions=tuple(executions))
 
 

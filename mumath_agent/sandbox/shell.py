@@ -14,6 +14,7 @@ import base64
 import builtins
 import linecache
 import resource
+import subprocess
 import sys
 import traceback
 import warnings
@@ -117,6 +118,11 @@ class Shell(InteractiveShell):
                 limit = self.max_output_chars if kind.startswith("text") else 1 << 24
                 forms[kind] = valid(shortened(str(form), limit))
         return forms
+
+    def system(self, cmd: str) -> None:
+        """`!command`; where processes can't be started this raises, which IPython's own way does not."""
+        command = self.var_expand(cmd, depth=1)  # type: ignore[no-untyped-call]
+        self.user_ns["_exit_code"] = subprocess.run(command, shell=True, check=False).returncode
 
     def enable_gui(self, gui: Any = None) -> None:
         """Figures need no event loop."""

@@ -4,7 +4,6 @@ import pytest
 
 from benchmarks.loaders import Runtime
 from benchmarks.outputs import Cause, Output, Pair, cause_of, our_output, recorded_output
-from benchmarks.replay import REFUSED
 from mumath_agent.records import Execution, ExecutionStatus
 
 RULE = "-" * 75
@@ -49,7 +48,7 @@ STOPPED = Execution(status=ExecutionStatus.TIMEOUT, error="TimeoutError: the pro
         (f"array([{'0. ' * 200}13160.])", f"array([{'0. ' * 200}13162.])", Cause.LIBRARY_VERSION),
         (f"array([{'0. ' * 200}13160.])", f"array([{'0. ' * 200}14000.])", Cause.OURS),
         ("array([13160.])", "array([13162.])", Cause.OURS),
-        ("5", REFUSED, Cause.REFUSED),
+        ("5", failed("PermissionError: [Errno 1] Operation not permitted"), Cause.REFUSED),
         ("5", failed("ModuleNotFoundError: No module named 'no_such_library'"), Cause.LIBRARY_VERSION),
         ("5", failed("ModuleNotFoundError: No module named 'sympy.none'"), Cause.OURS),
         ("0.3333", "0.3334", Cause.OURS),

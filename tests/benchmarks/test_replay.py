@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.loaders import RecordedCell, RecordedSolution, Runtime, load_recorded
 from benchmarks.outputs import Cause
-from benchmarks.replay import Difference, Replay, differences, leaves_python, replay_all
+from benchmarks.replay import Difference, Replay, differences, replay_all
 from mumath_agent.errors import InputError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -123,37 +123,21 @@ def test_a_replay_continues_behind_the_last_whole_line(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize(
     "code",
     [
-        "!pip install tensorflow",
-        "x = 1\n  !ls",
-        "files = !ls",
-        "%run other.py",
-        "import subprocess",
-        "import os; os.system('ls')",
-        "get_ipython().system('ls')",
-        "import shutil; shutil.rmtree('/')",
+        "!touch @",
+        "import subprocess\nsubprocess.run(['touch', '@'])",
+        "import socket\nsocket.create_connection(('127.0.0.1', 9))",
     ],
 )
-def test_a_program_that_leaves_python_is_recognised(code: str) -> None:
-    assert leaves_python(code)
-
-
-@pytest.mark.parametrize(
-    "code", ["x != 3", "5 % 3", "print('5%')", "x = (5\n     % 3)", "factorial = lambda n: n"]
-)
-def test_a_plain_program_is_not_refused(code: str) -> None:
-    assert leaves_python(code) is (
-        code == "x = (5\n     % 3)"
-    )  # a line that begins with %: refused to be safe
-
-
-@pytest.mark.kernel
-def test_a_refused_program_is_not_run(tmp_path: Path) -> None:
+def test_what_isolation_denies_is_told_apart(tmp_path: Path, code: str) -> None:
     mark = tmp_path / "mark"
-    (row,) = differing(written(tmp_path / "a.jsonl", mathcoder((f"!touch {mark}", "<empty_execution>"))))
-    assert row.cause is Cause.REFUSED and not mark.exists()
+    file = written(tmp_path / "a.jsonl", mathcoder((code.replace("@", str(mark)), "done")))
+    (row,) = differing(file)
+    assert not mark.exists()
+    assert row.cause is Cause.REFUSED
 
 
 def test_a_file_of_something_else_is_not_continued(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +38,11 @@ from mumath_agent.sandbox.kernel import Kernel
 from mumath_agent.sandbox.shell import Shell
 from mumath_agent.sandbox.spec import KernelSpec, ServerSpec
 from mumath_agent.sandbox.streams import capture_descriptors
+from mumath_agent.sandbox.warm import programs
 
 MAX_MESSAGE_BYTES = 1 << 16
 MAX_DESCRIPTORS = 8
+END = object()
 FIRST_DESCRIPTOR = 3
 """Of a kernel: its report channel, its line to the server; its sockets follow."""
 
@@ -83,12 +85,15 @@ class Server:
         self._watch(awake, functools.partial(self._reap, awake))
         self._watch(self._control, self._start)
         tell(self._control, {"ready": True, "threads": _threads()})
+        warming: Iterator[None] | None = programs(Shell.instance()) if self._spec.preload else None
         while True:
-            for key, _ in self._selector.select(0.5 if self._branchings else None):
+            for key, _ in self._selector.select(0 if warming else 0.5 if self._branchings else None):
                 if key.fileobj in self._selector.get_map():  # an earlier event may have ended it
                     key.data()
             for late in [b for b in self._branchings if time.monotonic() > b.until]:
                 self._fail(late, "it did not answer in time")
+            if warming and next(warming, END) is END:
+                warming = None
 
     def _watch(self, file: socket.socket | int, action: Callable[[], None]) -> None:
         self._selector.register(file, selectors.EVENT_READ, action)

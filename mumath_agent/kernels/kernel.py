@@ -32,8 +32,8 @@ START_TIMEOUT_S = 60.0
 CLOSE_TIMEOUT_S = 5.0
 SETTLE_S = 0.25
 """How long reply and idle may be apart. A session that lost its idle can't be trusted with the next cell."""
-MAX_MESSAGE_BYTES = 48 << 20
-MAX_CELL_BYTES = 64 << 20
+MAX_MESSAGE_BYTES = 8 << 20
+MAX_CELL_BYTES = 32 << 20
 """What one cell may send. Our own kernel keeps below it; a program that took the kernel over need not."""
 DISK_CHECK_S = 0.25
 """How often the work directory is measured, where it lies on the host's disk."""

@@ -66,11 +66,12 @@ class Process:
                 return
             except OSError:
                 data, handles = b"", []
-            said: dict[str, Any] = json.loads(data) if data else {"exit": None}
-            if handles:
-                self._handle = handles[0]
-            elif "process" in said:
-                self._pid = said["process"]
+            said = _read(data)
+            if self._handle is None and self._pid is None:  # a program can't put another process in its place
+                self._handle = handles.pop() if handles else None
+                self._pid = said.get("process") if self._handle is None else None
+            for handle in handles:
+                os.close(handle)
             self.ready = self.ready or "ready" in said
             self.error = self.error or said.get("error")
             if "exit" in said:
@@ -112,6 +113,15 @@ class Process:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def _read(news: bytes) -> dict[str, Any]:
+    """Unreadable news are no better than none: the process is taken for gone."""
+    try:
+        said = json.loads(news)
+    except ValueError:
+        said = None
+    return said if isinstance(said, dict) else {"exit": None}
 
 
 def _signal_tree(pid: int, number: int) -> None:

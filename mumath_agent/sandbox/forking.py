@@ -59,6 +59,8 @@ class Child:
     spec: KernelSpec
     listener: int | None = None
     """Where calls of the kernel, its branches and its origin wait for permission."""
+    introduced: bool = False
+    """It has sent its listener, which it does before it runs anything; later it may send what it likes."""
 
 
 class Server:
@@ -88,7 +90,7 @@ class Server:
         warming: Iterator[None] | None = programs(Shell.instance()) if self._spec.preload else None
         while True:
             for key, _ in self._selector.select(0 if warming else 0.5 if self._branchings else None):
-                if key.fileobj in self._selector.get_map():  # an earlier event may have ended it
+                if self._selector.get_map().get(key.fd) is key:  # an earlier event may have ended it
                     key.data()
             for late in [b for b in self._branchings if time.monotonic() > b.until]:
                 self._fail(late, "it did not answer in time")
@@ -163,12 +165,15 @@ class Server:
             data, descriptors = b"", []
         if not data:
             self._selector.unregister(child.line)  # it closed it: no branches of this one
-        elif descriptors and child.listener is None:
+        elif descriptors and not child.introduced:
             child.listener = descriptors[0]
             self._watch(child.listener, functools.partial(self._called, child.listener))
         else:
+            for descriptor in descriptors:  # a program's doing
+                os.close(descriptor)
             for branching in [b for b in self._branchings if b.origin == child.process]:
                 self._fail(branching, data.decode("utf-8", "replace"))
+        child.introduced = True
 
     # Branches
 
@@ -231,7 +236,7 @@ class Server:
         self._branchings.remove(branching)
         self._selector.unregister(branching.line)
         process, channel, line = branching.process, branching.channel, branching.line
-        self._raise(Child(process, channel, line, spec, branching.listener))
+        self._raise(Child(process, channel, line, spec, branching.listener, introduced=True))
         hand_over(channel, process)
         line.send(GO)
         tell(channel, {"ready": True})
@@ -257,7 +262,9 @@ def become_kernel(server: ServerSpec, spec: KernelSpec, descriptors: list[int]) 
         report, line, *sockets = _only(descriptors)
         capture_descriptors()
         listener = confine(server, spec)
-        if listener is not None:
+        if listener is None:
+            line.send(b"none")
+        else:
             socket.send_fds(line, [b"listener"], [listener])
             os.close(listener)
         kernel = Kernel(Shell.instance(), spec, sockets, line)

@@ -29,7 +29,7 @@ SOCKET_TYPES = {"shell": "ROUTER", "control": "ROUTER", "stdin": "ROUTER", "iopu
 MAX_REQUEST_BYTES = 64 << 20
 SEND_TIMEOUT_S = 5.0
 """A client that doesn't read for so long has lost its connection."""
-MAX_SHOWN_BYTES = 32 << 20
+MAX_SHOWN_BYTES = 16 << 20
 """Shown by one cell, all together; the rest is dropped."""
 INFO = {
     "status": "ok",
@@ -173,13 +173,14 @@ class Kernel:
         self._parent = request["header"]
         self.publish("status", {"execution_state": "busy"})
         reply = handle(request["content"])
-        self._send([peer], kind.replace("_request", "_reply"), reply, self._parent)
+        # Idle first: whoever has the reply then knows that everything else was sent.
         self.publish("status", {"execution_state": "idle"})
+        self._send([peer], kind.replace("_request", "_reply"), reply, self._parent)
 
     # Requests
 
     def _on_execute_request(self, content: Message) -> Message:
-        if not content.get("silent"):
+        if not (content.get("silent") or self._private):  # our own client knows what it sent
             shown = {"code": content["code"], "execution_count": self._cells + 1}
             self.publish("execute_input", shown)
         self._cells += 1

@@ -38,6 +38,7 @@ SPARE_BYTES = 64 << 20
 """Address space granted after a MemoryError, so that the kernel itself can go on and the next cell can free some."""
 MAX_ERROR_CHARS = 10_000
 MAX_LINE_CHARS = 200
+MAX_IMAGE_BYTES = 3 << 20
 MIME_TYPES = ("text/plain", "image/png")
 
 Publish = Callable[[str, dict[str, Any]], None]
@@ -110,13 +111,11 @@ class Shell(InteractiveShell):
 
     def shown(self, data: dict[str, Any]) -> dict[str, str]:
         """Those of a value's forms that are wanted, cut to size."""
-        forms = {kind: data[kind] for kind in MIME_TYPES if kind in data}
-        for kind, form in forms.items():
-            if isinstance(form, bytes):
-                forms[kind] = base64.b64encode(form).decode()
-            else:
-                limit = self.max_output_chars if kind.startswith("text") else 1 << 24
-                forms[kind] = valid(shortened(str(form), limit))
+        forms: dict[str, str] = {}
+        if "text/plain" in data:
+            forms["text/plain"] = valid(shortened(str(data["text/plain"]), self.max_output_chars))
+        if isinstance(image := data.get("image/png"), bytes) and len(image) <= MAX_IMAGE_BYTES:
+            forms["image/png"] = base64.b64encode(image).decode()
         return forms
 
     def system(self, cmd: str) -> None:

@@ -32,7 +32,8 @@ solve(x**2 - 5*x + 6, x)
 
 def programs(shell: Shell) -> Iterator[None]:
     """Run one program each time this is advanced; in between the shell is as new, for it may be forked."""
-    names, made = dict(shell.user_ns), {}
+    names = dict(shell.user_ns)
+    made: dict[str, object] = {}
     for program in PROGRAMS:
         shell.user_ns.update(made)
         # What isn't installed can't be warmed up. The output goes nowhere.

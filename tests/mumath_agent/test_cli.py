@@ -114,7 +114,8 @@ def test_many_problems_are_solved_side_by_side_with_one_kernel_each(tmp_path: Pa
     ended = solve("--file", str(file), "--output", str(output), "--concurrency", "6")
     records = [from_json(RunRecord, json.loads(line)) for line in output.read_text().splitlines()]
     assert [record.problem.id for record in records] == [f"line-{n}" for n in range(1, 13)]
-    assert not any(execution.state_lost for record in records for execution in record.trajectory.executions)
+    executions = [execution for record in records for execution in record.trajectory.executions]
+    assert not [execution for execution in executions if execution.state_lost]
     assert len(ended.stdout.splitlines()) == 12
 
 

@@ -263,7 +263,8 @@ def become_kernel(server: ServerSpec, spec: KernelSpec, descriptors: list[int]) 
         capture_descriptors()
         listener = confine(server, spec)
         if listener is None:
-            line.send(b"none")
+            with suppress(OSError):  # nobody listens to a kernel that was not forked
+                line.send(b"none")
         else:
             socket.send_fds(line, [b"listener"], [listener])
             os.close(listener)

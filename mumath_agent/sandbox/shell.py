@@ -38,7 +38,7 @@ SPARE_BYTES = 64 << 20
 """Address space granted after a MemoryError, so that the kernel itself can go on and the next cell can free some."""
 MAX_ERROR_CHARS = 10_000
 MAX_LINE_CHARS = 200
-MAX_IMAGE_BYTES = 3 << 20
+MAX_IMAGE_CHARS = 4 << 20
 MIME_TYPES = ("text/plain", "image/png")
 
 Publish = Callable[[str, dict[str, Any]], None]
@@ -114,8 +114,10 @@ class Shell(InteractiveShell):
         forms: dict[str, str] = {}
         if "text/plain" in data:
             forms["text/plain"] = valid(shortened(str(data["text/plain"]), self.max_output_chars))
-        if isinstance(image := data.get("image/png"), bytes) and len(image) <= MAX_IMAGE_BYTES:
-            forms["image/png"] = base64.b64encode(image).decode()
+        image = data.get("image/png", "")
+        text = base64.b64encode(image).decode() if isinstance(image, bytes) else str(image)
+        if 0 < len(text) <= MAX_IMAGE_CHARS:
+            forms["image/png"] = text
         return forms
 
     def system(self, cmd: str) -> None:

@@ -50,7 +50,7 @@ class Signer:
             ValueError: it is none, or not signed with our key.
         """
         start = frames.index(_DELIMITER) + 1
-        signature, parts = frames[start], frames[start + 1 : start + 5]
+        signature, *parts = frames[start : start + 5]
         if len(parts) != len(_PARTS) or not hmac.compare_digest(signature, self._signature(parts)):
             raise ValueError("no message signed with our key")
         try:

@@ -1,6 +1,6 @@
 """stdout and stderr of a cell: sent while it runs, bounded, and never another cell's.
 
-Text goes out in portions: at once when nothing was sent for a moment, else when enough has gathered. Of a stream longer
+Text goes out in portions: a line at once when nothing was sent for a moment, else when enough has gathered. Of a stream longer
 than its limit the head is sent as it comes and the tail when the cell ends, with a mark between them that says how much
 is missing. What is written to the descriptors 1 and 2 directly (by libraries in C, by child processes) lands in files
 in memory, and follows when the cell ends.
@@ -19,7 +19,7 @@ from typing import Any
 
 PORTION_CHARS = 8192
 PAUSE_S = 0.01
-"""After so long without sending, text is sent at once, so that a dying cell leaves what it said."""
+"""After so long without sending, a line is sent at once, so that a dying cell leaves what it said."""
 
 _cell: contextvars.ContextVar[int] = contextvars.ContextVar("cell")
 """The cell a thread belongs to: the one that started it."""
@@ -110,7 +110,8 @@ class Stream(io.TextIOBase):
         if head:
             self._head.append(head)
             self._head_chars += len(head)
-            if self._head_chars >= PORTION_CHARS or time.monotonic() - self._sent_at > PAUSE_S:
+            is_line = head.endswith("\n") and time.monotonic() - self._sent_at > PAUSE_S
+            if is_line or self._head_chars >= PORTION_CHARS:
                 self.flush()
         if rest:
             self._tail.append(rest)

@@ -54,5 +54,4 @@ def test_the_python_of_the_readme_runs() -> None:
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
         for program in programs
     ]
-    assert len(printed) == 3
-    assert all("391" in text for text in printed)
+    assert ["391" in text or "[2, 3]" in text for text in printed] == [True] * 4

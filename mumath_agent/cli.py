@@ -110,6 +110,9 @@ def solve(
     ] = Limits().cell_timeout_s,
     wall: Annotated[float, typer.Option(min=0.1, help="Seconds per problem.")] = Limits().wall_s,
     fresh_cells: Annotated[bool, typer.Option(help="A new Python session for every program.")] = False,
+    replay: Annotated[
+        bool, typer.Option(help="Rebuild a lost session by running its programs again, if they do the same.")
+    ] = False,
     unsafe_local: Annotated[
         bool, typer.Option(help="Run programs even where this machine can't confine them, with your rights.")
     ] = False,
@@ -133,6 +136,7 @@ def solve(
         limits=limits,
         sampling=Sampling(temperature=temperature, top_p=top_p, seed=seed),
         fresh_cells=fresh_cells,
+        replay=replay,
         unsafe_local=unsafe_local,
     )
 
@@ -198,11 +202,12 @@ class _Settings:
     limits: Limits
     sampling: Sampling
     fresh_cells: bool
+    replay: bool
     unsafe_local: bool
 
     def kernel(self) -> JupyterExecutor:
         sandbox = Sandbox(memory_mb=self.limits.memory_mb, unsafe_local=self.unsafe_local)
-        return JupyterExecutor(sandbox, fresh_cells=self.fresh_cells)
+        return JupyterExecutor(sandbox, fresh_cells=self.fresh_cells, replay=self.replay)
 
     def solver(self) -> "Solver":
         """Imports what it needs: LangGraph alone takes longer than a kernel needs to start."""
@@ -213,6 +218,7 @@ class _Settings:
             limits=self.limits,
             sampling=self.sampling,
             fresh_cells=self.fresh_cells,
+            replay=self.replay,
             unsafe_local=self.unsafe_local,
         )
 

@@ -137,7 +137,8 @@ async def observe(state: State) -> dict[str, Any]:
     unseen = transcript.text[_chars_streamed(state, before) :]
     _emit({"event": "output", "text": unseen, "status": execution.status.value})
     update: dict[str, Any] = {"transcript": to_json(transcript)}
-    if sum(e["state_lost"] for e in state["executions"]) > handles.limits.max_recoveries:
+    recoveries = sum(e["state_lost"] or e["state_replayed"] for e in state["executions"])
+    if recoveries > handles.limits.max_recoveries:
         update["stop_reason"] = StopReason.KERNEL_DIED.value
     elif _seconds_left(handles.limits, state["started_at"]) <= 0:
         update["stop_reason"] = StopReason.WALL_CLOCK.value

@@ -69,6 +69,8 @@ class Settings:
     sampling: Sampling
     fresh_cells: bool = False
     """Every program got a new Python session, as in ToRA and MuMath-Code."""
+    replay: bool = False
+    """Lost sessions were rebuilt where running their programs again gave the same outputs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,8 @@ class Solver:
     sampling: Sampling = field(default_factory=Sampling)
     fresh_cells: bool = False
     """Give every program a new Python session, as ToRA and MuMath-Code do, instead of one per attempt."""
+    replay: bool = False
+    """Rebuild a lost session by running its programs again; kept only if each does exactly what it did."""
     unsafe_local: bool = False
     """Run programs also where this machine can't confine them: with your rights."""
 
@@ -68,7 +70,7 @@ class Solver:
 
     def new_kernel(self, pool: KernelPool | None = None) -> Executor:
         """A kernel for one attempt, out of `pool` if there is one; it starts when its context is entered."""
-        return JupyterExecutor(self.sandbox, pool=pool, fresh_cells=self.fresh_cells)
+        return JupyterExecutor(self.sandbox, pool=pool, fresh_cells=self.fresh_cells, replay=self.replay)
 
     @property
     def sandbox(self) -> Sandbox:
@@ -108,6 +110,7 @@ class Solver:
             limits=self.limits,
             sampling=self.sampling,
             fresh_cells=self.fresh_cells,
+            replay=self.replay,
         )
 
 

@@ -70,17 +70,22 @@ class ForkServer:
             self.runtime.chmod(0o711)
             (self.runtime / "work").chmod(0o711)
         self.control, theirs = _pair(socket.SOCK_SEQPACKET)
-        with theirs, (self.runtime / "log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-s", "-P", "-c", _BOOT, str(theirs.fileno()), _package_root()],
-                pass_fds=[theirs.fileno()],
-                env=_environment(self.runtime),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                start_new_session=True,
-            )
+        try:
+            with theirs, (self.runtime / "log").open("wb") as log:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-s", "-P", "-c", _BOOT, str(theirs.fileno()), _package_root()],
+                    pass_fds=[theirs.fileno()],
+                    env=_environment(self.runtime),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd="/",
+                    start_new_session=True,
+                )
+        except OSError:
+            self.control.close()
+            shutil.rmtree(self.runtime)
+            raise
         spec = ServerSpec(
             layers=[layer for layer in LAYERS if layer in layers],
             preload=list(preload),
@@ -204,12 +209,12 @@ def new_server(sandbox: Sandbox, *, forks: bool) -> ForkServer:
         server = ForkServer(layers, sandbox.preload if forks else (), forks=forks)
         try:
             problem = server.ready()
+            if problem is None and not meets_floor(layers):
+                warnings.warn(warning(layers, missing), stacklevel=2)
         except BaseException:
             server.close()
             raise
         if problem is None:
-            if not meets_floor(layers):
-                warnings.warn(warning(layers, missing), stacklevel=2)
             return server
         server.close()
         failed = problem.split(":")[1].strip() if problem.startswith("LayerError:") else ""

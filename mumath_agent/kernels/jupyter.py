@@ -74,6 +74,9 @@ class JupyterExecutor:
 
     @property
     def isolation(self) -> str:
+        starting = self._starting
+        if starting is not None and starting.done() and not starting.cancelled() and not starting.exception():
+            self._isolation = starting.result().isolation
         return self._isolation
 
     @property
@@ -194,7 +197,6 @@ class JupyterExecutor:
         if not kernel.alive:
             await self._recover(kernel)
             kernel = await asyncio.shield(self._starting)
-        self._isolation = kernel.isolation
         return kernel
 
     async def _recover(self, kernel: Kernel) -> None:

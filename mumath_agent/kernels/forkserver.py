@@ -42,7 +42,13 @@ START_TIMEOUT_S = 60.0
 """Generous: a busy machine is slow, not broken."""
 MAX_RUNTIME_PATH = 80
 """A socket's path may have 103 characters on every system; ours lie two names deeper."""
-_BOOT = "import sys; sys.path[:0] = [sys.argv[2]]; from mumath_agent.sandbox.server import main; main(int(sys.argv[1]))"
+_BOOT = """import sys
+sys.path.insert(0, sys.argv[2])
+from mumath_agent.sandbox import linux
+if sys.platform == "linux":
+    linux.prctl(linux.PR_SET_PDEATHSIG, 9)  # while it starts; then its guardian looks after it
+from mumath_agent.sandbox.server import main
+main(int(sys.argv[1]), sys.argv[3])"""
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """What a kernel gets to see of our environment. An allow-list: API keys have any name."""
 
@@ -62,40 +68,49 @@ class ForkServer:
         """
         self.layers = layers
         self.forks = forks
+        self.control, theirs = _pair(socket.SOCK_SEQPACKET)
         self.runtime = _private_directory()
+        self._closed = False
+        _living.add(self)
+        self._process: subprocess.Popen[bytes] | None = None
         (self.runtime / "root").mkdir()
         (self.runtime / "work").mkdir()
         self._nobody = os.getuid() == 0 and NAMESPACES not in layers and bool(layers) and _open_to_all()
         if self._nobody:
             self.runtime.chmod(0o711)
             (self.runtime / "work").chmod(0o711)
-        self.control, theirs = _pair(socket.SOCK_SEQPACKET)
         try:
-            with theirs, (self.runtime / "log").open("wb") as log:
-                self.process = subprocess.Popen(
-                    [sys.executable, "-s", "-P", "-c", _BOOT, str(theirs.fileno()), _package_root()],
-                    pass_fds=[theirs.fileno()],
-                    env=_environment(self.runtime),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd="/",
-                    start_new_session=True,
-                )
+            with theirs:
+                self._process = self._exec(theirs)
+            self.control.send(self._spec(preload).to_bytes())
         except OSError:
-            self.control.close()
-            shutil.rmtree(self.runtime)
+            self.close()
             raise
-        spec = ServerSpec(
-            layers=[layer for layer in LAYERS if layer in layers],
+
+    def _exec(self, control: socket.socket) -> "subprocess.Popen[bytes]":
+        arguments = [str(control.fileno()), _package_root(), str(self.runtime)]
+        with (self.runtime / "log").open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-s", "-P", "-c", _BOOT, *arguments],
+                pass_fds=[control.fileno()],
+                env=_environment(self.runtime),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,
+            )
+
+    def _spec(self, preload: tuple[str, ...]) -> ServerSpec:
+        return ServerSpec(
+            layers=[layer for layer in LAYERS if layer in self.layers],
             preload=list(preload),
             path=[path for path in sys.path if path],
             libraries=libraries(),
             runtime=str(self.runtime),
             nobody=self._nobody,
-            forks=forks,
+            forks=self.forks,
         )
-        self.control.send(spec.to_bytes())
 
     def ready(self) -> str | None:
         """Wait until it takes requests; None, or why it can't.
@@ -112,7 +127,9 @@ class ForkServer:
         except OSError:
             news = b""
         if not news:
-            raise KernelError(self._last_words() or "the fork server ended at once")
+            raise KernelError(
+                f"no kernel could be started: {self._last_words() or 'its process ended at once'}"
+            )
         said = json.loads(news)
         if self.forks and said.get("threads", 1) != 1:
             raise CannotForkError(f"a preloaded module started threads ({said['threads'] - 1})")
@@ -120,9 +137,16 @@ class ForkServer:
         return error
 
     @property
+    def pid(self) -> int:
+        """Of the guardian; the server is its child."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def usable(self) -> bool:
         """Whether kernels can be asked for: it runs, or each kernel has a server of its own."""
-        return not self.forks or self.process.poll() is None
+        ended = self._closed or self._process is None or self._process.poll() is not None
+        return not (self.forks and ended)
 
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):
@@ -138,19 +162,22 @@ class ForkServer:
         return directory
 
     def close(self) -> None:
-        """End it and all its kernels, and leave nothing behind."""
+        """End it and all its kernels, and leave nothing behind; may be called again."""
+        self._closed = True
+        _living.discard(self)
         with contextlib.suppress(OSError):
             self.control.shutdown(socket.SHUT_RDWR)  # a forked child of ours may hold a copy
         self.control.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(5)
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(5)
         shutil.rmtree(self.runtime, ignore_errors=True)
 
 
 _lock = threading.Lock()
-_servers: dict[
-    tuple[frozenset[str] | None, bool, tuple[str, ...]], "concurrent.futures.Future[ForkServer]"
-] = {}
+_servers: dict[tuple[object, ...], "concurrent.futures.Future[ForkServer]"] = {}
+_living: set[ForkServer] = set()
+"""Also those that still start."""
 
 
 async def server_for(sandbox: Sandbox) -> ForkServer:
@@ -161,10 +188,12 @@ async def server_for(sandbox: Sandbox) -> ForkServer:
     Raises:
         KernelError: this machine can't confine programs as the sandbox wants, or no server could be started.
     """
-    key = (sandbox.layers, sandbox.unsafe_local, sandbox.preload)
+    key = (os.getpid(), sandbox.layers, sandbox.unsafe_local, sandbox.preload)
     with _lock:
         future = _servers.get(key)
         if future is None or (future.done() and (future.exception() or not future.result().usable)):
+            if future is not None and not future.exception():
+                threading.Thread(target=future.result().close, daemon=True).start()
             future = _servers[key] = concurrent.futures.Future()
             # A daemon thread: whoever waits may go away without the loop waiting for this.
             threading.Thread(target=_start, args=(sandbox, future), daemon=True).start()
@@ -226,14 +255,16 @@ def new_server(sandbox: Sandbox, *, forks: bool) -> ForkServer:
 
 def close_servers() -> None:
     """End all servers of this process."""
-    with _lock:
-        futures = list(_servers.values())
-        _servers.clear()
-    for future in futures:
-        if future.done() and not future.exception():
-            future.result().close()
+    for server in list(_living):
+        server.close()
 
 
+def _forget_servers() -> None:
+    """In a forked copy of this process: the servers are the original's."""
+    _living.clear()
+
+
+os.register_at_fork(after_in_child=_forget_servers)
 atexit.register(close_servers)
 
 

@@ -128,7 +128,7 @@ def warning(layers: frozenset[str], missing: dict[str, str]) -> str:
     return (
         f"model-written programs run at isolation level {level_name(layers)!r}. They can "
         + ", and ".join(harm)
-        + f". Missing: {', '.join(f'{layer} ({reason})' for layer, reason in missing.items()) or 'nothing tried'}"
+        + "".join(f". No {layer}: {reason}" for layer, reason in missing.items())
     )
 
 

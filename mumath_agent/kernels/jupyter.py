@@ -157,7 +157,7 @@ class JupyterExecutor:
         try:
             branch._starting = _done(await self._pool.branch(origin))
         except KernelError as refused:
-            kernel = await self._pool.take(origin.seed)
+            kernel = await self._pool.take(origin.seed, wait=False)
             branch._starting = _done(kernel)
             if not await branch._repeat(kernel):
                 await self._pool.discard(kernel)

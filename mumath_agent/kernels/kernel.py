@@ -22,7 +22,7 @@ from mumath_agent.errors import KernelError
 from mumath_agent.kernels.forkserver import ForkServer
 from mumath_agent.kernels.isolation import Sandbox, level_name
 from mumath_agent.kernels.messages import Cell
-from mumath_agent.kernels.process import Process
+from mumath_agent.kernels.process import Process, ServerGoneError
 from mumath_agent.sandbox.messages import Message, Signer
 from mumath_agent.sandbox.spec import NAMESPACES, SECCOMP, KernelSpec
 from mumath_agent.sandbox.zmtp import ProtocolError, Wire, encode
@@ -76,6 +76,8 @@ class Kernel:
         self._cell_bytes = 0
         self._welcome = False
         self._broken = ""
+        self._cut_off = False
+        """It closed a connection; it may be ending."""
         self._killed = False
         pairs = [socket.socketpair() for _ in spec.channels]
         try:
@@ -92,8 +94,8 @@ class Kernel:
             for _, theirs_too in pairs:
                 theirs_too.close()
         self._loop.add_reader(self.process.channel, self._told)
-        self._iopub = _Channel("SUB", pairs[0][0], self._heard, self._lost)
-        self._shell = _Channel("DEALER", pairs[1][0], self._heard, self._lost)
+        self._iopub = _Channel("SUB", pairs[0][0], self._heard, self._closed, self._lost)
+        self._shell = _Channel("DEALER", pairs[1][0], self._heard, self._closed, self._lost)
         self._iopub.write(encode([b"\x01"]))  # subscribe to everything
 
     @classmethod
@@ -122,8 +124,12 @@ class Kernel:
         until = time.monotonic() + START_TIMEOUT_S
         try:
             while not (self.process.ready and self._welcome):  # from here on nothing it says is missed
-                if self.process.error or self.process.ended:
-                    raise KernelError(self.process.error or f"a kernel ended at once ({self.ended_by})")
+                if self.process.error:
+                    raise KernelError(self.process.error)
+                if self.process.ended:
+                    why = f"a kernel ended at once ({self.ended_by})"
+                    # A server says how a kernel ended, if it still can.
+                    raise KernelError(why) if self.process.exit_code is not None else ServerGoneError(why)
                 if time.monotonic() > until:
                     raise KernelError(f"a kernel was not ready after {START_TIMEOUT_S:g} s")
                 await self._news(until)
@@ -165,12 +171,13 @@ class Kernel:
                 self._drain()
                 return End.COMPLETE if cell.ended else End.DIED
             now = time.monotonic()
-            if cell.replied or cell.idle:
+            half_ended = cell.replied or cell.idle or self._cut_off
+            if half_ended:
                 settled_at = settled_at or min(now, until) + SETTLE_S
             limit = settled_at or until
             if now >= limit:
                 self._drain()  # before judging by the clock: this loop itself may have been held up
-                if not cell.ended and (cell.replied or cell.idle) == (settled_at is not None):
+                if not cell.ended and half_ended == (cell.replied or cell.idle or self._cut_off):
                     return self._break("lost messages") if settled_at else End.LATE
                 continue
             if self._work is not None and (size := _size(self._work)) > self._sandbox.work_mb << 20:
@@ -248,6 +255,10 @@ class Kernel:
                 self._cell.add(message)
         self._wake()
 
+    def _closed(self) -> None:
+        self._cut_off = True
+        self._wake()
+
     def _lost(self, why: str) -> None:
         if not self._broken and not self.process.ended:
             self._broken = why
@@ -263,12 +274,14 @@ class _Channel:
         socket_type: str,
         connection: socket.socket,
         heard: Callable[[list[bytes]], None],
+        closed: Callable[[], None],
         lost: Callable[[str], None],
     ) -> None:
         self._socket = connection
         self._socket.setblocking(False)
         self._wire = Wire(socket_type, max_bytes=MAX_MESSAGE_BYTES)
         self._heard = heard
+        self._closed = closed
         self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._unsent = bytearray()
@@ -323,6 +336,7 @@ class _Channel:
             data = b""
         if not data:
             self.close()
+            self._closed()
             return False
         try:
             for frames in self._wire.decode(data):

@@ -114,4 +114,4 @@ def _valid(text: str) -> str:
     """`text` as it may be shown: no lone surrogates, which no file could hold, and nothing unseen."""
     if not text.isascii():
         text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return _UNSEEN.sub("", text)
+    return _UNSEEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text)

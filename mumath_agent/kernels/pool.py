@@ -19,6 +19,7 @@ from mumath_agent.errors import KernelError
 from mumath_agent.kernels.forkserver import server_for
 from mumath_agent.kernels.isolation import Sandbox
 from mumath_agent.kernels.kernel import Kernel
+from mumath_agent.kernels.process import ServerGoneError
 
 MEMORY_CHECK_S = 0.5
 """How often a full machine is looked at again."""
@@ -42,7 +43,7 @@ class KernelPool:
         self._wanted = spares
         self._max = max_kernels
         self._spares: deque[asyncio.Task[Kernel]] = deque()
-        self._living = 0
+        self._living = self._takers = 0
         self._turn = asyncio.Lock()
         self._room = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
@@ -78,26 +79,38 @@ class KernelPool:
             with anyio.CancelScope(shield=True):
                 await self.discard(kernel)
 
-    async def take(self, seed: int | None = None) -> Kernel:
+    async def take(self, seed: int | None = None, *, wait: bool = True) -> Kernel:
         """A new kernel; `discard` it in the end. With a seed, one whose random numbers begin there.
 
         Raises:
-            KernelError: none can be started, or none as confined as the sandbox wants.
+            KernelError: none can be started, or none as confined as the sandbox wants; or, with `wait` false, there is
+                no room for another one.
         """
+        self._takers += 1
+        try:
+            return await self._taken(seed, wait)
+        finally:
+            self._takers -= 1
+            self._refill()
+
+    async def _taken(self, seed: int | None, wait: bool) -> Kernel:
         while self._spares and seed is None:
             spare = self._spares.popleft()
             try:
-                kernel = await spare
+                kernel = await asyncio.shield(spare)
             except asyncio.CancelledError:
-                spare.cancel()
+                self._spares.appendleft(spare)  # for somebody else
                 raise
-            self._refill()
+            except KernelError:
+                continue
             if kernel.alive:
                 return kernel
             await self.discard(kernel)
-        kernel = await self._start(seed)
-        self._refill()
-        return kernel
+        if not self._has_room() or any(not spare.done() for spare in self._spares):
+            await self._give_up_spare()  # one that waits stands before us in the line
+        if not wait:
+            self._check_room()
+        return await self._start(seed)
 
     async def discard(self, kernel: Kernel) -> None:
         """End a kernel and make room for another."""
@@ -119,6 +132,9 @@ class KernelPool:
         Raises:
             KernelError: it can't be copied.
         """
+        if not self._has_room():
+            await self._give_up_spare()
+        self._check_room()
         self._living += 1
         try:
             return await origin.fork()
@@ -126,7 +142,21 @@ class KernelPool:
             self._living -= 1
             raise
 
+    async def _give_up_spare(self) -> None:
+        """Make room where a spare is in the way of a kernel that has to be a certain one."""
+        if self._spares:
+            spare = self._spares.pop()
+            spare.cancel()
+            with contextlib.suppress(asyncio.CancelledError, KernelError):
+                await self.discard(await spare)
+
+    def _check_room(self) -> None:
+        if not self._has_room():
+            raise KernelError(f"there is no room for another kernel beside the {self._living} there are")
+
     def _refill(self) -> None:
+        if self._takers:
+            return  # first those who want one now
         while len(self._spares) < self._wanted and self._has_room():
             self._spares.append(asyncio.create_task(self._start(None)))
 
@@ -154,9 +184,11 @@ class KernelPool:
         drawn = seed if seed is not None else self.sandbox.seed
         sandbox = replace(self.sandbox, seed=random.getrandbits(32) if drawn is None else drawn)
         try:
-            return await Kernel.started(await server_for(self.sandbox), sandbox)
-        except (KernelError, OSError):  # a server may have died since it was last used
+            server = await server_for(self.sandbox)
             try:
+                return await Kernel.started(server, sandbox)
+            except ServerGoneError:
+                await asyncio.to_thread(server.close)
                 return await Kernel.started(await server_for(self.sandbox), sandbox)
-            except OSError as error:
-                raise KernelError(f"no kernel could be started: {error}") from error
+        except OSError as error:
+            raise KernelError(f"no kernel could be started: {error}") from error

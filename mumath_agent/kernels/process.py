@@ -18,6 +18,10 @@ _MAX_NEWS_BYTES = 1 << 16
 _SIGNALS = {int(number): number.name for number in signal.Signals}
 
 
+class ServerGoneError(KernelError):
+    """The fork server ended; another one may be started."""
+
+
 class Process:
     """Takes in news when told that there are some (`receive`); it belongs to no event loop."""
 
@@ -54,7 +58,7 @@ class Process:
                 )
             except OSError as error:
                 ours.close()
-                raise KernelError(f"the fork server is gone ({error})") from None
+                raise ServerGoneError(f"the fork server is gone ({error})") from None
         return cls(ours, starts_others=starts_others)
 
     def receive(self) -> None:

@@ -107,7 +107,7 @@ def settle(work: str) -> None:
         TMPDIR=work,
         PATH="/usr/bin:/bin",
         MPLBACKEND="module://matplotlib_inline.backend_inline",
-        MPLCONFIGDIR=work,
+        MPLCONFIGDIR=f"{work}/.matplotlib",
         NO_COLOR="1",
         OPENBLAS_NUM_THREADS="1",
         OMP_NUM_THREADS="1",

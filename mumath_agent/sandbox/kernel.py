@@ -273,6 +273,7 @@ class Kernel:
         self._shown_bytes = 0
         self._shell.last_error = None
         belong_to(self._cells)
+        sys.stdout, sys.stderr = self._streams  # an earlier cell may have changed these, too
         for stream in self._streams:
             stream.begin(self._cells)
         signal.signal(signal.SIGINT, self._interrupt)  # an earlier cell may have changed it

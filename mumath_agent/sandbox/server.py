@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 # All that a kernel needs of this package, now: after the change of root it can't be found any more.
-from mumath_agent.sandbox import namespaces
+from mumath_agent.sandbox import linux, namespaces
 from mumath_agent.sandbox.confine import LayerError, confine, die_with_parent, needed_for
 from mumath_agent.sandbox.forking import MAX_MESSAGE_BYTES, Server, tell
 from mumath_agent.sandbox.shell import new_shell
@@ -32,12 +32,15 @@ from mumath_agent.sandbox.spec import LANDLOCK, NAMESPACES, SECCOMP, WORK, Kerne
 CHECK = KernelSpec(key="", channels=[], work="/", memory_mb=1024, work_mb=1, max_output_chars=1)
 
 
-def main(descriptor: int) -> NoReturn:
+def main(descriptor: int, runtime: str) -> NoReturn:
     """Serve the agent at the other end of socket `descriptor`, as the spec it sends first says."""
     control = socket.socket(fileno=descriptor)
     control.set_inheritable(False)
     agent = os.getppid()
-    spec = ServerSpec.from_bytes(control.recv(MAX_MESSAGE_BYTES))
+    if not (said := control.recv(MAX_MESSAGE_BYTES)):
+        shutil.rmtree(runtime, ignore_errors=True)  # the agent ended before it said anything
+        os._exit(0)
+    spec = ServerSpec.from_bytes(said)
     sys.path[:] = spec.path
     was_root = os.getuid() == 0
     try:
@@ -51,6 +54,7 @@ def main(descriptor: int) -> NoReturn:
         if NAMESPACES in spec.layers:
             with needed_for(NAMESPACES):
                 namespaces.leave_host(spec.runtime, spec.libraries, was_root=was_root)
+            die_with_parent()  # becoming somebody else has cleared it
             os.environ |= dict.fromkeys(("HOME", "TMPDIR", "IPYTHONDIR"), WORK)
         check(spec)
         prepare(spec)
@@ -68,6 +72,7 @@ def guard(control: socket.socket, server: int, agent: int, spec: ServerSpec) -> 
     gone.register(control, 0)  # hang-up only; a forked child of the agent may keep its end open, hence:
     pause_ms: int | None = 100
     if sys.platform == "linux":
+        linux.prctl(linux.PR_SET_PDEATHSIG, 0)  # it was about the thread that started us, which ends
         pause_ms = None
         with suppress(ProcessLookupError):  # it may be gone already
             gone.register(os.pidfd_open(agent), select.POLLIN)

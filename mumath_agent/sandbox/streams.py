@@ -1,9 +1,9 @@
 """stdout and stderr of a cell: sent while it runs, bounded, and never another cell's.
 
-Text goes out in portions: a line at once when nothing was sent for a moment, else when enough has gathered. Of a stream longer
-than its limit the head is sent as it comes and the tail when the cell ends, with a mark between them that says how much
-is missing. What is written to the descriptors 1 and 2 directly (by libraries in C, by child processes) lands in files
-in memory, and follows when the cell ends.
+The first lines go out as they come, the rest in portions when enough has gathered or some time has passed. Of a stream
+longer than its limit the head is sent as it comes and the tail when the cell ends, with a mark between them that says
+how much is missing. What is written to the descriptors 1 and 2 directly (by libraries in C, by child processes) lands
+in files in memory, and follows when the cell ends.
 """
 
 import contextvars
@@ -18,8 +18,10 @@ from collections.abc import Callable
 from typing import Any
 
 PORTION_CHARS = 8192
+PROMPT_LINES = 100
+"""So many lines of a cell are sent as they come, so that a dying cell leaves what it said."""
 PAUSE_S = 0.01
-"""After so long without sending, a line is sent at once, so that a dying cell leaves what it said."""
+"""Later lines gather for so long."""
 
 _cell: contextvars.ContextVar[int] = contextvars.ContextVar("cell")
 """The cell a thread belongs to: the one that started it."""
@@ -76,6 +78,7 @@ class Stream(io.TextIOBase):
             self._head_chars = 0
             self._tail: list[str] = []
             self._tail_chars = self._left_out = 0
+            self._lines = 0
             self._sent_at = 0.0
 
     def write(self, text: str) -> int:
@@ -110,14 +113,18 @@ class Stream(io.TextIOBase):
         if head:
             self._head.append(head)
             self._head_chars += len(head)
-            is_line = head.endswith("\n") and time.monotonic() - self._sent_at > PAUSE_S
-            if is_line or self._head_chars >= PORTION_CHARS:
+            if self._head_chars >= PORTION_CHARS or (head.endswith("\n") and self._is_time()):
                 self.flush()
         if rest:
             self._tail.append(rest)
             self._tail_chars += len(rest)
             if self._tail_chars > 2 * self._max_chars:
                 self._trim()
+
+    def _is_time(self) -> bool:
+        """Whether a line is sent by itself: the first ones, and later where it doesn't happen too often."""
+        self._lines += 1
+        return self._lines <= PROMPT_LINES or time.monotonic() - self._sent_at > PAUSE_S
 
     def _trim(self) -> None:
         """Let go of what is too old in the tail."""

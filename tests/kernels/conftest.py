@@ -1,0 +1,35 @@
+"""Fixtures of the kernel tests.
+
+The tables beside the tests are plain modules, because the attacks' runner is a script that imports them too.
+"""
+
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from mumath_agent.kernels import JupyterExecutor, Sandbox
+
+sys.path.append(str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def session() -> AsyncIterator[JupyterExecutor]:
+    """One session for all tests that don't mind what others left in it; whatever breaks it, it recovers from."""
+    async with JupyterExecutor(Sandbox(memory_mb=768), interrupt_grace_s=2) as executor:
+        yield executor
+
+
+@pytest.fixture
+def own_tmp(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where what this test starts puts its directories."""
+    path = tmp_path_factory.mktemp("t")
+    monkeypatch.setattr(tempfile, "tempdir", str(path))
+    return path

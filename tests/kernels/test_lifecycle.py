@@ -1,0 +1,227 @@
+"""How kernels and their fork server begin and end, and that nothing of them is left, however we end."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import anyio
+import psutil
+import pytest
+from outside import HOLDS_THE_INTERPRETER, SWALLOWS_INTERRUPTS, descendants, files, gone, run, tree
+
+from mumath_agent.errors import KernelError
+from mumath_agent.kernels import JupyterExecutor, Sandbox
+from mumath_agent.kernels.isolation import layers_of
+
+pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
+
+
+def own_server(level: str, preloaded: str) -> Sandbox:
+    """A sandbox that has a fork server of its own: only equal preloads share one."""
+    return Sandbox(layers=layers_of(level), preload=(preloaded,), unsafe_local=True)
+
+
+@pytest.mark.parametrize("level", ["full", "landlock+seccomp", "namespaces+seccomp"])
+async def test_entering_does_not_wait_and_leaving_leaves_nothing(own_tmp: Path, level: str) -> None:
+    sandbox = own_server(level, "bdb")
+    async with JupyterExecutor(sandbox) as executor:
+        await run(executor, "1")
+    before, at_first = descendants(), tree(own_tmp)
+    assert len(files(own_tmp)) == 1
+    assert files(own_tmp)[0].name.startswith("mumath-")
+    assert files(own_tmp)[0].stat().st_mode & 0o077 in (0, 0o011)  # at most passed through
+    entered = time.monotonic()
+    async with JupyterExecutor(sandbox) as executor:
+        assert time.monotonic() - entered < 0.2
+        await run(executor, "open('mine', 'w').write('x')\nimport os\nos.mkdir('d')")
+        started = descendants() - before
+        assert len(started) == 1
+        leaving = time.monotonic()
+    assert time.monotonic() - leaving < 2
+    assert gone(*started)
+    assert tree(own_tmp) == at_first
+
+
+@pytest.mark.filterwarnings("ignore:model-written programs run at:UserWarning")
+async def test_what_a_program_started_goes_with_its_session_where_it_may_start_any() -> None:
+    sandbox = own_server("none", "calendar")
+    async with JupyterExecutor(sandbox) as executor:
+        await run(executor, "1")
+    before = descendants()
+    async with JupyterExecutor(sandbox) as executor:
+        await run(executor, "from subprocess import Popen\na = Popen(['sleep', '99'])")
+        await run(executor, "b = Popen(['sleep', '99'], start_new_session=True)")
+        started = descendants() - before
+        assert len(started) == 3
+    assert gone(*started)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.002, 0.01, 0.05])
+async def test_leaving_while_the_kernel_starts_leaves_nothing(own_tmp: Path, seconds: float) -> None:
+    sandbox = own_server("landlock+seccomp", "chunk")
+    async with JupyterExecutor(sandbox) as executor:
+        await run(executor, "1")
+    before, at_first = descendants(), tree(own_tmp)
+    async with JupyterExecutor(sandbox):
+        await anyio.sleep(seconds)
+    assert gone(*(descendants() - before))
+    assert tree(own_tmp) == at_first
+
+
+@pytest.mark.parametrize("command", ["no/such/python", "false"])
+async def test_a_kernel_that_can_not_start_is_one_clear_error(
+    own_tmp: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(sys, "executable", command)
+    before = descendants()
+    async with JupyterExecutor(own_server("full", "cmd")) as executor:
+        with pytest.raises(KernelError, match=r"^no kernel could be started: ") as raised:
+            await run(executor, "1")
+    assert "\n" not in str(raised.value)
+    assert gone(*(descendants() - before))
+    assert files(own_tmp) == []
+
+
+async def test_a_long_temporary_path_does_not_matter(own_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = own_tmp / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    for level in ("full", "landlock+seccomp"):
+        async with JupyterExecutor(own_server(level, "code")) as executor:
+            assert (await run(executor, "open('f', 'w').write('abc')")).result == "3"
+    assert files(deep) == []  # too deep for a socket's path: it is elsewhere
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_a_fork_server_that_was_killed_is_replaced_and_leaves_nothing(
+    own_tmp: Path, which: int
+) -> None:
+    """Its guardian, or itself."""
+    sandbox = own_server("full", ("codeop", "colorsys")[which])
+    before = descendants()
+    async with JupyterExecutor(sandbox) as executor:
+        await run(executor, "kept = 1")
+        guardian = next(iter((descendants() - before) & set(psutil.Process().children())))
+        family = [guardian, *guardian.children(recursive=True)]
+        assert len(family) == 3
+        family[which].kill()
+        assert gone(*family)
+        await anyio.sleep(0.1)
+        execution = await run(executor, "print('kept' in globals())")
+        assert (execution.stdout, execution.state_lost) == ("False\n", True)
+        assert len(files(own_tmp)) == 1
+
+
+AGENT = """
+import sys
+import anyio
+from mumath_agent.kernels import JupyterExecutor, Sandbox
+from mumath_agent.kernels.isolation import layers_of
+
+async def main():
+    async with JupyterExecutor(Sandbox(layers=layers_of(sys.argv[1]))) as executor:
+        await executor.run("1", timeout_s=30)
+        print("up", flush=True)
+        await executor.run(sys.argv[2], timeout_s=60)
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal")
+@pytest.mark.parametrize("level", ["full", "landlock+seccomp"])
+@pytest.mark.parametrize(
+    "code",
+    [HOLDS_THE_INTERPRETER, SWALLOWS_INTERRUPTS, "import time\ntime.sleep(60)"],
+    ids=lambda code: code[:9],
+)
+def test_killing_our_process_leaves_nothing_after_a_fifth_of_a_second(
+    own_tmp: Path, level: str, code: str
+) -> None:
+    took = []
+    while len(took) < 3 and min(took, default=1) > 0.2:  # a busy machine may be late once
+        with subprocess.Popen(
+            [sys.executable, "-c", AGENT, level, code],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "TMPDIR": str(own_tmp)},
+        ) as agent:
+            assert agent.stdout is not None
+            assert agent.stdout.readline() == b"up\n"
+            family = descendants(psutil.Process(agent.pid))
+            assert len(family) == 3
+            time.sleep(0.1)
+            agent.kill()
+            killed = time.monotonic()
+        assert gone(*family)
+        while files(own_tmp):
+            assert time.monotonic() < killed + 5
+            time.sleep(0.005)
+        took.append(time.monotonic() - killed)
+    assert min(took) < 0.2
+
+
+LEAVES_EARLY = """
+import sys
+import time
+import anyio
+from mumath_agent.kernels import JupyterExecutor
+
+async def main():
+    async with JupyterExecutor():
+        await anyio.sleep(float(sys.argv[1]))
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.parametrize("seconds", [0, 0.002, 0.005, 0.01, 0.02, 0.1, 0.3])
+def test_ending_while_the_fork_server_starts_leaves_nothing(own_tmp: Path, seconds: float) -> None:
+    environment = {**os.environ, "TMPDIR": str(own_tmp)}
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVES_EARLY, str(seconds)], env=environment, capture_output=True, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    until = time.monotonic() + 5
+    while files(own_tmp) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert files(own_tmp) == []
+    mine = (f"HOME={own_tmp}", f"TMPDIR={own_tmp}")
+    assert not [process for process in psutil.process_iter() if _environment(process).startswith(mine)]
+
+
+def _environment(process: psutil.Process) -> str:
+    try:
+        return "\n".join(
+            f"{name}={value}" for name, value in process.environ().items() if name in ("HOME", "TMPDIR")
+        )
+    except psutil.Error:
+        return ""
+
+
+FORKS = """
+import atexit
+import os
+import anyio
+from pathlib import Path
+from mumath_agent.kernels import JupyterExecutor, Sandbox
+
+async def main():
+    async with JupyterExecutor(Sandbox(layers=frozenset({"landlock", "seccomp", "rlimits"}))) as executor:
+        await executor.run("kept = 1", timeout_s=30)
+        if os.fork() == 0:
+            atexit._run_exitfuncs()  # as at the end of a process
+            os._exit(0)
+        os.wait()
+        print((await executor.run("open('f', 'w').write('x'), kept", timeout_s=30)).result)
+
+anyio.run(main)
+"""
+
+
+def test_a_forked_copy_of_our_process_that_ends_takes_no_kernel_along(own_tmp: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(own_tmp)}
+    done = subprocess.run([sys.executable, "-c", FORKS], env=environment, capture_output=True, timeout=60)
+    assert done.stdout == b"(1, 1)\n", done.stderr.decode()

@@ -4,7 +4,10 @@ Exit codes: 0 everything explained, 1 cells differ for no known reason, 2 the in
 """
 
 import json
+import os
 import signal
+import time
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -31,7 +34,10 @@ from mumath_agent.records import to_json
 UNEXPLAINED, USAGE, BROKEN = 1, 2, 3
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+perf = typer.Typer(no_args_is_help=True, help="Measure speed and size.")
+app.add_typer(perf, name="perf")
 _stderr = Console(stderr=True, highlight=False)
+_DATA = Path(os.environ.get("MUMATH_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
 def main() -> None:
@@ -87,6 +93,38 @@ def replay(
         json_out.write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
     if found[Cause.OURS]:
         raise typer.Exit(UNEXPLAINED)
+
+
+@perf.command()
+def kernels(
+    data: Annotated[
+        Path, typer.Option(help="Recorded solutions, JSONL; without this file their row is left out.")
+    ] = _DATA / "transcripts" / "tora-70b.gsm8k.jsonl",
+    concurrency: Annotated[int, typer.Option(min=1, help="Recorded programs at once.")] = 8,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few of everything: only to see that it works.")
+    ] = False,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write machine and rows here.")] = None,
+) -> None:
+    """Compare isolated kernels with stock ones: start, cells, errors, memory."""
+    for needed in ("jupyter_client", "ipykernel"):
+        if find_spec(needed) is None:
+            raise InputError(f"stock kernels to compare with need {needed}, which the dev extra brings")
+    from benchmarks.perf.bench import FULL, QUICK
+    from benchmarks.perf.kernels import measure
+    from benchmarks.perf.table import machine, print_table, row_to_json
+
+    started, about = time.monotonic(), machine()
+    with _stderr.status("") as status:
+        isolation, rows = measure(
+            QUICK if quick else FULL, data, concurrency, lambda what: status.update(f"measuring: {what}")
+        )
+    about |= {"isolation": isolation, "seconds": round(time.monotonic() - started, 1)}
+    console = Console()
+    print_table(about, rows, console if console.is_terminal else Console(width=120))
+    if json_out:
+        report = {"machine": about, "rows": [row_to_json(row) for row in rows]}
+        json_out.write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _solutions(file: Path, limit: int | None) -> list[RecordedSolution]:

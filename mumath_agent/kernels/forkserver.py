@@ -30,6 +30,7 @@ from mumath_agent.kernels.isolation import (
     warning,
     weaker,
 )
+from mumath_agent.kernels.process import PACKETS
 from mumath_agent.sandbox.namespaces import NOBODY
 from mumath_agent.sandbox.spec import (
     LAYERS,
@@ -70,7 +71,7 @@ class ForkServer:
         """
         self.layers = layers
         self.forks = forks
-        self.control, theirs = _pair(socket.SOCK_SEQPACKET)
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, PACKETS)
         self.runtime = _private_directory()
         self._closed = False
         _living.add(self)
@@ -281,10 +282,6 @@ def _private_directory() -> Path:
 
 def _imaginable() -> frozenset[str]:
     return frozenset(LAYERS) if sys.platform == "linux" else frozenset({RLIMITS})
-
-
-def _pair(kind: int) -> tuple[socket.socket, socket.socket]:
-    return socket.socketpair(socket.AF_UNIX, kind)
 
 
 def _package_root() -> str:

@@ -94,6 +94,8 @@ class Kernel:
             for _, theirs_too in pairs:
                 theirs_too.close()
         self._loop.add_reader(self.process.channel, self._told)
+        if not server.forks:  # its guardian says how it ended
+            self._loop.add_reader(server.control, self._told_by_guardian)
         self._iopub = _Channel("SUB", pairs[0][0], self._heard, self._closed, self._lost)
         self._shell = _Channel("DEALER", pairs[1][0], self._heard, self._closed, self._lost)
         self._iopub.write(encode([b"\x01"]))  # subscribe to everything
@@ -203,6 +205,7 @@ class Kernel:
         self._loop.remove_reader(self.process.channel)
         self.process.close()
         if not self._server.forks:
+            self._loop.remove_reader(self._server.control)
             await asyncio.to_thread(self._server.close)
         if self._work is not None:
             await asyncio.to_thread(self._remove_work)
@@ -232,8 +235,16 @@ class Kernel:
     def _told(self) -> None:
         """The fork server has news of the process."""
         self.process.receive()
-        if self.process.ended:
+        if self.process.ended or self.process.cut_off:
             self._loop.remove_reader(self.process.channel)
+        if self.process.cut_off and self._server.forks:  # the server ended, and with it every kernel
+            self.process.end(b"")
+        self._wake()
+
+    def _told_by_guardian(self) -> None:
+        self._loop.remove_reader(self._server.control)
+        with contextlib.suppress(OSError):
+            self.process.end(self._server.control.recv(1024, socket.MSG_DONTWAIT))
         self._wake()
 
     def _drain(self) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +15,8 @@ import psutil
 from mumath_agent.errors import KernelError
 from mumath_agent.sandbox.spec import KernelSpec
 
+PACKETS = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
+"""Sockets that keep messages apart."""
 _MAX_NEWS_BYTES = 1 << 16
 _SIGNALS = {int(number): number.name for number in signal.Signals}
 
@@ -36,6 +39,8 @@ class Process:
         """It serves requests."""
         self.error: str | None = None
         """Why it couldn't be started."""
+        self.cut_off = False
+        """Nothing more will be said over the channel."""
         self.ended = False
         self.exit_code: int | None = None
         """How it ended, negative for a signal; None while it runs, or where nobody knows."""
@@ -49,7 +54,7 @@ class Process:
         Raises:
             KernelError: nobody is there to ask.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, PACKETS)
         given = [theirs.fileno(), *(item.fileno() for item in sockets)]
         with theirs:
             try:
@@ -63,13 +68,16 @@ class Process:
 
     def receive(self) -> None:
         """Take in all news there are."""
-        while not self.ended:
+        while not (self.ended or self.cut_off):
             try:
                 data, handles, _, _ = socket.recv_fds(self.channel, _MAX_NEWS_BYTES, 1)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
                 data, handles = b"", []
+            if not data:
+                self.cut_off = True
+                return
             said = _read(data)
             if self._handle is None and self._pid is None:  # a program can't put another process in its place
                 self._handle = handles.pop() if handles else None
@@ -80,6 +88,10 @@ class Process:
             self.error = self.error or said.get("error")
             if "exit" in said:
                 self.ended, self.exit_code = True, said["exit"]
+
+    def end(self, news: bytes) -> None:
+        """It ended, as `news` say."""
+        self.ended, self.exit_code = True, _read(news).get("exit")
 
     @property
     def ended_by(self) -> str:

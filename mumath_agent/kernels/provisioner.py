@@ -104,6 +104,8 @@ class ForkServerProvisioner(KernelProvisionerBase):
         if self._process is None:
             return 0
         self._process.receive()
+        if self._process.cut_off:
+            self._process.end(b"")
         return (self._process.exit_code or 0) if self._process.ended else None
 
     async def wait(self) -> int | None:

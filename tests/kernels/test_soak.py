@@ -210,7 +210,7 @@ class Held:
     @classmethod
     def now(cls, server: ForkServer, directory: Path) -> "Held":
         gc.collect()
-        serving = psutil.Process(server.process.pid)
+        serving = psutil.Process(server.pid)
         pids = [os.getpid(), serving.pid, *(child.pid for child in serving.children())]
         return cls(
             tasks=frozenset(asyncio.all_tasks()),
@@ -283,7 +283,7 @@ async def test_sessions_go_on_after_the_fork_server_died() -> None:
                     tasks.start_soon(one, pool)
                 for _ in range(AT_ONCE):
                     await ready.acquire()
-                (serving,) = psutil.Process(server.process.pid).children()
+                (serving,) = psutil.Process(server.pid).children()
                 serving.kill()
     finally:
         (await server_for(SANDBOX)).close()

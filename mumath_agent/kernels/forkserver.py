@@ -43,15 +43,10 @@ START_TIMEOUT_S = 60.0
 """Generous: a busy machine is slow, not broken."""
 MAX_RUNTIME_PATH = 80
 """A socket's path may have 103 characters on every system; ours lie two names deeper."""
-_BOOT = """import os, sys
+_BOOT = """import sys
 sys.path.insert(0, sys.argv[2])
-from mumath_agent.sandbox import linux
-if sys.platform == "linux":
-    linux.prctl(linux.PR_SET_PDEATHSIG, 9)  # while it starts; then its guardian looks after it
-if os.getppid() != int(sys.argv[4]):
-    sys.exit()  # we are gone already
-from mumath_agent.sandbox.server import main
-main(int(sys.argv[1]), sys.argv[3])"""
+from mumath_agent.sandbox.guardian import main
+main(int(sys.argv[1]), sys.argv[3], int(sys.argv[4]))"""
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """What a kernel gets to see of our environment. An allow-list: API keys have any name."""
 

@@ -23,7 +23,6 @@ PRELOADED = (
     "scipy.linalg",
     "scipy.optimize",
     "scipy.special",
-    "scipy.stats",
 )
 
 _HARM = {

@@ -35,6 +35,10 @@ SETTLE_S = 0.25
 MAX_MESSAGE_BYTES = 8 << 20
 MAX_CELL_BYTES = 32 << 20
 """What one cell may send. Our own kernel keeps below it; a program that took the kernel over need not."""
+PORTION_BYTES, MAX_PORTIONS = 1 << 16, 64
+"""Read at once from a connection, and how often without looking at the clock."""
+MAX_JUNK = 100
+"""Messages that are none of ours."""
 DISK_CHECK_S = 0.25
 """How often the work directory is measured, where it lies on the host's disk."""
 
@@ -76,6 +80,8 @@ class Kernel:
         self._cell_bytes = 0
         self._welcome = False
         self._broken = ""
+        self._junk = 0
+        self._closed_already = False
         self._cut_off = False
         """It closed a connection; it may be ending."""
         self._killed = False
@@ -93,7 +99,7 @@ class Kernel:
         finally:
             for _, theirs_too in pairs:
                 theirs_too.close()
-        self._loop.add_reader(self.process.channel, self._told)
+        self._loop.add_reader(self.process.channel.fileno(), self._told)
         if not server.forks:  # its guardian says how it ended
             self._loop.add_reader(server.control, self._told_by_guardian)
         self._iopub = _Channel("SUB", pairs[0][0], self._heard, self._closed, self._lost)
@@ -196,16 +202,22 @@ class Kernel:
 
     async def close(self) -> None:
         """Kill, and leave nothing behind; may be called again."""
+        if self._closed_already:
+            return
+        self._closed_already = True
         self.kill()
         self._iopub.close()
         self._shell.close()
         until = time.monotonic() + CLOSE_TIMEOUT_S
-        while not self.process.ended and not self.process.error and time.monotonic() < until:
-            await self._news(until)
-        self._loop.remove_reader(self.process.channel)
-        self.process.close()
+        try:
+            while not self.process.ended and not self.process.error and time.monotonic() < until:
+                await self._news(until)
+        finally:
+            self._loop.remove_reader(self.process.channel.fileno())
+            self.process.close()
+            if not self._server.forks:
+                self._loop.remove_reader(self._server.control)
         if not self._server.forks:
-            self._loop.remove_reader(self._server.control)
             await asyncio.to_thread(self._server.close)
         if self._work is not None:
             await asyncio.to_thread(self._remove_work)
@@ -236,7 +248,7 @@ class Kernel:
         """The fork server has news of the process."""
         self.process.receive()
         if self.process.ended or self.process.cut_off:
-            self._loop.remove_reader(self.process.channel)
+            self._loop.remove_reader(self.process.channel.fileno())
         if self.process.cut_off and self._server.forks:  # the server ended, and with it every kernel
             self.process.end(b"")
         self._wake()
@@ -254,8 +266,11 @@ class Kernel:
     def _heard(self, frames: list[bytes]) -> None:
         try:
             message: Message = self._signer.unpack(frames)
-        except (ValueError, IndexError):
-            return  # junk, or forged without the key
+        except ValueError:  # junk, or forged without the key
+            self._junk += 1
+            if self._junk > MAX_JUNK:
+                self._lost("it sends what is no message")
+            return
         if message["header"].get("msg_type") == "iopub_welcome":
             self._welcome = True
         if self._cell is not None:
@@ -274,6 +289,8 @@ class Kernel:
         if not self._broken and not self.process.ended:
             self._broken = why
             self.kill()
+            self._iopub.close()
+            self._shell.close()
         self._wake()
 
 
@@ -297,7 +314,7 @@ class _Channel:
         self._loop = asyncio.get_running_loop()
         self._unsent = bytearray()
         self._open = True
-        self._loop.add_reader(connection, self._receive)
+        self._loop.add_reader(connection.fileno(), self._receive)
         self.write(self._wire.opening)
 
     def write(self, data: bytes) -> None:
@@ -313,18 +330,19 @@ class _Channel:
                 return  # its end is told on other ways
         if data:
             self._unsent += data
-            self._loop.add_writer(self._socket, self._flush)
+            self._loop.add_writer(self._socket.fileno(), self._flush)
 
     def receive_all(self) -> None:
-        """Take in all there is."""
-        while self._open and self._receive():
-            pass
+        """Take in what there is; of what keeps coming, some."""
+        for _ in range(MAX_PORTIONS):
+            if not (self._open and self._receive()):
+                break
 
     def close(self) -> None:
         if self._open:
             self._open = False
-            self._loop.remove_reader(self._socket)
-            self._loop.remove_writer(self._socket)
+            self._loop.remove_reader(self._socket.fileno())
+            self._loop.remove_writer(self._socket.fileno())
             self._socket.close()
 
     def _flush(self) -> None:
@@ -335,12 +353,12 @@ class _Channel:
         except OSError:
             self._unsent.clear()
         if not self._unsent:
-            self._loop.remove_writer(self._socket)
+            self._loop.remove_writer(self._socket.fileno())
 
     def _receive(self) -> bool:
         """Take in a portion; whether there was one."""
         try:
-            data = self._socket.recv(1 << 18)
+            data = self._socket.recv(PORTION_BYTES)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError:
@@ -351,7 +369,8 @@ class _Channel:
             return False
         try:
             for frames in self._wire.decode(data):
-                self._heard(frames)
+                if self._open:
+                    self._heard(frames)
         except ProtocolError as error:
             self.close()
             self._lost(str(error))

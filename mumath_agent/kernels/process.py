@@ -35,8 +35,7 @@ class Process:
         self._starts_others = starts_others
         self._handle: int | None = None
         self._pid: int | None = None
-        self.ready = False
-        """It serves requests."""
+        self._serves = False
         self.error: str | None = None
         """Why it couldn't be started."""
         self.cut_off = False
@@ -84,7 +83,7 @@ class Process:
                 self._pid = said.get("process") if self._handle is None else None
             for handle in handles:
                 os.close(handle)
-            self.ready = self.ready or "ready" in said
+            self._serves = self._serves or "ready" in said
             self.error = self.error or said.get("error")
             if "exit" in said:
                 self.ended, self.exit_code = True, said["exit"]
@@ -92,6 +91,11 @@ class Process:
     def end(self, news: bytes) -> None:
         """It ended, as `news` say."""
         self.ended, self.exit_code = True, _read(news).get("exit")
+
+    @property
+    def ready(self) -> bool:
+        """It serves requests, and can be sent signals."""
+        return self._serves and (self._handle is not None or self._pid is not None)
 
     @property
     def ended_by(self) -> str:

@@ -1,5 +1,6 @@
 """What runs on the other side: in the fork server and in the kernels it forks, never in the agent's own process.
 
+    guardian   starts the server and clears up after it and the agent
     server     forks kernels out of a process that has everything imported
     kernel     a Jupyter kernel in one thread: takes requests, runs cells, answers
     shell      IPython as a cell finds it: streams, errors, figures

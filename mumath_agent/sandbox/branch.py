@@ -1,16 +1,17 @@
 """Branches: a live kernel copied with all its state, and then as isolated from its origin as any other kernel.
 
     agent    asks the fork server, over the kernel's channel, and sends the sockets for the copy
-    server   passes them on to the kernel, and will permit two forks and one `unshare`, once
-    kernel   forks twice: the copy becomes the server's child, and the kernel goes on
-    copy     takes a user and a mount namespace of its own
-    server   mounts a new work directory into it and copies the files
-    copy     moves there, lets go of everything it shares with its origin
-    server   looks from outside whether it did, and only then tells the agent
+    server   asks the kernel, and will permit two forks, once
+    kernel   forks twice: the copy becomes the server's child, the one in between ends, and the kernel goes on
+    copy     calls `unshare`: it gets a user and a mount namespace of its own
+    copy     calls it again: while it waits, the server mounts a new work directory into it and copies the files
+    copy     moves there, lets go of everything it shares with its origin, and calls a third time: while it waits, the
+             server looks from outside whether it did, opens the sockets in it, and tells the agent
 
-The looking is what makes it sound: the copy runs in a process that has run programs, so its word counts for nothing.
-What a copy could still hold of its origin are open files, the current directory and shared memory; a copy that holds
-any of them is killed, and the agent is told why.
+All three calls are stopped by the filter and answered by the server. The looking is what makes it sound: the copy runs
+in a process that has run programs, so its word counts for nothing. What it could hold of its origin are open files, the
+current directory and shared memory; a copy that holds any is killed, and the agent is told why. What belongs to the
+copy alone, its sockets and its key, never passes through its origin.
 """
 
 import os
@@ -18,20 +19,23 @@ import shutil
 import signal
 import socket
 import stat
-import sys
 import time
+from collections.abc import Container
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mumath_agent.sandbox import linux, namespaces
+from mumath_agent.sandbox.confine import MAX_OPEN_FILES
 from mumath_agent.sandbox.seccomp import BRANCH_NAMESPACES
-from mumath_agent.sandbox.spec import WORK
+from mumath_agent.sandbox.spec import WORK, KernelSpec
 from mumath_agent.sandbox.supervisor import Call, host_number, threads_of
 
 DEADLINE_S = 5.0
 MAX_COPIED_BYTES = 64 << 20
-HELLO, MOUNTED, MOVED, GO = b"hello", b"mounted", b"moved", b"go"
+GIVEN = (250, 251, 252, 253, 254)
+"""Where a copy finds its line, its sockets (iopub, shell) and its stdout and stderr."""
+BRANCH = b"branch"
 
 
 class BranchError(Exception):
@@ -65,22 +69,17 @@ def copy_process(server: int) -> bool:
     return True
 
 
-def settle_copy(line: socket.socket, kept: list[int]) -> None:
-    """Be a kernel of one's own; all files but stdio and `kept` are closed."""
+def settle_copy() -> None:
+    """Be a kernel of one's own; its line, sockets and stdio are open afterwards, at `GIVEN`."""
     linux.unshare(BRANCH_NAMESPACES)
-    line.send(HELLO)
-    if line.recv(16) != MOUNTED:
-        os._exit(0)
+    linux.unshare(BRANCH_NAMESPACES)  # the work directory is mounted meanwhile
     linux.drop_capabilities()
     os.chdir(WORK)
-    first = 3
-    for descriptor in sorted(kept):
-        os.closerange(first, descriptor)
-        first = descriptor + 1
-    os.closerange(first, 4096)
-    line.send(MOVED)
-    if line.recv(16) != GO:
-        os._exit(0)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.closerange(3, MAX_OPEN_FILES)
+    linux.unshare(BRANCH_NAMESPACES)  # everything is looked at meanwhile
 
 
 # In the server
@@ -95,34 +94,43 @@ class Branching:
     """Where calls of the origin's family wait."""
     channel: socket.socket
     """To the agent."""
+    given: list[int]
+    """Descriptors for the copy."""
     line: socket.socket
-    """To the copy."""
-    sockets: frozenset[int]
-    """Inodes of what the copy may hold."""
+    """The server's end of the first of them."""
+    spec: KernelSpec
     steps: int = 0
-    between: int = 0
+    between: int | None = None
+    """A descriptor of the process between the two forks."""
     process: int = 0
-    """The copy, once it was heard of."""
-    device: int = 0
-    """Of its work directory."""
+    """The copy."""
+    devices: tuple[int, int] = (0, 0)
+    """Of its work directory and of its origin's."""
     until: float = field(default_factory=lambda: time.monotonic() + DEADLINE_S)
 
-    def permits(self, listener: int, call: Call) -> bool:
-        """Whether `call` is the next step."""
-        if listener != self.listener:
-            return False
+    def permits(self, call: Call, kernels: Container[int]) -> bool:
+        """Whether `call` is the next step; `kernels` are processes that can't be meant."""
+        stranger = call.process not in kernels
         match self.steps:
             case 0:
                 expected = call.is_fork and call.process == self.origin and _has_one_thread(call.process)
             case 1:
-                expected = call.is_fork and call.process != self.origin
-                self.between = call.process
+                expected = call.is_fork and stranger
             case 2:
-                expected = call.is_unshare and call.process not in (self.origin, self.between)
+                expected = call.is_unshare and stranger
             case _:
-                expected = False
-        self.steps += expected
+                expected = call.is_unshare and call.process == self.process
         return expected
+
+    def close(self) -> None:
+        for descriptor in self.given:
+            os.close(descriptor)
+        self.given = []
+        if self.between is not None:
+            with suppress(ProcessLookupError):  # it ended, as it should
+                signal.pidfd_send_signal(self.between, signal.SIGKILL)
+            os.close(self.between)
+            self.between = None
 
 
 def _has_one_thread(process: int) -> bool:
@@ -131,8 +139,8 @@ def _has_one_thread(process: int) -> bool:
     return False
 
 
-def mount_copy(origin: int, copy: int, work_mb: int) -> int:
-    """Give `copy` ids and a work directory with the files of its origin; the directory's device.
+def mount_copy(origin: int, copy: int, work_mb: int) -> tuple[int, int]:
+    """Give `copy` ids and a work directory with the files of its origin; the devices of both directories.
 
     Raises:
         BranchError: it can't be done.
@@ -140,20 +148,20 @@ def mount_copy(origin: int, copy: int, work_mb: int) -> int:
     report, reported = os.pipe()
     if (helper := os.fork()) == 0:
         try:
-            os.write(reported, str(_mount_copy(origin, copy, work_mb)).encode())
+            os.write(reported, "{} {}".format(*_mount_copy(origin, copy, work_mb)).encode())
         except BaseException as error:
             os.write(reported, f"{type(error).__name__}: {error}"[:500].encode())
         os._exit(0)
     os.close(reported)
     os.waitpid(helper, 0)
-    said = os.read(report, 1000).decode()
+    said = os.read(report, 1000).decode().split()
     os.close(report)
-    if not said.isdecimal():
-        raise BranchError(f"its work directory could not be copied ({said})")
-    return int(said)
+    if len(said) != 2 or not all(word.isdecimal() for word in said):
+        raise BranchError(f"its work directory could not be copied ({' '.join(said)})")
+    return int(said[0]), int(said[1])
 
 
-def _mount_copy(origin: int, copy: int, work_mb: int) -> int:
+def _mount_copy(origin: int, copy: int, work_mb: int) -> tuple[int, int]:
     """In a process of its own, that joins the copy's namespaces: nothing of it is left behind there."""
     handles = os.pidfd_open(origin), os.pidfd_open(copy)
     number = host_number(handles[1])
@@ -166,7 +174,7 @@ def _mount_copy(origin: int, copy: int, work_mb: int) -> int:
     before = os.open(WORK, os.O_PATH | os.O_DIRECTORY)
     namespaces.mount_work(work_mb)
     _copy_files(before)
-    return Path(WORK).stat().st_dev
+    return Path(WORK).stat().st_dev, os.fstat(before).st_dev
 
 
 def _copy_files(before: int) -> None:
@@ -187,8 +195,8 @@ def _copy_files(before: int) -> None:
                 shutil.copyfileobj(old, new)
 
 
-def inspect(branching: Branching, memory: frozenset[int]) -> None:
-    """See from outside that a copy holds nothing of its origin's; `memory` are the inodes of its own stdio.
+def inspect(branching: Branching) -> None:
+    """See from outside that a copy holds nothing of its origin's. It waits in a call meanwhile.
 
     Raises:
         BranchError: it does.
@@ -196,31 +204,25 @@ def inspect(branching: Branching, memory: frozenset[int]) -> None:
     handle = os.pidfd_open(branching.process)
     try:
         proc = Path(f"/proc/{host_number(handle)}")
-        for link in (proc / "fd").iterdir():
-            target = link.stat()
-            own = target.st_ino in (branching.sockets if stat.S_ISSOCK(target.st_mode) else memory)
-            if not own and not (stat.S_ISCHR(target.st_mode) and link.readlink() == Path("/dev/null")):
-                raise BranchError(f"it has files open ({link.readlink()})")
-        if (proc / "cwd").stat().st_dev != branching.device:
-            raise BranchError("it stayed in its origin's directory")
-        for line in (proc / "maps").read_text().splitlines():
-            if line.split()[1].endswith("s") and "w" in line.split()[1]:
-                raise BranchError("it shares memory with its origin")
         status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
         if int(status["CapEff"], 16) or int(status["CapPrm"], 16) or int(status["Threads"]) != 1:
-            raise BranchError("it kept rights it should have given up")
+            raise BranchError("it kept rights or threads it should have given up")
+        for link in (proc / "fd").iterdir():
+            if link.readlink() != Path("/dev/null") or not stat.S_ISCHR(link.stat().st_mode):
+                raise BranchError(f"it has files open ({link.readlink()})")
+        own, origins = branching.devices
+        if (proc / "cwd").stat().st_dev != own:
+            raise BranchError("it stayed in its origin's directory")
+        for line in (proc / "maps").read_text().splitlines():
+            _, rights, _, device, _, *path = line.split(maxsplit=5)
+            major, minor = (int(number, 16) for number in device.split(":"))
+            foreign = rights.endswith("s") and not (path and path[0].startswith("/usr/"))
+            if foreign or os.makedev(major, minor) == origins:
+                raise BranchError("it shares memory with its origin")
     except (OSError, KeyError, ValueError) as error:
         raise BranchError(f"it could not be looked at ({error})") from None
     finally:
         os.close(handle)
-
-
-def credentials(ancillary: list[tuple[int, int, bytes]]) -> int:
-    """The process that sent a message, as the system says; 0 if it didn't."""
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == getattr(socket, "SCM_CREDENTIALS", -1):
-            return int.from_bytes(data[:4], sys.byteorder)
-    return 0
 
 
 def siblings() -> set[int]:

@@ -130,11 +130,15 @@ def reseed(seed: int | None) -> None:
         modules["sympy.core.random"].seed(seed)
 
 
+def limit_open_files() -> None:
+    """The last limit: once it stands, others' files on their way through sockets can keep ours from being sent."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_OPEN_FILES, MAX_OPEN_FILES))
+
+
 def limit(kernel: KernelSpec) -> None:
-    """Memory beyond what the process has now, processes, open files, file size, no core dumps."""
+    """Memory beyond what the process has now, processes, file size, no core dumps."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_OPEN_FILES, MAX_OPEN_FILES))
     largest = kernel.work_mb << 20
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     if sys.platform == "linux":  # elsewhere they are not enforced, or count all of a user's processes

@@ -22,22 +22,20 @@ from typing import Any, NoReturn
 
 from mumath_agent.sandbox import linux, supervisor
 from mumath_agent.sandbox.branch import (
-    GO,
-    HELLO,
-    MOUNTED,
-    MOVED,
+    BRANCH,
+    GIVEN,
     BranchError,
     Branching,
-    credentials,
     inspect,
     mount_copy,
     siblings,
 )
-from mumath_agent.sandbox.confine import confine
+from mumath_agent.sandbox.confine import confine, limit_open_files
 from mumath_agent.sandbox.kernel import Kernel
 from mumath_agent.sandbox.shell import Shell
-from mumath_agent.sandbox.spec import KernelSpec, ServerSpec
+from mumath_agent.sandbox.spec import RLIMITS, KernelSpec, ServerSpec
 from mumath_agent.sandbox.streams import capture_descriptors
+from mumath_agent.sandbox.supervisor import Verdict
 from mumath_agent.sandbox.warm import programs
 
 MAX_MESSAGE_BYTES = 1 << 16
@@ -89,12 +87,14 @@ class Server:
         tell(self._control, {"ready": True, "threads": _threads()})
         warming: Iterator[None] | None = programs(Shell.instance()) if self._spec.preload else None
         while True:
-            for key, _ in self._selector.select(0 if warming else 0.5 if self._branchings else None):
+            pause_s = 0.5 if self._branchings else 0 if warming else None
+            events = self._selector.select(pause_s)
+            for key, _ in events:
                 if self._selector.get_map().get(key.fd) is key:  # an earlier event may have ended it
                     key.data()
             for late in [b for b in self._branchings if time.monotonic() > b.until]:
                 self._fail(late, "it did not answer in time")
-            if warming and next(warming, END) is END:
+            if warming and not (events or self._branchings) and next(warming, END) is END:
                 warming = None
 
     def _watch(self, file: socket.socket | int, action: Callable[[], None]) -> None:
@@ -180,31 +180,20 @@ class Server:
     def _branch(self, origin: Child, data: bytes, descriptors: list[int]) -> None:
         channel = socket.socket(fileno=descriptors[0])
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        memory = [os.memfd_create("1"), os.memfd_create("2")]
-        given = [theirs.fileno(), *descriptors[1:], *memory]
-        branching = Branching(
-            origin.process,
-            origin.listener,
-            channel,
-            ours,
-            frozenset(os.fstat(fd).st_ino for fd in given[: -len(memory)]),
-        )
-        self._branchings.append(branching)
+        streams = [os.memfd_create(name) for name in ("1", "2")]
+        given = [theirs.detach(), *descriptors[1:], *streams]
         spec = KernelSpec.from_bytes(data)
-        own = frozenset(os.fstat(fd).st_ino for fd in memory)
-        self._watch(ours, functools.partial(self._heard_copy, branching, spec, own))
+        branching = Branching(origin.process, origin.listener, channel, given, ours, spec)
         try:
-            if any(b is not branching and b.origin == origin.process for b in self._branchings):
-                raise BranchError("it is being copied already")
             if origin.process not in self._children:
                 raise BranchError("it has ended")
-            socket.send_fds(origin.line, [data], given)
+            if any(b.listener == origin.listener for b in self._branchings):
+                raise BranchError("it or a relative is being copied already")
+            origin.line.send(BRANCH, socket.MSG_DONTWAIT)
         except (OSError, BranchError) as error:
             self._fail(branching, str(error))
-        for descriptor in (*descriptors[1:], *memory):
-            os.close(descriptor)
-        theirs.close()
+        else:
+            self._branchings.append(branching)
 
     def _called(self, listener: int) -> None:
         """A kernel makes a call that needs permission."""
@@ -213,39 +202,52 @@ class Server:
         except EOFError:
             self._forget(listener)
             return
-        if call is not None:
-            permitted = any(branching.permits(listener, call) for branching in self._branchings)
-            supervisor.answer(listener, call, permitted=permitted)
+        if call is None:
+            return
+        verdict = Verdict.REFUSED
+        for branching in [b for b in self._branchings if b.listener == listener]:
+            if branching.permits(call, self._children):
+                try:
+                    verdict = self._step(branching, call)
+                except (BranchError, OSError) as error:
+                    _kill(call.process)
+                    self._fail(branching, str(error))
+        supervisor.answer(listener, call, verdict)
 
-    def _heard_copy(self, branching: Branching, spec: KernelSpec, memory: frozenset[int]) -> None:
-        data, ancillary, _, _ = branching.line.recvmsg(1024, socket.CMSG_SPACE(12))
-        try:
-            if data == HELLO and not branching.process:
-                branching.process = credentials(ancillary)
-                branching.device = mount_copy(branching.origin, branching.process, spec.work_mb)
-                branching.line.send(MOUNTED)
-            elif data == MOVED and branching.device:
-                inspect(branching, memory)
-                self._admit(branching, spec)
-            else:
-                raise BranchError(data.decode("utf-8", "replace") or "it broke off")
-        except (BranchError, OSError) as error:
-            self._fail(branching, str(error))
+    def _step(self, branching: Branching, call: supervisor.Call) -> Verdict:
+        branching.steps += 1
+        match branching.steps:
+            case 2:
+                branching.between = os.pidfd_open(call.process)
+            case 3:
+                branching.process = call.process
+            case 4:
+                work_mb = branching.spec.work_mb
+                branching.devices = mount_copy(branching.origin, branching.process, work_mb)
+            case 5:
+                inspect(branching)
+                self._admit(branching, call)
+        return Verdict.DONE if branching.steps > 3 else Verdict.MADE
 
-    def _admit(self, branching: Branching, spec: KernelSpec) -> None:
+    def _admit(self, branching: Branching, call: supervisor.Call) -> None:
+        assert branching.listener is not None
+        branching.line.send(branching.spec.to_bytes())
+        for descriptor, number in zip(branching.given, GIVEN, strict=True):
+            supervisor.give(branching.listener, call, descriptor, number)
+        branching.close()
         self._branchings.remove(branching)
-        self._selector.unregister(branching.line)
         process, channel, line = branching.process, branching.channel, branching.line
-        self._raise(Child(process, channel, line, spec, branching.listener, introduced=True))
+        self._raise(Child(process, channel, line, branching.spec, branching.listener, introduced=True))
         hand_over(channel, process)
-        line.send(GO)
         tell(channel, {"ready": True})
 
     def _fail(self, branching: Branching, why: str) -> None:
-        self._branchings.remove(branching)
+        if branching in self._branchings:
+            self._branchings.remove(branching)
         tell(branching.channel, {"error": f"the kernel can't be copied: {why}"})
         branching.channel.close()
-        self._forget(branching.line)
+        branching.line.close()
+        branching.close()
         if not self._branchings:  # whatever was forked and is no kernel
             for stray in siblings() - {*self._children, os.getpid()}:
                 _kill(stray)
@@ -268,6 +270,8 @@ def become_kernel(server: ServerSpec, spec: KernelSpec, descriptors: list[int]) 
         else:
             socket.send_fds(line, [b"listener"], [listener])
             os.close(listener)
+        if RLIMITS in server.layers:
+            limit_open_files()
         kernel = Kernel(Shell.instance(), spec, sockets, line)
         tell(report, {"ready": True})
         if server.forks:

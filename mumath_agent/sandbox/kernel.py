@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from mumath_agent.sandbox.branch import BranchError, copy_process, settle_copy
+from mumath_agent.sandbox.branch import GIVEN, BranchError, copy_process, settle_copy
 from mumath_agent.sandbox.confine import MAX_OPEN_FILES
 from mumath_agent.sandbox.messages import PROTOCOL, Message, Signer
 from mumath_agent.sandbox.shell import Shell
@@ -225,42 +225,37 @@ class Kernel:
 
     def _branch(self) -> bool:
         """Copy this process, as the server asks; whether we are the copy."""
-        data, descriptors, _, _ = socket.recv_fds(self._line, 1 << 16, 8)
-        if not data:
+        if not self._line.recv(64):
             self._selector.unregister(self._line)
             return False
         random_state = random.getstate()
         try:
-            self._check_alone(descriptors)
-            is_copy = copy_process(self._server)
+            self._check_alone()
+            if not copy_process(self._server):
+                return False
         except BranchError as error:
             self._line.send(str(error).encode())
-            is_copy = False
-        if not is_copy:
-            for descriptor in descriptors:
-                os.close(descriptor)
             return False
         try:
             random.setstate(
                 random_state
             )  # Python draws a new one after a fork; a branch goes on as its origin would
-            *sockets, out, err = descriptors
-            os.dup2(out, 1)
-            os.dup2(err, 2)
-            line, *connections = (socket.socket(fileno=descriptor) for descriptor in sockets)
-            settle_copy(line, sockets)
-            self._connect(KernelSpec.from_bytes(data), connections, line)
-        except BaseException as error:
-            with suppress(OSError):
-                os.write(descriptors[0], f"{type(error).__name__}: {error}".encode())
+            settle_copy()
+            first, *others, out, err = GIVEN
+            for descriptor, number in ((out, 1), (err, 2)):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            line, *sockets = (socket.socket(fileno=descriptor) for descriptor in (first, *others))
+            self._connect(KernelSpec.from_bytes(line.recv(1 << 16)), sockets, line)
+        except BaseException:
             os._exit(1)
         return True
 
-    def _check_alone(self, given: list[int]) -> None:
+    def _check_alone(self) -> None:
         """A copy would have other threads' locks but not the threads, and files that two processes write to."""
         if threading.active_count() > 1:
             raise BranchError("it has threads running")
-        ours = {self._line.fileno(), *(peer.socket.fileno() for peer in self._peers), *given}
+        ours = {self._line.fileno(), *(peer.socket.fileno() for peer in self._peers)}
         for descriptor in set(range(3, MAX_OPEN_FILES)) - ours:
             with suppress(OSError):
                 os.fstat(descriptor)

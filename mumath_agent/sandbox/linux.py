@@ -18,6 +18,8 @@ CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 _MNT_DETACH = 2
+_MADV_COLLAPSE = 25
+"""Linux 6.1; an unknown advice is an error nobody looks at."""
 _CAPABILITY_VERSION_3 = 0x20080522
 _SYS_PIVOT_ROOT = 155 if X86_64 else 41
 
@@ -66,6 +68,18 @@ def move_root_to(directory: str) -> None:
     syscall("pivot_root", _SYS_PIVOT_ROOT, b".", b".")
     checked(_libc.umount2(b".", _MNT_DETACH), "umount2")
     os.chdir("/")
+
+
+def gather_memory() -> None:
+    """Put our memory into large pages where it can be: a fork has less to copy. An optimisation; failing is no harm."""
+    size = 2 << 20
+    with open("/proc/self/maps") as file:  # noqa: PTH123
+        maps = [line.split(maxsplit=5) for line in file]
+    for span, rights, _, _, inode, *name in maps:
+        if rights == "rw-p" and inode == "0" and (not name or name[0].strip() != "[stack]"):
+            start, end = (int(number, 16) for number in span.split("-"))
+            for at in range(-(-start // size) * size, end // size * size, size):
+                _libc.madvise(ctypes.c_void_p(at), ctypes.c_size_t(size), _MADV_COLLAPSE)
 
 
 def drop_capabilities() -> None:

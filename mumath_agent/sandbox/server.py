@@ -1,18 +1,12 @@
 """The fork server: imports what programs need once, then forks a kernel per request.
 
-    agent --exec--> guardian --fork--> server --fork--> kernel, kernel, ...
-
-The guardian outlives the agent by a moment: when the agent is gone, in whatever way, it kills the server, with it goes
-every kernel, and the private directory is removed. The server never runs a program; it has one thread and no event
-loop, so forking it is sound. What it does once it is up is in `forking.py`.
+It never runs a program of anybody's; it has one thread and no event loop, so forking it is sound. Its start is here;
+what it does once it is up is in `forking.py`; who started it and clears up after it is the `guardian`.
 """
 
 import gc
 import importlib
 import os
-import select
-import shutil
-import signal
 import socket
 import sys
 import traceback
@@ -23,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 # All that a kernel needs of this package, now: after the change of root it can't be found any more.
-from mumath_agent.sandbox import linux, namespaces
+from mumath_agent.sandbox import namespaces
 from mumath_agent.sandbox.confine import LayerError, confine, die_with_parent, needed_for
 from mumath_agent.sandbox.forking import MAX_MESSAGE_BYTES, Server, tell
 from mumath_agent.sandbox.shell import new_shell
@@ -32,23 +26,9 @@ from mumath_agent.sandbox.spec import LANDLOCK, NAMESPACES, SECCOMP, WORK, Kerne
 CHECK = KernelSpec(key="", channels=[], work="/", memory_mb=1024, work_mb=1, max_output_chars=1)
 
 
-def main(descriptor: int, runtime: str) -> NoReturn:
-    """Serve the agent at the other end of socket `descriptor`, as the spec it sends first says."""
-    control = socket.socket(fileno=descriptor)
-    control.set_inheritable(False)
-    agent = os.getppid()
-    if not (said := control.recv(MAX_MESSAGE_BYTES)):
-        shutil.rmtree(runtime, ignore_errors=True)  # the agent ended before it said anything
-        os._exit(0)
-    spec = ServerSpec.from_bytes(said)
-    sys.path[:] = spec.path
-    was_root = os.getuid() == 0
+def serve(control: socket.socket, spec: ServerSpec, *, was_root: bool) -> NoReturn:
+    """Get ready, say so, and serve the agent at the other end of `control`."""
     try:
-        if NAMESPACES in spec.layers:
-            with needed_for(NAMESPACES):
-                namespaces.leave_process_ids()
-        if (server := os.fork()) != 0:
-            guard(control, server, agent, spec)
         if sys.platform == "linux":
             die_with_parent()
         if NAMESPACES in spec.layers:
@@ -63,32 +43,6 @@ def main(descriptor: int, runtime: str) -> NoReturn:
         tell(control, {"error": f"{type(error).__name__}: {error}"})
         os._exit(1)
     Server(control, spec).serve()
-
-
-def guard(control: socket.socket, server: int, agent: int, spec: ServerSpec) -> NoReturn:
-    """Wait until the agent or the server is gone, and see to it that nothing of either stays."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the agent's to answer
-    gone = select.poll()
-    gone.register(control, 0)  # hang-up only; a forked child of the agent may keep its end open, hence:
-    pause_ms: int | None = 100
-    if sys.platform == "linux":
-        linux.prctl(linux.PR_SET_PDEATHSIG, 0)  # it was about the thread that started us, which ends
-        pause_ms = None
-        with suppress(ProcessLookupError):  # it may be gone already
-            gone.register(os.pidfd_open(agent), select.POLLIN)
-        gone.register(os.pidfd_open(server), select.POLLIN)
-    while os.getppid() == agent and not _ended(server) and not gone.poll(pause_ms):
-        pass
-    with suppress(ProcessLookupError):
-        os.kill(server, signal.SIGKILL)
-    _, status = os.waitpid(server, 0)
-    tell(control, {"exit": os.waitstatus_to_exitcode(status)})
-    shutil.rmtree(spec.runtime, ignore_errors=True)
-    os._exit(0)
-
-
-def _ended(process: int) -> bool:
-    return os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def check(spec: ServerSpec) -> None:

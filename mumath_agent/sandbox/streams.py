@@ -73,6 +73,7 @@ class Stream(io.TextIOBase):
         """From now on text belongs to cell `number`."""
         with self._lock:
             self._number = number
+            self._open = True
             self._room = self._max_chars // 2
             self._head: list[str] = []
             self._head_chars = 0
@@ -85,7 +86,7 @@ class Stream(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         with self._lock:
-            if _cell.get(self._number) == self._number:  # else a thread that outlived its cell
+            if self._open and _cell.get(self._number) == self._number:  # else a thread that outlived its cell
                 self._add(valid(text))
         return len(text)
 
@@ -106,6 +107,7 @@ class Stream(io.TextIOBase):
             self._head += self._tail
             self._tail, self._tail_chars = [], 0
             self.flush()
+            self._open = False
 
     def _add(self, text: str) -> None:
         head, rest = text[: self._room], text[self._room :]
@@ -134,7 +136,10 @@ class Stream(io.TextIOBase):
 
     def _from_descriptor(self) -> str:
         """What was written past us, and forget it."""
-        size = os.fstat(self._descriptor).st_size
+        try:
+            size = os.fstat(self._descriptor).st_size
+        except OSError:
+            return ""  # a cell has closed it
         if not size:
             return ""
         most = 4 * self._max_chars

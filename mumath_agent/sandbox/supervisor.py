@@ -10,6 +10,7 @@ import os
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from mumath_agent.sandbox.seccomp import BRANCH_NAMESPACES, FORK_FLAGS
 from mumath_agent.sandbox.syscalls import CHECKED
@@ -18,8 +19,11 @@ _NOTIF = struct.Struct("=QIIiIQ6Q")
 """id, pid, flags; then seccomp_data: number, architecture, instruction pointer, arguments."""
 _ANSWER = struct.Struct("=QqiI")
 """id, result, error, flags."""
-_RECV, _SEND = 0xC0502100, 0xC0182101
+_ADDITION = struct.Struct("=QIIII")
+"""id, flags, our descriptor, the caller's, its flags."""
+_RECV, _SEND, _ADD = 0xC0502100, 0xC0182101, 0x40182103
 _CONTINUE = 1
+_AT_NUMBER = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +63,31 @@ def next_call(listener: int) -> Call | None:
     return Call(number, process, call, flags & 0xFFFFFFFF)
 
 
-def answer(listener: int, call: Call, *, permitted: bool) -> None:
-    """Let the kernel make the call, or refuse it."""
-    reply = _ANSWER.pack(call.id, 0, 0 if permitted else -errno.EPERM, _CONTINUE if permitted else 0)
+class Verdict(Enum):
+    """What becomes of a call."""
+
+    REFUSED = auto()
+    MADE = auto()
+    """The kernel of the system makes it."""
+    DONE = auto()
+    """It is answered with success and not made: it was a message to the supervisor."""
+
+
+def answer(listener: int, call: Call, verdict: Verdict) -> None:
+    """Let the caller go on."""
+    error = -errno.EPERM if verdict is Verdict.REFUSED else 0
+    reply = _ANSWER.pack(call.id, 0, error, _CONTINUE if verdict is Verdict.MADE else 0)
     with suppress(OSError):  # the caller is gone
         fcntl.ioctl(listener, _SEND, reply)
+
+
+def give(listener: int, call: Call, descriptor: int, number: int) -> None:
+    """Open `descriptor` of ours in the caller, as `number`.
+
+    Raises:
+        OSError: the caller is gone.
+    """
+    fcntl.ioctl(listener, _ADD, _ADDITION.pack(call.id, _AT_NUMBER, descriptor, number, 0))
 
 
 def host_number(handle: int) -> int:

@@ -7,8 +7,10 @@ Nothing a warm-up defines is left, and random generators are seeded anew in ever
 import contextlib
 import gc
 import linecache
+import sys
 from collections.abc import Iterator
 
+from mumath_agent.sandbox import linux
 from mumath_agent.sandbox.shell import CellCompiler, Shell
 
 PROGRAMS = (
@@ -46,6 +48,8 @@ def programs(shell: Shell) -> Iterator[None]:
         yield
     gc.collect()
     gc.freeze()
+    if sys.platform == "linux":
+        linux.gather_memory()
 
 
 def _forget(shell: Shell) -> None:

@@ -9,6 +9,7 @@ import struct
 from typing import Final
 
 _GREETING: Final = b"\xff" + bytes(8) + b"\x7f" + bytes([3, 0]) + b"NULL".ljust(20, b"\0") + bytes(32)
+_MAX_FRAMES = 64
 _MORE, _LONG, _COMMAND = 1, 2, 4
 
 
@@ -51,6 +52,8 @@ class Wire:
                 continue  # READY; its properties don't matter here
             self._frames.append(body)
             self._frames_bytes += len(body)
+            if len(self._frames) > _MAX_FRAMES:
+                raise ProtocolError(f"the other side sends a message of more than {_MAX_FRAMES} parts")
             if not flags & _MORE:
                 messages.append(self._frames)
                 self._frames, self._frames_bytes = [], 0

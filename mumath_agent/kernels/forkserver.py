@@ -28,7 +28,6 @@ from mumath_agent.kernels.isolation import (
     meets_floor,
     refusal,
     warning,
-    weaker,
 )
 from mumath_agent.kernels.process import PACKETS
 from mumath_agent.sandbox.namespaces import NOBODY
@@ -193,6 +192,7 @@ async def server_for(sandbox: Sandbox) -> ForkServer:
             if future is not None and not future.exception():
                 threading.Thread(target=future.result().close, daemon=True).start()
             future = _servers[key] = concurrent.futures.Future()
+            tempfile.gettempdir()  # tries directories by writing a file there, which a thread might not live to remove
             # A daemon thread: whoever waits may go away without the loop waiting for this.
             threading.Thread(target=_start, args=(sandbox, future), daemon=True).start()
     waiting = asyncio.wrap_future(future)
@@ -248,7 +248,7 @@ def new_server(sandbox: Sandbox, *, forks: bool) -> ForkServer:
         if failed not in layers or sandbox.layers is not None:
             raise KernelError(f"no kernel can be had at level {level_name(layers)!r}: {problem}")
         missing[failed] = problem.split(":", 2)[2].strip()
-        layers = weaker(layers, failed)
+        layers -= {failed}
 
 
 def close_servers() -> None:

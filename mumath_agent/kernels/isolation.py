@@ -7,7 +7,7 @@ layer can't be had the next best level is tried, down to a floor below which not
 import site
 import sys
 import sysconfig
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from mumath_agent.errors import InputError
@@ -105,11 +105,6 @@ def layers_of(level: str) -> frozenset[str]:
     return layers | {RLIMITS}
 
 
-def weaker(layers: frozenset[str], failed: str) -> frozenset[str]:
-    """The next level to try where layer `failed` can't be had."""
-    return layers - {failed}
-
-
 def refusal(missing: dict[str, str]) -> str:
     """Why nothing runs here: what is missing, what programs could do without it, what helps."""
     lacks = "; ".join(f"{layer} ({reason})" for layer, reason in missing.items())
@@ -124,10 +119,11 @@ def refusal(missing: dict[str, str]) -> str:
 def warning(layers: frozenset[str], missing: dict[str, str]) -> str:
     """What to tell a user who runs programs below the floor."""
     harm = [harm for layer, harm in _HARM.items() if layer not in layers]
+    lacks = ", ".join(f"{layer} ({reason})" for layer, reason in missing.items())
     return (
         f"model-written programs run at isolation level {level_name(layers)!r}. They can "
         + ", and ".join(harm)
-        + "".join(f". No {layer}: {reason}" for layer, reason in missing.items())
+        + (f". Missing: {lacks}" if lacks else "")
     )
 
 
@@ -140,7 +136,3 @@ def libraries() -> list[str]:
         found.append(site.getusersitepackages())
     real = {path: None for name in found for path in (name, str(Path(name).resolve()))}
     return [path for path in real if Path(path).is_dir() and path not in ("/", "/usr", "/home", "/root")]
-
-
-def changed(sandbox: Sandbox, layers: frozenset[str]) -> Sandbox:
-    return replace(sandbox, layers=layers, unsafe_local=True)

@@ -58,7 +58,11 @@ class End(Enum):
 class Kernel:
     """A running kernel; made by `started`, to be closed by whoever asked for it."""
 
-    def __init__(self, server: ForkServer, sandbox: Sandbox, origin: Process | None = None) -> None:
+    process: Process
+    _copying: asyncio.Lock
+    """A kernel and its branches are copied one at a time."""
+
+    def __init__(self, server: ForkServer, sandbox: Sandbox, origin: "Kernel | None" = None) -> None:
         self.isolation = level_name(server.layers)
         self.seed = sandbox.seed
         self._server = server
@@ -85,9 +89,10 @@ class Kernel:
         self._cut_off = False
         """It closed a connection; it may be ending."""
         self._killed = False
+        self._copying = origin._copying if origin is not None else asyncio.Lock()
         pairs = [socket.socketpair() for _ in spec.channels]
         try:
-            asked = origin.channel if origin is not None else server.control
+            asked = origin.process.channel if origin is not None else server.control
             theirs = [pair[1] for pair in pairs]
             confined = SECCOMP in server.layers
             self.process = Process.requested(asked, spec, theirs, starts_others=not confined)
@@ -126,7 +131,8 @@ class Kernel:
         """
         if self._work is not None or SECCOMP not in self._server.layers or not self._server.forks:
             raise KernelError(f"a kernel can't be copied at level {self.isolation!r}")
-        return await Kernel(self._server, self._sandbox, self.process)._answering()
+        async with self._copying:
+            return await Kernel(self._server, self._sandbox, self)._answering()
 
     async def _answering(self) -> Self:
         until = time.monotonic() + START_TIMEOUT_S

@@ -32,7 +32,7 @@ RUN_TIMEOUT_S = 100
 NO_SUCH_LEVEL = "no kernel can be had at level"
 """How a machine is told that lacks one of the layers."""
 TESTED_ELSEWHERE = {53, 63, 64, 65, 66, 67}
-"""Rows of the reference's list: misbehaving cells, and what the client, the transcript and the grader do."""
+"""Rows of the list: misbehaving cells, and what the client, the transcript and the grader do."""
 
 
 class Outcome(NamedTuple):
@@ -123,5 +123,5 @@ def test_most_attacks_succeed_on_a_stock_kernel(
     assert sum(outcome.outcome == "breach" for outcome in outcomes) >= 0.8 * len(outcomes)
 
 
-def test_every_row_of_the_reference_is_an_attack() -> None:
+def test_every_planned_kind_is_an_attack() -> None:
     assert {attack.row for attack in ATTACKS} | TESTED_ELSEWHERE == set(range(1, 68))

@@ -1,5 +1,6 @@
 """Copies of live kernels: they begin with everything their origin held, and share nothing with it from there on."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -56,6 +57,14 @@ async def test_random_numbers_go_on_as_they_would_have(origin: JupyterExecutor) 
     await run(origin, "import random, numpy as np, sympy, sympy.core.random\n" + draw)
     async with await origin.fork() as branch:
         assert await printed(branch, draw) == await printed(origin, draw)
+
+
+async def test_many_branches_may_be_asked_for_at_once(origin: JupyterExecutor) -> None:
+    await run(origin, "import time\nn = 5\nprint(time.time())")  # running it again would not do
+    branches = await asyncio.gather(*(origin.fork() for _ in range(4)))
+    for number, branch in enumerate(branches):
+        async with branch:
+            assert (await run(branch, f"n + {number}")).result == str(5 + number)
 
 
 async def test_a_branch_outlives_its_origin_and_branches_again() -> None:

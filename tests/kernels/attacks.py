@@ -1,4 +1,4 @@
-"""All attacks, in the order of the list they were planned from. Rows 53 and 63 to 67 are tests of their own beside this table."""
+"""All attacks, in the order of the list they were planned from. Rows 53 and 63 to 67 are tests of their own."""
 
 from attack import Attack
 from attacks_files import READS, WRITES

@@ -173,6 +173,8 @@ class ForkServer:
 
 _lock = threading.Lock()
 _servers: dict[tuple[object, ...], "concurrent.futures.Future[ForkServer]"] = {}
+_making = threading.Lock()
+_exiting = False
 _living: set[ForkServer] = set()
 """Also those that still start."""
 
@@ -233,7 +235,10 @@ def new_server(sandbox: Sandbox, *, forks: bool) -> ForkServer:
     while True:
         if sandbox.layers is None and not sandbox.unsafe_local and not meets_floor(layers):
             raise KernelError(refusal(missing))
-        server = ForkServer(layers, sandbox.preload if forks else (), forks=forks)
+        with _making:
+            if _exiting:
+                raise KernelError("no kernel can be started while this process ends")
+            server = ForkServer(layers, sandbox.preload if forks else (), forks=forks)
         try:
             problem = server.ready()
             if problem is None and not meets_floor(layers):
@@ -258,12 +263,24 @@ def close_servers() -> None:
 
 
 def _forget_servers() -> None:
-    """In a forked copy of this process: the servers are the original's."""
+    """In a forked copy of this process: the servers are the original's, and so are the threads that start some."""
+    global _lock, _making
+    _lock, _making = threading.Lock(), threading.Lock()
     _living.clear()
 
 
 os.register_at_fork(after_in_child=_forget_servers)
-atexit.register(close_servers)
+
+
+def _at_exit() -> None:
+    """Let nobody be in the middle of starting a server when the interpreter ends."""
+    global _exiting
+    with _making:
+        _exiting = True
+    close_servers()
+
+
+atexit.register(_at_exit)
 
 
 def _private_directory() -> Path:

@@ -217,6 +217,9 @@ class RunRecord:
     schema: int = SCHEMA
     problem: Problem
     sample: int = 0
+    """Counted from 0, where a problem is attempted several times."""
+    key: str = ""
+    """Hash of all that makes the attempt what it is, where a run can be resumed."""
     settings: Settings
     isolation: str
     """How model-written code was confined; "none" says it ran with the user's own rights."""
@@ -224,6 +227,7 @@ class RunRecord:
     """Version of mumath_agent."""
     trajectory: Trajectory
     verdict: Verdict | None = None
+    """None: not graded, for want of a gold answer or because machinery broke."""
 
 
 def _adapter(record_type: type[Any]) -> TypeAdapter[Any]:

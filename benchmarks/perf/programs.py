@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from benchmarks.loaders import RecordedSolution, load_recorded
+from benchmarks.replay.recordings import RecordedSolution, load_recorded
 
 COMPUTING = {
     "math",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.loaders import Runtime
-from benchmarks.outputs import Cause, Output, Pair, cause_of, our_output, recorded_output
+from benchmarks.replay.outputs import Cause, Output, Pair, cause_of, our_output, recorded_output
+from benchmarks.replay.recordings import Runtime
 from mumath_agent.records import Execution, ExecutionStatus
 
 RULE = "-" * 75

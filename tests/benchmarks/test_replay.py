@@ -9,9 +9,9 @@ from typing import Any
 import anyio
 import pytest
 
-from benchmarks.loaders import RecordedCell, RecordedSolution, Runtime, load_recorded
-from benchmarks.outputs import Cause
-from benchmarks.replay import Difference, Replay, differences, replay_all
+from benchmarks.replay.cells import Difference, Replay, differences, replay_all
+from benchmarks.replay.outputs import Cause
+from benchmarks.replay.recordings import RecordedCell, RecordedSolution, Runtime, load_recorded
 from mumath_agent.errors import InputError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -156,11 +156,11 @@ def test_the_command_reports_counts_and_unexplained_cells_in_full(tmp_path: Path
     path = written(
         tmp_path / "a.jsonl", mathcoder(("[1, 2]", "[1, 2]")), "{", mathcoder(("6", "[bold]5[/bold]"))
     )
-    done = command(path, "--json", tmp_path / "report.json")
+    done = command(path)
     assert done.returncode == 1
     assert "a.jsonl line 2" in done.stderr
     assert "a:3 cell 1: ours" in done.stdout and "[bold]5[/bold]" in done.stdout
-    report = json.loads((tmp_path / "report.json").read_text())
+    report = json.loads(command(path, "--json").stdout)
     assert report["counts"]["equal"] == 1 and report["counts"]["ours"] == 1
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import anyio
 
-from benchmarks.loaders import RecordedSolution, Runtime
-from benchmarks.outputs import Cause, Pair, cause_of, our_output, recorded_output
+from benchmarks.replay.outputs import Cause, Pair, cause_of, our_output, recorded_output
+from benchmarks.replay.recordings import RecordedSolution, Runtime
 from mumath_agent.errors import InputError
 from mumath_agent.kernels import JupyterExecutor, KernelPool
 from mumath_agent.records import Execution, from_json, to_json

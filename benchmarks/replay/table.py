@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.outputs import Cause
-from benchmarks.replay import Difference
+from benchmarks.replay.cells import Difference
+from benchmarks.replay.outputs import Cause
 
 _TAIL_CHARS = 160
 

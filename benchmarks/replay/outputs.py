@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
 
-from benchmarks.loaders import Runtime
+from benchmarks.replay.recordings import Runtime
 from mumath_agent.records import Execution, ExecutionStatus
 
 

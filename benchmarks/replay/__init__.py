@@ -1,0 +1,1 @@
+"""Published solutions of other people as a conformance suite: their programs, their completions, their answers."""

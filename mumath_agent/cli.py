@@ -324,7 +324,7 @@ async def _solve_file(
         finally:
             await solver.model.aclose()
     if results:
-        results.sort(list(batch.problems))
+        results.sort(batch.problems)
     return max(codes, key=(ANSWERED, NO_ANSWER, USAGE, BROKEN).index)
 
 

@@ -191,9 +191,23 @@ class StopReason(StrEnum):
     KERNEL_DIED = "kernel_died"
     """More kernels had to be replaced than `Limits.max_recoveries` allows."""
     MODEL_ERROR = "model_error"
+    """The model's server said no."""
+    MODEL_UNREACHABLE = "model_unreachable"
+    """Nothing answered, also after retries: the same attempt may go well later."""
     KERNEL_ERROR = "kernel_error"
     INTERNAL_ERROR = "internal_error"
     """A fault of this library."""
+
+
+BROKEN = frozenset(
+    {
+        StopReason.MODEL_ERROR,
+        StopReason.MODEL_UNREACHABLE,
+        StopReason.KERNEL_ERROR,
+        StopReason.INTERNAL_ERROR,
+    }
+)
+"""Attempts that machinery ended. They say nothing of the model: never scored, and made again on the next occasion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +220,7 @@ class Trajectory:
     answer: Answer | None
     stop_reason: StopReason
     error: str | None = None
-    """Set only when machinery broke (the stop reasons that end in ERROR)."""
+    """Set only when machinery broke (`BROKEN`)."""
     duration_s: float = 0.0
 
 

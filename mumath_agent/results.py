@@ -1,23 +1,22 @@
-"""The results file of a `--file` run: one `RunRecord` a line, appended the moment its attempt ends.
+"""The results file of a run: one `RunRecord` a line, appended the moment its attempt ends.
 
-The same command continues where an earlier one was stopped, however it was stopped: finished problems are not
-solved again, a torn last line is dropped, and attempts that failed because machinery broke are made again. When all
-are done the lines are put into the order of the problems, atomically.
+The same command continues where an earlier one was stopped, however it was stopped: finished attempts are not made
+again, a torn last line is dropped, and attempts that failed because machinery broke are made again. When all are done
+the lines are put into the order of the problems, atomically.
 """
 
 import json
 import os
-from dataclasses import fields
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mumath_agent.errors import InputError
-from mumath_agent.records import Problem, RunRecord, Settings, StopReason, from_json, to_json
-
-_NOT_DONE = (StopReason.MODEL_ERROR, StopReason.KERNEL_ERROR, StopReason.INTERNAL_ERROR)
+from mumath_agent.records import BROKEN, Problem, RunRecord, Settings, from_json, to_json
 
 
 class ResultsFile:
-    """Records on disk, keyed by problem. Open one at a time per path."""
+    """Records on disk, one a problem and sample. Open one at a time per path."""
 
     def __init__(self, path: Path) -> None:
         """Read what is there.
@@ -37,17 +36,14 @@ class ResultsFile:
         """
         for line in self._lines.values():
             earlier = from_json(RunRecord, json.loads(line)).settings
-            for field in fields(Settings):
-                there, here = getattr(earlier, field.name), getattr(settings, field.name)
-                if there != here:
-                    what = f"{field.name} {there}, now it is {here}"
-                    raise InputError(f"{self.path} was made with {what}; name another file with --output")
+            if what := difference(earlier, settings):
+                raise InputError(f"{self.path} was made with {what}; name another file with --output")
 
-    def done(self, problem: Problem) -> RunRecord | None:
-        """The record of `problem`, if its attempt ended other than by broken machinery."""
-        line = self._lines.get(_key(problem))
+    def done(self, problem: Problem, sample: int = 0) -> RunRecord | None:
+        """The record of an attempt, if it ended other than by broken machinery."""
+        line = self._lines.get(_attempt(problem, sample))
         record = from_json(RunRecord, json.loads(line)) if line else None
-        return record if record and record.trajectory.stop_reason not in _NOT_DONE else None
+        return record if record and record.trajectory.stop_reason not in BROKEN else None
 
     def append(self, record: RunRecord) -> None:
         """Write the record and make sure it is on disk."""
@@ -56,14 +52,14 @@ class ResultsFile:
             file.write(f"{line}\n")
             file.flush()
             os.fsync(file.fileno())
-        self._lines[_key(record.problem)] = line
+        self._lines[_attempt(record.problem, record.sample)] = line
 
-    def sort(self, problems: list[Problem]) -> None:
+    def sort(self, problems: Sequence[Problem], samples: int = 1) -> None:
         """Rewrite the file in the order of `problems`; a crash leaves the old or the new file, whole."""
-        keys = [_key(problem) for problem in problems]
-        ordered = [self._lines[key] for key in keys if key in self._lines]
-        ordered += [line for key, line in self._lines.items() if key not in set(keys)]
-        self._replace(ordered)
+        keys = (_attempt(problem, sample) for problem in problems for sample in range(samples))
+        rest = dict(self._lines)
+        ordered = [rest.pop(key) for key in keys if key in rest]
+        self._replace([*ordered, *rest.values()])
 
     def _read(self) -> None:
         try:
@@ -79,7 +75,7 @@ class ResultsFile:
                 raise InputError(
                     f"{self.path} line {number} is no run record ({error}); use another file"
                 ) from None
-            self._lines[_key(record.problem)] = line
+            self._lines[_attempt(record.problem, record.sample)] = line
         if torn:
             self._replace(list(self._lines.values()))
 
@@ -92,5 +88,21 @@ class ResultsFile:
         fresh.replace(self.path)
 
 
-def _key(problem: Problem) -> str:
-    return json.dumps([problem.id, problem.question])
+def difference(earlier: Settings, now: Settings) -> str | None:
+    """The first setting in which two runs differ, in words; None: their results are comparable."""
+    before, after = _flat(to_json(earlier)), _flat(to_json(now))
+    for name, value in after.items():
+        if before[name] != value:
+            return f"{name} {before[name]}, now it is {value}"
+    return None
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value) if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _attempt(problem: Problem, sample: int) -> str:
+    return json.dumps([problem.id, problem.question, sample])

@@ -14,7 +14,7 @@ import anyio
 from mumath_agent import __version__
 from mumath_agent.bridge import run_sync
 from mumath_agent.dialects import Dialect, Fenced
-from mumath_agent.errors import KernelError, ModelError
+from mumath_agent.errors import KernelError, ModelError, ModelUnreachable
 from mumath_agent.graph import Event, Handles, State, graph, trajectory
 from mumath_agent.kernels import Executor, JupyterExecutor, KernelPool, Sandbox
 from mumath_agent.models import CompletionModel
@@ -145,6 +145,8 @@ async def _attempt(question: str, handles: Handles, on_event: Listener | None) -
                 state = item
             elif on_event:
                 on_event(item)
+    except ModelUnreachable as error:
+        return trajectory(state, error=error, stop=StopReason.MODEL_UNREACHABLE)
     except ModelError as error:
         return trajectory(state, error=error, stop=StopReason.MODEL_ERROR)
     except KernelError as error:

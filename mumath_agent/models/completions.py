@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from mumath_agent.errors import ModelRefused
+from mumath_agent.errors import ModelRefused, ModelUnreachable
 from mumath_agent.models.retries import Passing, with_retries
 from mumath_agent.models.stopping import TextUntilStop
 from mumath_agent.models.wire import SEE_LOG, api_url, auth_header, broken, checked, events
@@ -109,6 +109,16 @@ class CompletionsModel:
         tell = _told_once(on_text)
         return await with_retries(self._attempts, self._attempt, body, stop, tell)
 
+    async def facts(self) -> dict[str, str]:
+        """What the server says of itself, for the record of a run: address, model, context length, engine's version."""
+        found = {"url": self._url, "model": self.name}
+        for entry in (await self._json("/models")).get("data") or ():
+            if isinstance(entry, dict) and entry.get("id") == self.name:
+                found |= {key: str(entry[key]) for key in ("root", "max_model_len", "owned_by") if entry.get(key)}
+        if said := (await self._json("/../version")).get("version"):  # vLLM's, beside "/v1"
+            found["version"] = str(said)
+        return found
+
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
         if link := self._links.pop(asyncio.get_running_loop(), None):
@@ -153,6 +163,16 @@ class CompletionsModel:
                 return [str(model["id"]) for model in response.json()["data"]]
             except (ValueError, LookupError, TypeError):
                 raise ModelRefused(f"{self._url}/models lists no models; say which to use") from None
+
+    async def _json(self, path: str) -> dict[str, Any]:
+        """What the server has at `path`; empty where it has nothing of the kind."""
+        try:
+            async with self._answer("GET", path) as response:
+                await response.aread()
+                value = response.json() if response.is_success else {}
+        except (Passing, ModelUnreachable, ValueError):
+            return {}
+        return value if isinstance(value, dict) else {}
 
     async def _not_found(self) -> ModelRefused:
         """What is wrong when there is no such path or no such model."""

@@ -5,6 +5,7 @@ after the other: the engine holds Python's lock while it computes, so more threa
 """
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -81,6 +82,11 @@ class EmbeddedModel:
             cancelled.set()
             running.cancel()
             self._live.discard(cancelled)
+
+    async def facts(self) -> dict[str, str]:
+        """What runs here, for the record of a run."""
+        weights = (self._folder / "model.safetensors").read_bytes()
+        return {"engine": "onnxruntime-genai", "weights_sha256": hashlib.sha256(weights).hexdigest()}
 
     async def aclose(self) -> None:
         """End the worker thread and free the model. Completions still awaited raise ModelError."""

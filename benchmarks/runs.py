@@ -1,20 +1,23 @@
 """A run on disk: a folder with `manifest.json` and `attempts.jsonl`, one `RunRecord` a line.
 
-Written by `run` and `replay`, read by `report`, `compare` and `regrade`. A bare JSONL file of run records, such as
-`mumath-agent solve --file` writes, is a run without a manifest.
+Written by `run` and `replay` (`RunFolder`), read by `report`, `compare` and `regrade` (`load_run`). A bare JSONL file
+of run records, such as `mumath-agent solve --file` writes, is a run without a manifest.
 """
 
+import fcntl
 import json
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from mumath_agent.errors import InputError
-from mumath_agent.records import RunRecord, Settings, StopReason, from_json, to_json
+from mumath_agent.records import BROKEN, Problem, RunRecord, Settings, from_json, to_json
+from mumath_agent.results import ResultsFile, difference
 
 MANIFEST, ATTEMPTS = "manifest.json", "attempts.jsonl"
-
-BROKEN = (StopReason.MODEL_ERROR, StopReason.KERNEL_ERROR, StopReason.INTERNAL_ERROR)
-"""Attempts that machinery ended: counted apart, made again on the next occasion, never scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,108 @@ def load_manifest(path: Path) -> Manifest | None:
         raise InputError(f"{file} is no manifest of a run ({error})") from None
 
 
+class RunFolder:
+    """A run being written. One process at a time; `with RunFolder(path, manifest) as folder`."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        """Say what is going to be written, and where; nothing happens yet."""
+        self.path = path
+        self._manifest = manifest
+
+    def __enter__(self) -> Self:
+        """Take the folder, read what an earlier command left in it, and refuse to mix.
+
+        Raises:
+            InputError: it can't be written, is in use, or holds another run.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise InputError(f"can't write a run to {self.path}: {error.strerror}") from None
+        try:
+            self._take()
+        except BaseException:
+            os.close(self._lock)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        os.close(self._lock)
+
+    def done(self, problem: Problem, sample: int, key: str) -> RunRecord | None:
+        """The record of a finished attempt.
+
+        Raises:
+            InputError: there is one, but of an attempt that was not the same.
+        """
+        record = self._results.done(problem, sample)
+        if record is not None and record.key != key:
+            raise InputError(
+                f"{self.path} holds problem {problem.id} attempted with another prompt or other settings; "
+                "name another folder with --out"
+            )
+        return record
+
+    def append(self, record: RunRecord) -> None:
+        """Write a record and make sure it is on disk.
+
+        Raises:
+            InputError: it can't be written.
+        """
+        try:
+            self._results.append(record)
+        except OSError as error:
+            raise InputError(
+                f"can't write to {self.path}: {error.strerror}; what was written before is safe, "
+                "and the same command goes on from there"
+            ) from None
+
+    def sort(self, problems: Sequence[Problem], samples: int) -> None:
+        """Put the lines into the order of the problems, once all attempts are made."""
+        self._results.sort(problems, samples)
+
+    def _take(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"{self.path} is in use by another command") from None
+        earlier = load_manifest(self.path)
+        if earlier is not None:
+            _refuse_other(earlier, self._manifest, self.path)
+        elif (self.path / ATTEMPTS).exists():
+            raise InputError(f"{self.path} holds attempts but no {MANIFEST}; name another folder with --out")
+        self._results = ResultsFile(self.path / ATTEMPTS)
+        if earlier is None or (earlier.problems, earlier.samples) != (
+            self._manifest.problems,
+            self._manifest.samples,
+        ):
+            _write(self.path / MANIFEST, json.dumps(to_json(self._manifest), indent=1, ensure_ascii=False))
+
+
+def _refuse_other(earlier: Manifest, now: Manifest, path: Path) -> None:
+    """More problems or samples of the same are welcome; anything else is another run."""
+    what = difference(earlier.settings, now.settings)
+    for name in ("task", "source", "problems", "samples", "seed"):
+        before, after = getattr(earlier, name), getattr(now, name)
+        is_growth = name in ("problems", "samples") and before < after
+        if before != after and not is_growth:
+            what = f"{name} {before}, now it is {after}"
+    if what:
+        raise InputError(f"{path} was made with {what}; name another folder with --out")
+
+
+def _write(path: Path, text: str) -> None:
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
+
+
 def line_of(record: RunRecord) -> str:
     return json.dumps(to_json(record), ensure_ascii=False)
 
@@ -102,3 +207,16 @@ def _newest(records: list[RunRecord]) -> list[RunRecord]:
     """One record an attempt: one made again after machinery broke replaces the broken one."""
     by_attempt = {(record.problem.id, record.problem.question, record.sample): record for record in records}
     return list(by_attempt.values())
+
+
+__all__ = [
+    "ATTEMPTS",
+    "BROKEN",
+    "MANIFEST",
+    "Manifest",
+    "Run",
+    "RunFolder",
+    "line_of",
+    "load_manifest",
+    "load_run",
+]

@@ -40,6 +40,10 @@ def say(error: MuMathError) -> None:
     stderr.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
 
 
+def remark(text: str) -> None:
+    stderr.print(text, style="dim", markup=False, soft_wrap=True)
+
+
 def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
 

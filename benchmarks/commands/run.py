@@ -1,0 +1,195 @@
+"""`run`: a model's attempts at a task, graded and on disk."""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.commands.console import remark, stderr
+from benchmarks.commands.console import run as run_to_end
+from benchmarks.live import Live
+from benchmarks.loaders import Loaded, load_problems
+from benchmarks.manifest import commit, now, versions
+from benchmarks.run import PATIENCE_S, Plan, run_attempts
+from benchmarks.runs import Manifest, RunFolder
+from benchmarks.tasks import get_task
+from mumath_agent.answers import extract_answer
+from mumath_agent.errors import InputError, MuMathError
+from mumath_agent.grading import Grader
+from mumath_agent.kernels import KernelPool
+from mumath_agent.models import CompletionModel
+from mumath_agent.models.completions import CompletionsModel
+from mumath_agent.models.embedded import EmbeddedModel
+from mumath_agent.models.several import SeveralServers
+from mumath_agent.problems import parse_problems, read_text
+from mumath_agent.records import Answer, Limits, Problem, Sampling
+from mumath_agent.solver import Solver
+from mumath_agent.transcript import Transcript
+
+
+def run(
+    task: Annotated[str, typer.Argument(help="A task's name (see `tasks`), or a JSONL file of problems.")],
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Read the task's files from here instead of from the hub.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder; the same command continues it. [runs/TASK-MODEL]")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N problems.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Attempts a problem.")] = 1,
+    base_url: Annotated[
+        list[str] | None,
+        typer.Option(envvar="MUMATH_BASE_URL", help="An OpenAI-compatible server; several share the work."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(envvar="MUMATH_MODEL", help="The model's name there.")] = None,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    top_p: Annotated[float, typer.Option(min=0.01, max=1.0)] = 1.0,
+    seed: Annotated[
+        int, typer.Option(help="With --temperature: every attempt's own seed is drawn from it.")
+    ] = 0,
+    max_turns: Annotated[int, typer.Option(min=1)] = Limits().max_turns,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Per completion.")] = Limits().max_new_tokens,
+    cell_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds a program.")
+    ] = Limits().cell_timeout_s,
+    wall: Annotated[float, typer.Option(min=0.1, help="Seconds an attempt.")] = Limits().wall_s,
+    fresh_cells: Annotated[bool, typer.Option(help="A new Python session for every program.")] = False,
+    replay_lost: Annotated[
+        bool, typer.Option("--replay", help="Rebuild a lost session by running its programs again.")
+    ] = False,
+    unsafe_local: Annotated[
+        bool, typer.Option(help="Run programs even where this machine can't confine them, with your rights.")
+    ] = False,
+    concurrency: Annotated[int, typer.Option(min=1, help="Attempts at a time.")] = 16,
+    patience: Annotated[float, typer.Option(min=0.0, help="Seconds a server may be away.")] = PATIENCE_S,
+) -> None:
+    """Measure a model on a task; the same command goes on where it was stopped.
+
+    Without --base-url the embedded model answers. The API key of a server is read from MUMATH_API_KEY.
+    """
+    if samples > 1 and temperature == 0:
+        raise InputError(
+            f"--samples {samples} with --temperature 0 would be {samples} times the same; raise it"
+        )
+    solver = Solver(
+        model=_model(base_url or [], model),
+        limits=Limits(
+            max_turns=max_turns, max_new_tokens=max_new_tokens, cell_timeout_s=cell_timeout, wall_s=wall
+        ),
+        sampling=Sampling(temperature=temperature, top_p=top_p, seed=seed if temperature else None),
+        fresh_cells=fresh_cells,
+        replay=replay_lost,
+        unsafe_local=unsafe_local,
+    )
+    loaded, answer_of = _problems(task, data_dir, limit)
+    for line in loaded.remarks:
+        remark(line)
+    plan = Plan(problems=loaded.problems, samples=samples, solver=solver, answer_of=answer_of)
+    broken = run_to_end(lambda: _run(plan, task, loaded.source, out, concurrency, patience))
+    if broken:
+        raise MuMathError(
+            f"{broken} attempts were broken by machinery and are not scored; the same command makes them again"
+        )
+
+
+def _problems(
+    task: str, data_dir: Path | None, limit: int | None
+) -> tuple[Loaded, Callable[[Transcript], Answer | None]]:
+    """What to solve, and the rule that says which answer is scored."""
+    if task.endswith((".jsonl", ".json")):
+        return _own_problems(Path(task), limit), extract_answer
+    known = get_task(task)
+    return load_problems(known, data_dir, limit), known.answer_of
+
+
+def _own_problems(path: Path, limit: int | None) -> Loaded:
+    """A user's own set. Here, too, a line that can't be used ends it: a set that is silently smaller is another one."""
+    text = read_text(path)
+    problems = list(parse_problems(text, path.name))
+    for problem in problems:
+        if isinstance(problem, InputError):
+            raise problem
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    found = tuple(p for p in problems if isinstance(p, Problem))[:limit]
+    if not found:
+        raise InputError(f"{path} holds no problem")
+    unanswered = sum(problem.target is None for problem in found)
+    remarks = (f"{unanswered} problems have no gold answer and won't be graded",) if unanswered else ()
+    return Loaded(problems=found, source=f"{path.name} sha256:{digest}", remarks=remarks)
+
+
+def _model(base_urls: list[str], name: str | None) -> CompletionModel:
+    api_key = os.environ.get("MUMATH_API_KEY")
+    servers = [CompletionsModel(url, model=name, api_key=api_key) for url in base_urls]
+    if not servers and name is not None:
+        raise InputError(f"--model {name} needs --base-url, the address of the server that serves it")
+    if not servers:
+        return EmbeddedModel()
+    return servers[0] if len(servers) == 1 else SeveralServers(servers)
+
+
+async def _run(
+    plan: Plan, task: str, source: str, out: Path | None, concurrency: int, patience_s: float
+) -> int:
+    """Make the run; how many of its attempts are broken."""
+    model = plan.solver.model
+    try:
+        await model.warm_up()
+        manifest = await _manifest(plan, task, source)
+        path = out or Path("runs") / _file_name(f"{Path(task).stem}-{model.name}")
+        remark(
+            f"model: {model.name} · {len(plan.problems)} problems · isolation: {manifest.isolation} · {path}"
+        )
+        with (
+            RunFolder(path, manifest) as folder,
+            Live(stderr, total=len(plan.problems) * plan.samples) as live,
+        ):
+            for sample in plan.all_samples():
+                if record := folder.done(sample.problem, sample.number, plan.key(sample)):
+                    live.add(record, earlier=True)
+            async with Grader(workers=2) as grader:
+                await run_attempts(
+                    plan,
+                    folder,
+                    concurrency=concurrency,
+                    grader=grader,
+                    patience_s=patience_s,
+                    on_record=live.add,
+                    on_outage=remark,
+                )
+            folder.sort(plan.problems, plan.samples)
+        typer.echo(f"{path}: {live.summary}")
+        return live.broken
+    finally:
+        await model.aclose()
+
+
+async def _manifest(plan: Plan, task: str, source: str) -> Manifest:
+    async with KernelPool(plan.solver.sandbox, spares=0) as pool, pool.lease() as kernel:
+        isolation = kernel.isolation
+    model = plan.solver.model
+    servers = model.models if isinstance(model, SeveralServers) else (model,)
+    facts = [
+        await server.facts() for server in servers if isinstance(server, CompletionsModel | EmbeddedModel)
+    ]
+    return Manifest(
+        task=task,
+        source=source,
+        problems=len(plan.problems),
+        samples=plan.samples,
+        seed=plan.solver.sampling.seed,
+        settings=plan.solver.settings,
+        isolation=isolation,
+        started_at=now(),
+        versions=versions(),
+        commit=commit(),
+        servers=tuple(facts),
+    )
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text).strip("-")

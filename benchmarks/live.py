@@ -1,0 +1,82 @@
+"""What a person sees while a run goes on: how far, how right, how fast.
+
+On a terminal a line that changes; elsewhere, so that a log stays readable, a line a minute.
+"""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from benchmarks.metrics import wilson
+from mumath_agent.records import BROKEN, Outcome, RunRecord
+
+LOG_EVERY_S = 60.0
+
+
+class Live:
+    """Counts records as they come; `with Live(console, total) as live: live.add(record)`."""
+
+    def __init__(self, console: Console, *, total: int) -> None:
+        self._console = console
+        self._progress = Progress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[said]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=total, said="")
+        self._total = total
+        self._done = self._graded = self._correct = self.broken = 0
+        self._new = self._tokens = self._cells = 0
+        self._started = self._logged = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def add(self, record: RunRecord, *, earlier: bool = False) -> None:
+        """Count a record; `earlier` ones were made by another command and say nothing of this one's speed."""
+        self._done += 1
+        self.broken += record.trajectory.stop_reason in BROKEN
+        if record.verdict is not None:
+            self._graded += 1
+            self._correct += record.verdict.outcome is Outcome.CORRECT
+        if not earlier:
+            self._new += 1
+            self._tokens += sum(c.completion_tokens for c in record.trajectory.completions)
+            self._cells += len(record.trajectory.executions)
+        self._show()
+
+    @property
+    def summary(self) -> str:
+        """Accuracy so far, and speed since this command began."""
+        parts = []
+        if self._graded:
+            low, high = wilson(self._correct, self._graded)
+            parts.append(f"{self._correct / self._graded:.1%} right ({low:.1%} to {high:.1%})")
+        if self.broken:
+            parts.append(f"{self.broken} broken")
+        if self._new:
+            seconds = max(1e-9, time.monotonic() - self._started)
+            parts += [f"{self._tokens / seconds:,.0f} tokens/s", f"{self._cells / seconds:.1f} cells/s"]
+        return " · ".join(parts)
+
+    def _show(self) -> None:
+        if self._console.is_terminal:
+            self._progress.update(self._task, completed=self._done, said=self.summary)
+        elif self._new and time.monotonic() - self._logged >= LOG_EVERY_S:
+            self._logged = time.monotonic()
+            self._console.print(f"{self._done}/{self._total} · {self.summary}", soft_wrap=True)

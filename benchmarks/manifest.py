@@ -1,0 +1,51 @@
+"""What a run was made with, as far as the machine and the repository tell: part of its manifest."""
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = (
+    "mumath-agent",
+    "langgraph",
+    "langchain-core",
+    "ipython",
+    "numpy",
+    "scipy",
+    "sympy",
+    "math-verify",
+    "latex2sympy2-extended",
+    "onnxruntime-genai",
+)
+"""Those that can change what a program prints, how the loop runs, or what counts as equal."""
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """Of Python, the system, and the packages that matter and are installed."""
+    found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str | None:
+    """The checkout's commit, with a "+" where files differ from it; None where it can't be told."""
+    try:
+        head = _git("rev-parse", "HEAD")
+        return f"{head}+" if _git("status", "--porcelain", "--untracked-files=no") else head
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(*arguments: str) -> str:
+    folder = Path(__file__).parent
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()

@@ -1,0 +1,258 @@
+"""One stage of the data pipeline: JSONL in, JSONL out, a manifest beside it; the same command goes on.
+
+    input.jsonl ─▶ items ─▶ work(item) → rows ─▶ output.jsonl.part ─▶ output.jsonl, output.jsonl.manifest.json
+
+What an item gave is one line of the part file, written the moment it is known, so that a stage killed at any point
+goes on behind the last whole line, and an item that gave nothing is not worked on again. In the end the rows are put
+into the order of the items, so the output depends on input and settings only, not on who was quicker. What is done to
+an item, and what rows mean, is the stage's own business.
+"""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import anyio
+
+from mumath_agent import __version__
+from mumath_agent.errors import InputError, MuMathError
+from mumath_agent.problems import read_text
+from mumath_agent.records import from_json, to_json
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a stage's output depends on. Another identity is another output file."""
+
+    stage: str
+    inputs: dict[str, str]
+    """SHA-256 by file name."""
+    settings: dict[str, Any]
+    prompts: dict[str, str] = field(default_factory=dict)
+    """SHA-256 by prompt file."""
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Beside every output."""
+
+    identity: Identity
+    rows: int
+    counts: dict[str, int]
+    """What became of the items, by reason, as the stage tells it."""
+    version: str = __version__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made(Generic[T]):
+    """What an item gave."""
+
+    rows: tuple[T, ...]
+    counts: dict[str, int] = field(default_factory=dict)
+    """For the manifest: reasons of drops, kinds of rows."""
+
+
+def read_records(path: Path, record_type: type[T], *, limit: int | None = None) -> list[T]:
+    """The first `limit` records of a JSONL file.
+
+    Raises:
+        InputError: the file can't be read, or a line is no such record; it names the line.
+    """
+    records: list[T] = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if limit is not None and len(records) >= limit:
+            break
+        if line.strip():
+            try:
+                records.append(from_json(record_type, json.loads(line)))
+            except (ValueError, RecursionError, InputError) as error:
+                raise InputError(f"{path} line {number}: {error}") from None
+    if not records:
+        raise InputError(f"{path} holds no {record_type.__name__}")
+    return records
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}") from None
+
+
+class Output(Generic[T]):
+    """An output in the making."""
+
+    def __init__(self, path: Path, identity: Identity, row_type: type[T]) -> None:
+        """Read what an earlier command left.
+
+        Raises:
+            InputError: it was another stage, input or setting; or the path can't be used.
+        """
+        self.path = path
+        self._identity = identity
+        self._row_type = row_type
+        self._part = path.with_name(f"{path.name}.part")
+        self._made: dict[str, dict[str, Any]] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._refuse_other()
+            self._read_part()
+        except OSError as error:
+            raise InputError(f"can't write to {path}: {error.strerror}") from None
+
+    @property
+    def finished(self) -> bool:
+        """Whether an earlier command made all of it."""
+        return self.path.exists() and manifest_path(self.path).exists()
+
+    def done(self, key: str) -> bool:
+        return key in self._made
+
+    def add(self, key: str, made: Made[T]) -> None:
+        """Keep what an item gave, on disk.
+
+        Raises:
+            InputError: it can't be written; nothing before it is lost.
+        """
+        line = {"key": key, "rows": [to_json(row) for row in made.rows], "counts": made.counts}
+        self._append(line)
+        self._made[key] = line
+
+    def finish(self, keys: Iterable[str]) -> Manifest:
+        """Write the rows in the order of `keys`, and the manifest."""
+        lines = [self._made[key] for key in keys]
+        counts: Counter[str] = Counter()
+        for line in lines:
+            counts.update(line["counts"])
+        rows = [row for line in lines for row in line["rows"]]
+        manifest = Manifest(identity=self._identity, rows=len(rows), counts=dict(sorted(counts.items())))
+        _write(self.path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        _write(manifest_path(self.path), json.dumps(to_json(manifest), indent=1, ensure_ascii=False) + "\n")
+        self._part.unlink(missing_ok=True)
+        return manifest
+
+    def _append(self, line: dict[str, Any]) -> None:
+        try:
+            with self._part.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise InputError(
+                f"can't write to {self._part}: {error.strerror}; what was written before is safe, "
+                "and the same command goes on from there"
+            ) from None
+
+    def _refuse_other(self) -> None:
+        manifest = manifest_path(self.path)
+        if self.path.exists() and not manifest.exists():
+            raise InputError(
+                f"{self.path} was not made by this stage (it has no manifest); name another file"
+            )
+        if manifest.exists():
+            _require_same(self._identity, read_manifest(self.path).identity, self.path)
+
+    def _read_part(self) -> None:
+        """The first line says whose part it is; a torn last line is cut off."""
+        if not self._part.exists():
+            if not self.finished:
+                self._append({"identity": to_json(self._identity)})
+            return
+        text = self._part.read_bytes()
+        whole = text[: text.rfind(b"\n") + 1]
+        os.truncate(self._part, len(whole))
+        first, *rest = [json.loads(line) for line in whole.splitlines()] or [None]
+        if first is None:
+            self._append({"identity": to_json(self._identity)})
+            return
+        _require_same(self._identity, from_json(Identity, first["identity"]), self._part)
+        self._made = {line["key"]: line for line in rest}
+
+
+async def work_on(
+    items: Sequence[Item],
+    work: Callable[[Item], Awaitable[Made[T]]],
+    output: Output[T],
+    *,
+    key: Callable[[Item], str],
+    concurrency: int,
+    on_done: Callable[[], None] = lambda: None,
+) -> Manifest:
+    """Do a stage: `work` on every item that isn't done, at most `concurrency` at a time.
+
+    Raises:
+        MuMathError: `work` raised it (a teacher is down, say). What was done is kept.
+    """
+    owed = iter([item for item in items if not output.done(key(item))])
+    failures: list[MuMathError] = []
+
+    async def worker(scope: anyio.CancelScope) -> None:
+        for item in owed:
+            try:
+                output.add(key(item), await work(item))
+            except MuMathError as error:
+                failures.append(error)
+                scope.cancel()
+                return
+            on_done()
+
+    async with anyio.create_task_group() as workers:
+        for _ in range(concurrency):
+            workers.start_soon(worker, workers.cancel_scope)
+    if failures:
+        raise failures[0]
+    return output.finish(map(key, items))
+
+
+def manifest_path(output: Path) -> Path:
+    return output.with_name(f"{output.name}.manifest.json")
+
+
+def read_manifest(output: Path) -> Manifest:
+    """The manifest beside an output.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = manifest_path(output)
+    try:
+        return from_json(Manifest, json.loads(read_text(path)))
+    except (ValueError, InputError) as error:
+        raise InputError(f"{path} is no manifest of a stage ({error})") from None
+
+
+def _require_same(now: Identity, earlier: Identity, path: Path) -> None:
+    before, after = to_json(earlier), to_json(now)
+    for name, value in after.items():
+        if before[name] != value:
+            raise InputError(
+                f"{path} was made with another {name} ({_first(before[name], value)}); name another file"
+            )
+
+
+def _first(before: Any, now: Any) -> str:
+    """The first difference, in words."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted({*before, *now}):
+            if before.get(key) != now.get(key):
+                return f"{key} was {before.get(key)}, now it is {now.get(key)}"
+    return f"it was {before}, now it is {now}"
+
+
+def _write(path: Path, text: str) -> None:
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        raise InputError(f"can't write {path}: {error.strerror}; the same command tries again") from None

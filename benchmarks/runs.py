@@ -125,32 +125,12 @@ class RunFolder:
         os.close(self._lock)
 
     def done(self, problem: Problem, sample: int, key: str) -> RunRecord | None:
-        """The record of a finished attempt.
-
-        Raises:
-            InputError: there is one, but of an attempt that was not the same.
-        """
-        record = self._results.done(problem, sample)
-        if record is not None and record.key != key:
-            raise InputError(
-                f"{self.path} holds problem {problem.id} attempted with another prompt or other settings; "
-                "name another folder with --out"
-            )
-        return record
+        """See `batch.Store`."""
+        return self._results.done(problem, sample, key)
 
     def append(self, record: RunRecord) -> None:
-        """Write a record and make sure it is on disk.
-
-        Raises:
-            InputError: it can't be written.
-        """
-        try:
-            self._results.append(record)
-        except OSError as error:
-            raise InputError(
-                f"can't write to {self.path}: {error.strerror}; what was written before is safe, "
-                "and the same command goes on from there"
-            ) from None
+        """See `batch.Store`."""
+        self._results.append(record)
 
     def sort(self, problems: Sequence[Problem], samples: int) -> None:
         """Put the lines into the order of the problems, once all attempts are made."""

@@ -142,7 +142,7 @@ def solve(
 
     def run() -> int:
         if file is not None:
-            return anyio.run(_solve_file, settings.solver(), _Batch.read(file), output, as_json, concurrency)
+            return anyio.run(_solve_file, settings.solver(), _File.read(file), output, as_json, concurrency)
         text = _read_stdin() if question == "-" else question or ""
         return anyio.run(_solve_one, settings, text.strip(), as_json)
 
@@ -259,14 +259,14 @@ async def _solve_one(settings: _Settings, question: str, as_json: bool) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Batch:
+class _File:
     """The problems of a file, and what of it couldn't be used."""
 
     problems: tuple[Problem, ...]
     errors: tuple[InputError, ...]
 
     @classmethod
-    def read(cls, path: Path) -> "_Batch":
+    def read(cls, path: Path) -> "_File":
         problems: list[Problem] = []
         errors: list[InputError] = []
         for item in parse_problems(read_text(path), path.name):
@@ -285,13 +285,15 @@ class _Batch:
 
 
 async def _solve_file(
-    solver: "Solver", batch: _Batch, output: Path | None, as_json: bool, concurrency: int
+    solver: "Solver", file: _File, output: Path | None, as_json: bool, concurrency: int
 ) -> int:
-    for error in batch.errors:
+    from mumath_agent.batch import Batch, run_batch
+
+    for error in file.errors:
         _fail(error)
-    codes = [USAGE] if batch.errors else []
+    codes = [USAGE] if file.errors else []
     results = ResultsFile(output) if output else None
-    done = [record for p in batch.problems if results and (record := results.done(p))]
+    batch = Batch(problems=file.problems, solver=solver)
     progress = Progress(
         TextColumn("solving"),
         BarColumn(),
@@ -302,29 +304,25 @@ async def _solve_file(
         disable=not _stderr.is_terminal,
     )
     with progress:
-        task = progress.add_task("", total=len(batch.problems), completed=len(done))
+        task = progress.add_task("", total=len(file.problems))
 
         def finish(record: RunRecord) -> None:
-            if results:
-                results.append(record)
             typer.echo(_line(record) if as_json else result_line(record))
             codes.append(_exit_code(record))
             progress.advance(task)
 
-        for record in done:
-            typer.echo(_line(record) if as_json else result_line(record))
-            codes.append(_exit_code(record))
         try:
             await solver.model.warm_up()
             _introduce(solver.model)
             if results:
                 results.check(solver.settings)
-            owed = [p for p in batch.problems if not (results and results.done(p))]
-            await solver.solve_all(owed, concurrency=concurrency, on_record=finish)
+                for record in batch.finished(results):
+                    finish(record)
+            await run_batch(batch, results, concurrency=concurrency, on_record=finish, on_outage=_remark)
         finally:
             await solver.model.aclose()
     if results:
-        results.sort(batch.problems)
+        results.sort(file.problems)
     return max(codes, key=(ANSWERED, NO_ANSWER, USAGE, BROKEN).index)
 
 

@@ -39,19 +39,40 @@ class ResultsFile:
             if what := difference(earlier, settings):
                 raise InputError(f"{self.path} was made with {what}; name another file with --output")
 
-    def done(self, problem: Problem, sample: int = 0) -> RunRecord | None:
-        """The record of an attempt, if it ended other than by broken machinery."""
+    def done(self, problem: Problem, sample: int, key: str) -> RunRecord | None:
+        """The record of an attempt, if it ended other than by broken machinery.
+
+        Raises:
+            InputError: there is one, but of an attempt that was not the same.
+        """
         line = self._lines.get(_attempt(problem, sample))
         record = from_json(RunRecord, json.loads(line)) if line else None
-        return record if record and record.trajectory.stop_reason not in BROKEN else None
+        if record is None or record.trajectory.stop_reason in BROKEN:
+            return None
+        if record.key and record.key != key:  # files of earlier versions have no keys
+            raise InputError(
+                f"{self.path} holds problem {problem.id} attempted with another prompt or other settings; "
+                "name another file"
+            )
+        return record
 
     def append(self, record: RunRecord) -> None:
-        """Write the record and make sure it is on disk."""
+        """Write the record and make sure it is on disk.
+
+        Raises:
+            InputError: it can't be written.
+        """
         line = json.dumps(to_json(record), ensure_ascii=False)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise InputError(
+                f"can't write to {self.path}: {error.strerror}; what was written before is safe, "
+                "and the same command goes on from there"
+            ) from None
         self._lines[_attempt(record.problem, record.sample)] = line
 
     def sort(self, problems: Sequence[Problem], samples: int = 1) -> None:

@@ -14,10 +14,10 @@ from benchmarks.commands.console import run as run_to_end
 from benchmarks.live import Live
 from benchmarks.loaders import Loaded, load_problems
 from benchmarks.manifest import commit, now, versions
-from benchmarks.run import PATIENCE_S, Plan, run_attempts
 from benchmarks.runs import Manifest, RunFolder
 from benchmarks.tasks import get_task
 from mumath_agent.answers import extract_answer
+from mumath_agent.batch import PATIENCE_S, Batch, run_batch
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.grading import Grader
 from mumath_agent.kernels import KernelPool
@@ -88,8 +88,8 @@ def run(
     loaded, answer_of = _problems(task, data_dir, limit)
     for line in loaded.remarks:
         remark(line)
-    plan = Plan(problems=loaded.problems, samples=samples, solver=solver, answer_of=answer_of)
-    broken = run_to_end(lambda: _run(plan, task, loaded.source, out, concurrency, patience))
+    batch = Batch(problems=loaded.problems, samples=samples, solver=solver, answer_of=answer_of)
+    broken = run_to_end(lambda: _run(batch, task, loaded.source, out, concurrency, patience))
     if broken:
         raise MuMathError(
             f"{broken} attempts were broken by machinery and are not scored; the same command makes them again"
@@ -133,27 +133,26 @@ def _model(base_urls: list[str], name: str | None) -> CompletionModel:
 
 
 async def _run(
-    plan: Plan, task: str, source: str, out: Path | None, concurrency: int, patience_s: float
+    batch: Batch, task: str, source: str, out: Path | None, concurrency: int, patience_s: float
 ) -> int:
     """Make the run; how many of its attempts are broken."""
-    model = plan.solver.model
+    model = batch.solver.model
     try:
         await model.warm_up()
-        manifest = await _manifest(plan, task, source)
+        manifest = await _manifest(batch, task, source)
         path = out or Path("runs") / _file_name(f"{Path(task).stem}-{model.name}")
         remark(
-            f"model: {model.name} · {len(plan.problems)} problems · isolation: {manifest.isolation} · {path}"
+            f"model: {model.name} · {len(batch.problems)} problems · isolation: {manifest.isolation} · {path}"
         )
         with (
             RunFolder(path, manifest) as folder,
-            Live(stderr, total=len(plan.problems) * plan.samples) as live,
+            Live(stderr, total=len(batch.problems) * batch.samples) as live,
         ):
-            for sample in plan.all_samples():
-                if record := folder.done(sample.problem, sample.number, plan.key(sample)):
-                    live.add(record, earlier=True)
+            for record in batch.finished(folder):
+                live.add(record, earlier=True)
             async with Grader(workers=2) as grader:
-                await run_attempts(
-                    plan,
+                await run_batch(
+                    batch,
                     folder,
                     concurrency=concurrency,
                     grader=grader,
@@ -161,17 +160,17 @@ async def _run(
                     on_record=live.add,
                     on_outage=remark,
                 )
-            folder.sort(plan.problems, plan.samples)
+            folder.sort(batch.problems, batch.samples)
         typer.echo(f"{path}: {live.summary}")
         return live.broken
     finally:
         await model.aclose()
 
 
-async def _manifest(plan: Plan, task: str, source: str) -> Manifest:
-    async with KernelPool(plan.solver.sandbox, spares=0) as pool, pool.lease() as kernel:
+async def _manifest(batch: Batch, task: str, source: str) -> Manifest:
+    async with KernelPool(batch.solver.sandbox, spares=0) as pool, pool.lease() as kernel:
         isolation = kernel.isolation
-    model = plan.solver.model
+    model = batch.solver.model
     servers = model.models if isinstance(model, SeveralServers) else (model,)
     facts = [
         await server.facts() for server in servers if isinstance(server, CompletionsModel | EmbeddedModel)
@@ -179,10 +178,10 @@ async def _manifest(plan: Plan, task: str, source: str) -> Manifest:
     return Manifest(
         task=task,
         source=source,
-        problems=len(plan.problems),
-        samples=plan.samples,
-        seed=plan.solver.sampling.seed,
-        settings=plan.solver.settings,
+        problems=len(batch.problems),
+        samples=batch.samples,
+        seed=batch.solver.sampling.seed,
+        settings=batch.solver.settings,
         isolation=isolation,
         started_at=now(),
         versions=versions(),

@@ -38,8 +38,8 @@ def test_a_line_torn_by_a_crash_is_dropped_and_made_again(tmp_path: Path, cut: i
         results.append(record(number))
     path.write_bytes(path.read_bytes()[:-cut])
     resumed = ResultsFile(path)
-    assert resumed.done(record(1).problem) == record(1)
-    assert resumed.done(record(2).problem) is None
+    assert resumed.done(record(1).problem, 0, "") == record(1)
+    assert resumed.done(record(2).problem, 0, "") is None
     resumed.append(record(2))
     assert len(path.read_text().splitlines()) == 2
 
@@ -53,7 +53,7 @@ def test_an_interrupted_run_ends_with_the_same_file_as_an_unbroken_one(tmp_path:
         broken.append(record(number))
     resumed = ResultsFile(tmp_path / "broken")
     for problem in problems:
-        if not resumed.done(problem):
+        if not resumed.done(problem, 0, ""):
             resumed.append(record(int(problem.id)))
     whole.sort(problems)
     resumed.sort(problems)
@@ -68,7 +68,7 @@ def test_an_attempt_lost_to_broken_machinery_is_made_again_and_leaves_one_line(
     path = tmp_path / "r"
     ResultsFile(path).append(record(1, stop))
     resumed = ResultsFile(path)
-    assert resumed.done(record(1).problem) is None
+    assert resumed.done(record(1).problem, 0, "") is None
     resumed.append(record(1))
     resumed.sort([record(1).problem])
     assert path.read_text().count("\n") == 1

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from finetune.commands.synthesizing import synthesize
 from mumath_agent.errors import InputError, MuMathError
 
 app = typer.Typer(
@@ -20,6 +21,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.command()(synthesize)
 
 RECIPES = Path(__file__).parent / "recipes"
 

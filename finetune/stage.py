@@ -49,6 +49,7 @@ class Manifest:
     rows: int
     counts: dict[str, int]
     """What became of the items, by reason, as the stage tells it."""
+    finished: bool = True
     version: str = __version__
 
 
@@ -137,7 +138,7 @@ class Output(Generic[T]):
         rows = [row for line in lines for row in line["rows"]]
         manifest = Manifest(identity=self._identity, rows=len(rows), counts=dict(sorted(counts.items())))
         _write(self.path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-        _write(manifest_path(self.path), json.dumps(to_json(manifest), indent=1, ensure_ascii=False) + "\n")
+        write_manifest(self.path, manifest)
         self._part.unlink(missing_ok=True)
         return manifest
 
@@ -214,6 +215,26 @@ async def work_on(
     return output.finish(map(key, items))
 
 
+def begin(output: Path, identity: Identity) -> None:
+    """For a stage that writes its output line by line itself: say whose it is, refuse to mix.
+
+    Raises:
+        InputError: the output is another stage's, or of other input or settings; or it can't be written.
+    """
+    if manifest_path(output).exists():
+        _require_same(identity, read_manifest(output).identity, output)
+    elif output.exists():
+        raise InputError(f"{output} was not made by this stage (it has no manifest); name another file")
+    else:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_manifest(output, Manifest(identity=identity, rows=0, counts={}, finished=False))
+
+
+def write_manifest(output: Path, manifest: Manifest) -> None:
+    """Write the manifest beside an output; a crash leaves the old or the new one, whole."""
+    _write(manifest_path(output), json.dumps(to_json(manifest), indent=1, ensure_ascii=False) + "\n")
+
+
 def manifest_path(output: Path) -> Path:
     return output.with_name(f"{output.name}.manifest.json")
 
@@ -236,7 +257,7 @@ def _require_same(now: Identity, earlier: Identity, path: Path) -> None:
     for name, value in after.items():
         if before[name] != value:
             raise InputError(
-                f"{path} was made with another {name} ({_first(before[name], value)}); name another file"
+                f"{path} was made with another {name}: {_first(before[name], value)}; name another file"
             )
 
 
@@ -245,8 +266,8 @@ def _first(before: Any, now: Any) -> str:
     if isinstance(before, dict) and isinstance(now, dict):
         for key in sorted({*before, *now}):
             if before.get(key) != now.get(key):
-                return f"{key} was {before.get(key)}, now it is {now.get(key)}"
-    return f"it was {before}, now it is {now}"
+                return f"{key} {_first(before.get(key), now.get(key))}"
+    return f"was {before}, now it is {now}"
 
 
 def _write(path: Path, text: str) -> None:

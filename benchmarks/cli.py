@@ -11,13 +11,14 @@ import typer
 from benchmarks.commands import perf
 from benchmarks.commands.console import BROKEN, USAGE, say
 from benchmarks.commands.replay import replay
+from benchmarks.commands.reports import compare, report
 from benchmarks.commands.run import run
 from benchmarks.commands.tasks import self_check, tasks
 from mumath_agent.errors import InputError, MuMathError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(perf.app, name="perf")
-for command in (run, replay, tasks, self_check):
+for command in (run, report, compare, replay, tasks, self_check):
     app.command()(command)
 
 

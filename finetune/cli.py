@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from finetune.commands.scaling import on_ray
 from finetune.commands.synthesizing import synthesize
 from mumath_agent.errors import InputError, MuMathError
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 
 app.command()(synthesize)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(on_ray)
 
 RECIPES = Path(__file__).parent / "recipes"
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from mumath_agent.kernels import KernelPool, Sandbox
+
 PACKAGES = (
     "mumath-agent",
     "langgraph",
@@ -34,6 +36,16 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+async def isolation_of(sandbox: Sandbox) -> str:
+    """The level that kernels of `sandbox` reach on this machine.
+
+    Raises:
+        KernelError: none that is good enough can be had.
+    """
+    async with KernelPool(sandbox, spares=0) as pool, pool.lease() as kernel:
+        return kernel.isolation
 
 
 def commit() -> str | None:

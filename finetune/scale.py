@@ -7,6 +7,7 @@ beside the output, on storage all nodes see; they are what is resumed: the same 
 finds a node and tries again elsewhere when one is lost; kernels and connections belong to the process on that node.
 """
 
+import logging
 import subprocess
 import sys
 from collections import Counter
@@ -85,7 +86,7 @@ def work_on_ray(
         import ray
     except ImportError:
         raise InputError("running on several machines needs Ray, which the scale extra brings") from None
-    ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         run = ray.remote(num_cpus=cpus, max_retries=LOST_NODES)(_run)
         tasks = [run.remote(_command(stage, shard, arguments)) for shard in shards]

@@ -1,15 +1,13 @@
-"""What `solve` means: an attempt with a kernel of its own, for one problem or for many at once.
+"""What `solve` means: an attempt at a problem, with a kernel of its own.
 
 The solver opens the kernel, walks the graph, and turns whatever happens into a `RunRecord`: a machine that breaks
-in one attempt is that record's `error` and nobody else's. Attempts don't wait for each other.
+in one attempt is that record's `error` and nobody else's. Many attempts at once are `batch`'s.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, cast
-
-import anyio
 
 from mumath_agent import __version__
 from mumath_agent.bridge import run_sync
@@ -76,30 +74,6 @@ class Solver:
     def sandbox(self) -> Sandbox:
         """How this solver's kernels are confined."""
         return Sandbox(memory_mb=self.limits.memory_mb, unsafe_local=self.unsafe_local)
-
-    async def solve_all(
-        self, problems: Iterable[Problem], *, concurrency: int, on_record: Callable[[RunRecord], None]
-    ) -> None:
-        """Attempt all `problems`, at most `concurrency` at a time, and hand over each record as its attempt ends.
-
-        Every attempt goes its own pace; nothing waits for a round of others.
-
-        Raises:
-            InputError: one of the questions is empty or too long; nothing was attempted.
-        """
-        waiting = list(problems)
-        for problem in waiting:
-            check_question(problem.question)
-        queue = iter(waiting)
-
-        async def work() -> None:
-            for problem in queue:
-                async with self.new_kernel(pool) as kernel:
-                    on_record(await self.solve(problem, kernel=kernel))
-
-        async with KernelPool(self.sandbox, spares=0) as pool, anyio.create_task_group() as workers:
-            for _ in range(concurrency):
-                workers.start_soon(work)
 
     @property
     def settings(self) -> Settings:

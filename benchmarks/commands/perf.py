@@ -1,49 +1,124 @@
 """`perf`: what we claim about speed and size, measured as ratios in one run."""
 
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmarks.commands.console import DATA, print_json, stderr, stdout
+from benchmarks.commands.console import DATA, print_json, run, stderr, stdout
+from benchmarks.manifest import isolation_of
+from benchmarks.perf.table import Row
 from mumath_agent.errors import InputError
+from mumath_agent.kernels import Sandbox
 
-app = typer.Typer(no_args_is_help=True, help="Measure speed and size.")
+app = typer.Typer(help="Measure speed and size: kernels, scheduling, grading; without a name, all of them.")
+
+Data = Annotated[
+    Path,
+    typer.Option(
+        help="The folder of recorded solutions, or one of its files; rows without theirs are left out."
+    ),
+]
+Concurrency = Annotated[int, typer.Option(min=1, help="Recorded programs at once.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Few of everything: only to see that it works.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print machine and rows as JSON.")]
+
+_TRANSCRIPTS = DATA / "transcripts"
+_GSM8K = "tora-70b.gsm8k.jsonl"
 
 
-@app.callback()
-def _root() -> None:
-    """Measure speed and size."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    data: Path
+    concurrency: int
+    quick: bool
+
+    @property
+    def folder(self) -> Path:
+        return self.data.parent if self.data.is_file() else self.data
+
+    @property
+    def programs(self) -> Path:
+        return self.data if self.data.is_file() else self.data / _GSM8K
+
+
+@app.callback(invoke_without_command=True)
+def everything(
+    context: typer.Context,
+    data: Data = _TRANSCRIPTS,
+    concurrency: Concurrency = 8,
+    quick: Quick = False,
+    as_json: AsJson = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        _measure([_kernels, _schedule, _grading], data, concurrency, quick, as_json)
 
 
 @app.command()
 def kernels(
-    data: Annotated[
-        Path, typer.Option(help="Recorded solutions, JSONL; without this file their row is left out.")
-    ] = DATA / "transcripts" / "tora-70b.gsm8k.jsonl",
-    concurrency: Annotated[int, typer.Option(min=1, help="Recorded programs at once.")] = 8,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Few of everything: only to see that it works.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print machine and rows as JSON.")] = False,
+    data: Data = _TRANSCRIPTS, concurrency: Concurrency = 8, quick: Quick = False, as_json: AsJson = False
 ) -> None:
     """Compare isolated kernels with stock ones: start, cells, errors, memory."""
+    _measure([_kernels], data, concurrency, quick, as_json)
+
+
+@app.command()
+def schedule(data: Data = _TRANSCRIPTS, quick: Quick = False, as_json: AsJson = False) -> None:
+    """Compare attempts at their own pace with rounds in lock step, and with what the server allows."""
+    _measure([_schedule], data, 1, quick, as_json)
+
+
+@app.command()
+def grading(quick: Quick = False, as_json: AsJson = False) -> None:
+    """Count verdicts a second, and what a comparison that never ends costs."""
+    _measure([_grading], _TRANSCRIPTS, 1, quick, as_json)
+
+
+def _measure(
+    rooms: Sequence[Callable[[_Options], list[Row]]], data: Path, concurrency: int, quick: bool, as_json: bool
+) -> None:
+    from benchmarks.perf.table import machine, print_table, row_to_json
+
+    options = _Options(data=data, concurrency=concurrency, quick=quick)
+    started = time.monotonic()
+    about = machine(run(lambda: isolation_of(Sandbox())))
+    rows = [row for room in rooms for row in room(options)]
+    about |= {"seconds": round(time.monotonic() - started, 1)}
+    if as_json:
+        print_json({"machine": about, "rows": [row_to_json(row) for row in rows]})
+    else:
+        print_table(about, rows, stdout())
+
+
+def _kernels(options: _Options) -> list[Row]:
     for needed in ("jupyter_client", "ipykernel"):
         if find_spec(needed) is None:
             raise InputError(f"stock kernels to compare with need {needed}, which the dev extra brings")
     from benchmarks.perf.bench import FULL, QUICK
     from benchmarks.perf.kernels import measure
-    from benchmarks.perf.table import machine, print_table, row_to_json
 
-    started, about = time.monotonic(), machine()
     with stderr.status("") as status:
-        isolation, rows = measure(
-            QUICK if quick else FULL, data, concurrency, lambda what: status.update(f"measuring: {what}")
+        return measure(
+            QUICK if options.quick else FULL,
+            options.programs,
+            options.concurrency,
+            lambda what: status.update(f"measuring: {what}"),
         )
-    about |= {"isolation": isolation, "seconds": round(time.monotonic() - started, 1)}
-    if as_json:
-        print_json({"machine": about, "rows": [row_to_json(row) for row in rows]})
-    else:
-        print_table(about, rows, stdout())
+
+
+def _schedule(options: _Options) -> list[Row]:
+    from benchmarks.perf.schedule import measure
+
+    with stderr.status("measuring: attempts at their own pace and in lock step"):
+        return measure(options.quick, options.folder)
+
+
+def _grading(options: _Options) -> list[Row]:
+    from benchmarks.perf.grading import measure
+
+    with stderr.status("measuring: the grader"):
+        return measure(options.quick)

@@ -13,14 +13,13 @@ from benchmarks.commands.console import remark, stderr
 from benchmarks.commands.console import run as run_to_end
 from benchmarks.live import Live
 from benchmarks.loaders import Loaded, load_problems
-from benchmarks.manifest import commit, now, versions
+from benchmarks.manifest import commit, isolation_of, now, versions
 from benchmarks.runs import Manifest, RunFolder
 from benchmarks.tasks import get_task
 from mumath_agent.answers import extract_answer
 from mumath_agent.batch import PATIENCE_S, Batch, run_batch
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.grading import Grader
-from mumath_agent.kernels import KernelPool
 from mumath_agent.models import CompletionModel
 from mumath_agent.models.completions import CompletionsModel
 from mumath_agent.models.embedded import EmbeddedModel
@@ -168,8 +167,6 @@ async def _run(
 
 
 async def _manifest(batch: Batch, task: str, source: str) -> Manifest:
-    async with KernelPool(batch.solver.sandbox, spares=0) as pool, pool.lease() as kernel:
-        isolation = kernel.isolation
     model = batch.solver.model
     servers = model.models if isinstance(model, SeveralServers) else (model,)
     facts = [
@@ -182,7 +179,7 @@ async def _manifest(batch: Batch, task: str, source: str) -> Manifest:
         samples=batch.samples,
         seed=batch.solver.sampling.seed,
         settings=batch.solver.settings,
-        isolation=isolation,
+        isolation=await isolation_of(batch.solver.sandbox),
         started_at=now(),
         versions=versions(),
         commit=commit(),

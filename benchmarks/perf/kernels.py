@@ -36,7 +36,6 @@ from benchmarks.perf.table import Row
 from mumath_agent.errors import InputError, KernelError
 from mumath_agent.kernels import JupyterExecutor, Kernel, KernelPool, Sandbox
 from mumath_agent.kernels.forkserver import ForkServer, server_for
-from mumath_agent.kernels.isolation import level_name
 from mumath_agent.records import ExecutionStatus
 
 DEEP = "def down(n):\n    return down(n - 1) if n else 1 / 0\ndown(200)"
@@ -48,8 +47,8 @@ REFILL_S = 0.1
 
 def measure(
     sizes: Sizes, data: Path, concurrency: int, on_start: Callable[[str], None]
-) -> tuple[str, list[Row]]:
-    """The level of isolation, and all rows; `on_start` is told what is measured next.
+) -> list[Row]:
+    """All rows; `on_start` is told what is measured next.
 
     Raises:
         InputError: `data` can't be read.
@@ -65,7 +64,7 @@ def measure(
         for measurement in MEASUREMENTS:
             on_start(measurement.__name__.replace("_", " "))
             rows += measurement(bench)
-    return level_name(server.layers), rows
+    return rows
 
 
 def spawn(bench: Bench) -> list[Row]:

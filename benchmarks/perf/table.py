@@ -22,7 +22,7 @@ class Row:
     unit: str
     ours: float | None = None
     reference: float | None = None
-    """What a stock kernel needs for the same in the same run."""
+    """What it is held against in the same run: a stock kernel, rounds in lock step."""
     at_least: float | None = None
     """Target: how many times better than the reference."""
     limit: float | None = None
@@ -62,9 +62,10 @@ class Row:
         return self.unit.endswith("/s")
 
 
-def machine() -> dict[str, Any]:
+def machine(isolation: str) -> dict[str, Any]:
     """What the numbers depend on; call it before measuring, for the load."""
     return {
+        "isolation": isolation,
         "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
         "load_before": [round(load, 2) for load in os.getloadavg()],
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -82,7 +83,13 @@ def print_table(about: dict[str, Any], rows: Iterable[Row], console: Console) ->
     packages = ", ".join(f"{name} {number}" for name, number in about["packages"].items())
     console.print(f"Python {about['python']}, {packages}", soft_wrap=True)
     table = Table(
-        "what", "ours", "reference", "ratio", "target", "met?", caption="ratio: times better than stock"
+        "what",
+        "ours",
+        "reference",
+        "ratio",
+        "target",
+        "met?",
+        caption="ratio: times better than the reference",
     )
     for column in table.columns[1:4]:
         column.justify = "right"

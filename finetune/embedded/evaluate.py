@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mumath_agent.answers import boxed_answers
+from mumath_agent.batch import Batch, run_batch
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.models.embedded import EmbeddedModel
@@ -53,7 +54,8 @@ async def evaluate(
         on_done()
 
     try:
-        await Solver(model=model).solve_all(problems, concurrency=concurrency, on_record=keep)
+        batch = Batch(problems=tuple(problems), solver=Solver(model=model))
+        await run_batch(batch, concurrency=concurrency, on_record=keep)
     finally:
         await model.aclose()
     tried: dict[str, list[tuple[bool, bool]]] = defaultdict(list)

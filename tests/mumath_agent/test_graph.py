@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from mumath_agent.bridge import opened
-from mumath_agent.errors import KernelError, ModelUnreachable
+from mumath_agent.errors import KernelError, ModelRefused, ModelUnreachable
 from mumath_agent.graph import Event, Handles, State, build_graph, graph, trajectory
 from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.records import (
@@ -119,7 +119,8 @@ def test_the_wall_clock_ends_a_model_that_hangs() -> None:
 @pytest.mark.parametrize(
     ("error", "stop"),
     [
-        (ModelUnreachable("nothing answers"), StopReason.MODEL_ERROR),
+        (ModelUnreachable("nothing answers"), StopReason.MODEL_UNREACHABLE),
+        (ModelRefused("it said no"), StopReason.MODEL_ERROR),
         (KernelError("no kernel"), StopReason.KERNEL_ERROR),
         (ZeroDivisionError("a bug of ours"), StopReason.INTERNAL_ERROR),
     ],

@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from mumath_agent.answers import extract_answer
+from mumath_agent.batch import Batch, run_batch
 from mumath_agent.grading import Grader
 from mumath_agent.records import ExecutionStatus, Limits, Outcome, Problem, RunRecord, StopReason
 from mumath_agent.solver import Solver
@@ -32,8 +33,12 @@ def solver_of(scripts: dict[str, list[str]], *, fresh_cells: bool = False, **lim
 
 async def solved(scripts: dict[str, list[str]], **settings: float) -> dict[str, RunRecord]:
     records: dict[str, RunRecord] = {}
-    await solver_of(scripts, **settings).solve_all(  # type: ignore[arg-type]
-        [Problem(id=question, question=question) for question in scripts],
+    batch = Batch(
+        problems=tuple(Problem(id=question, question=question) for question in scripts),
+        solver=solver_of(scripts, **settings),  # type: ignore[arg-type]
+    )
+    await run_batch(
+        batch,
         concurrency=len(scripts),
         on_record=lambda record: records.update({record.problem.id: record}),
     )
@@ -152,8 +157,10 @@ async def test_6_no_attempt_waits_for_the_turn_of_another() -> None:
     solver = Solver(model=Gated(scripts={"slow": list(turns), "fast": list(turns)}))
     ended: list[str] = []
     with anyio.fail_after(60):
-        await solver.solve_all(
-            [Problem(id=name, question=name) for name in ("slow", "fast")],
+        await run_batch(
+            Batch(
+                problems=tuple(Problem(id=name, question=name) for name in ("slow", "fast")), solver=solver
+            ),
             concurrency=2,
             on_record=lambda record: ended.append(record.problem.id),
         )

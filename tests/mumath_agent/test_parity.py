@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mumath_agent.batch import Batch, run_batch
 from mumath_agent.models import CompletionModel
 from mumath_agent.models.completions import CompletionsModel
 from mumath_agent.models.embedded import DEFAULT, EmbeddedModel
@@ -37,8 +38,9 @@ async def test_vllm_and_the_embedded_engine_agree_token_for_token(serve_vllm: Ca
 async def attempts(model: CompletionModel) -> dict[str, Trajectory]:
     found: dict[str, Trajectory] = {}
     try:
-        await Solver(model=model).solve_all(
-            [Problem(id=question, question=question) for question in QUESTIONS],
+        problems = tuple(Problem(id=question, question=question) for question in QUESTIONS)
+        await run_batch(
+            Batch(problems=problems, solver=Solver(model=model)),
             concurrency=2,
             on_record=lambda record: found.update({record.problem.id: record.trajectory}),
         )

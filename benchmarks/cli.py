@@ -10,6 +10,7 @@ import typer
 
 from benchmarks.commands import perf
 from benchmarks.commands.console import BROKEN, USAGE, say
+from benchmarks.commands.grading import grade_pairs, regrade
 from benchmarks.commands.replay import replay
 from benchmarks.commands.reports import compare, report
 from benchmarks.commands.run import run
@@ -18,7 +19,7 @@ from mumath_agent.errors import InputError, MuMathError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(perf.app, name="perf")
-for command in (run, report, compare, replay, tasks, self_check):
+for command in (run, report, compare, regrade, replay, tasks, self_check, grade_pairs):
     app.command()(command)
 
 

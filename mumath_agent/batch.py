@@ -166,8 +166,10 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 async def _judged(record: RunRecord, batch: Batch, grader: Grader | None) -> RunRecord:
     """With the answer the batch's rule finds, and the verdict on it, where there is something to compare."""
     attempt, target = record.trajectory, record.problem.target
-    if attempt.stop_reason is StopReason.ANSWERED:
-        attempt = replace(attempt, answer=batch.answer_of(attempt.transcript))
+    if attempt.stop_reason in (StopReason.ANSWERED, StopReason.NO_ANSWER):
+        answer = batch.answer_of(attempt.transcript)
+        stop = StopReason.ANSWERED if answer else StopReason.NO_ANSWER
+        attempt = replace(attempt, answer=answer, stop_reason=stop)
     verdict = None
     if grader and target is not None and attempt.stop_reason not in BROKEN:
         verdict = await grader.grade(attempt.answer.text if attempt.answer else None, target)

@@ -1,16 +1,19 @@
-"""Public doubles: a model and a kernel that follow a script.
+"""Public doubles: a model and a kernel that follow a script, and a model that repeats what another one wrote.
 
 For tests of code that uses this library, and for ours where the real part would hide the point. They implement the
-same protocols as the real ones and record what they were asked.
+same protocols as the real ones; the scripted ones record what they were asked.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
-from mumath_agent.errors import ModelError
+from mumath_agent.dialects import Dialect, Fenced
+from mumath_agent.errors import ModelError, ModelRefused
 from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason, Sampling
+from mumath_agent.transcript import Kind, Segment, Transcript
 
 
 @dataclass(kw_only=True)
@@ -52,6 +55,94 @@ class ScriptedModel:
         return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """What a model once wrote for a question."""
+
+    question: str
+    turns: tuple[Completion, ...]
+    """Token counts of 0 are unknown ones."""
+
+
+@dataclass(kw_only=True)
+class ReplayModel:
+    """A model that answers each prompt with what was recorded in its place.
+
+    The prompt alone says which turn of which recording comes next: its question finds the recordings, and what follows
+    has to be what they wrote, white space aside, with any output in the place of each recorded one. So it serves any
+    number of attempts at once, in any order, through any client. Several recordings that fit are served in turn.
+
+    A recording that broke off after a program goes on with an empty completion, cut by the token limit. `max_tokens`
+    and `sampling` change nothing. Where token counts were not recorded, they are a guess: four characters a token.
+    """
+
+    recordings: Iterable[Recording]
+    dialect: Dialect = field(default_factory=Fenced)
+    name: str = "replay"
+
+    def __post_init__(self) -> None:
+        self._by_prompt: dict[str, list[Recording]] = {}
+        for recording in self.recordings:
+            first_prompt = self.dialect.prompt(Transcript(question=recording.question))
+            self._by_prompt.setdefault(first_prompt, []).append(recording)
+        self._served: Counter[str] = Counter()
+
+    async def warm_up(self) -> None:
+        return None
+
+    async def complete(
+        self,
+        prompt: str,
+        *,
+        stop: tuple[str, ...],
+        max_tokens: int,
+        sampling: Sampling,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Completion:
+        """See `CompletionModel.complete`.
+
+        Raises:
+            ModelRefused: nothing recorded follows `prompt`.
+        """
+        fitting = self._recorded_after(prompt)
+        recorded = fitting[self._served[prompt] % len(fitting)]
+        self._served[prompt] += 1
+        completion = _counted(_cut(recorded, stop), prompt)
+        if on_text and completion.text:
+            on_text(completion.text)
+        return completion
+
+    async def aclose(self) -> None:
+        return None
+
+    def _recorded_after(self, prompt: str) -> list[Completion]:
+        known = max(filter(prompt.startswith, self._by_prompt), key=len, default=None)
+        if known is None:
+            raise ModelRefused(f"nothing is recorded for the prompt that ends in {prompt[-60:]!r}")
+        solution = self.dialect.parse(prompt.removeprefix(known))
+        turns = (self._next_turn(recording, solution) for recording in self._by_prompt[known])
+        if not (fitting := [turn for turn in turns if turn is not None]):
+            raise ModelRefused(f"the recorded solution is over, or another one than in {prompt[-60:]!r}")
+        return fitting
+
+    def _next_turn(self, recording: Recording, solution: Sequence[Segment]) -> Completion | None:
+        """The turn that follows `solution`; None if that is not what was recorded, or the end of it."""
+        transcript = Transcript(question=recording.question)
+        for turn in (*recording.turns, _BROKEN_OFF):
+            start = len(transcript.segments)
+            if start == len(solution):
+                return turn
+            transcript = self.dialect.with_completion(transcript, turn)
+            end = len(transcript.segments)
+            if _words(solution[start:end]) != _words(transcript.segments[start:]):
+                return None
+            output = solution[end : end + 1]
+            if not output or output[0].kind is not Kind.OUTPUT:
+                return None
+            transcript = transcript.extended(*output)
+        return None
+
+
 @dataclass(kw_only=True)
 class ScriptedExecutor:
     """A kernel that answers the given executions in turn; a plain string is what the program printed."""
@@ -81,9 +172,33 @@ class ScriptedExecutor:
         return None
 
 
+_BROKEN_OFF = Completion(text="", finish_reason=FinishReason.LENGTH, prompt_tokens=0, completion_tokens=0)
+_CHARS_PER_TOKEN = 4
+
+
 def _stopped(text: str, stop: tuple[str, ...]) -> Completion:
-    end = min((position for s in stop if (position := text.find(s)) >= 0), default=len(text))
-    tokens = len(text[:end].split())
-    return Completion(
-        text=text[:end], finish_reason=FinishReason.STOP, prompt_tokens=0, completion_tokens=tokens
+    whole = Completion(text=text, finish_reason=FinishReason.STOP, prompt_tokens=0, completion_tokens=0)
+    completion = _cut(whole, stop)
+    return replace(completion, completion_tokens=len(completion.text.split()))
+
+
+def _cut(completion: Completion, stop: tuple[str, ...]) -> Completion:
+    """`completion` as far as the first stop string in it."""
+    found = [position for string in stop if (position := completion.text.find(string)) >= 0]
+    if not found:
+        return completion
+    text = completion.text[: min(found)]
+    return replace(completion, text=text, finish_reason=FinishReason.STOP, completion_tokens=0)
+
+
+def _counted(completion: Completion, prompt: str) -> Completion:
+    """`completion` with a guess in the place of token counts nobody knows."""
+    return replace(
+        completion,
+        prompt_tokens=completion.prompt_tokens or len(prompt) // _CHARS_PER_TOKEN,
+        completion_tokens=completion.completion_tokens or len(completion.text) // _CHARS_PER_TOKEN,
     )
+
+
+def _words(segments: Sequence[Segment]) -> list[tuple[Kind, list[str]]]:
+    return [(segment.kind, segment.text.split()) for segment in segments]

@@ -1,56 +1,131 @@
 """`replay`: published solutions, run again."""
 
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
+import anyio
 import typer
 
-from benchmarks.commands.console import UNEXPLAINED, print_json, progress, run, say, stdout
-from benchmarks.replay.cells import Replay, differences, replay_all
+from benchmarks.commands.console import UNEXPLAINED, print_json, progress, run, say, stderr, stdout
+from benchmarks.replay.agent import replay_agent, replay_model
+from benchmarks.replay.cells import replay_all
 from benchmarks.replay.outputs import Cause
 from benchmarks.replay.recordings import RecordedSolution, load_recorded
-from benchmarks.replay.table import counts, print_report
+from benchmarks.replay.server import serving
+from benchmarks.replay.summary import Mode, Replayed, report
+from benchmarks.replay.table import print_report
 from mumath_agent.errors import InputError
-from mumath_agent.records import to_json
+from mumath_agent.grading import Grader
+from mumath_agent.records import Verdict, to_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    mode: Mode
+    concurrency: int
+    timeout_s: float
+    out: Path | None
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(help="Recorded solutions of MathCoder or ToRA, JSONL.")],
+    file: Annotated[
+        Path, typer.Argument(help="Recorded solutions of MathCoder or ToRA, JSONL, or a run of ours.")
+    ],
+    mode: Annotated[
+        Mode, typer.Option(help="Run the recorded programs, or send the recorded texts through the agent.")
+    ] = Mode.CELLS,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N solutions.")] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Kernels at once.")] = 2,
+    concurrency: Annotated[int, typer.Option(min=1, help="Solutions at once.")] = 8,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per cell.")] = 10.0,
     out: Annotated[
-        Path | None, typer.Option(help="Append each result here; the same command continues.")
+        Path | None,
+        typer.Option(
+            help="Keep each result here as it comes; the same command continues. "
+            "A file, or for the agent the folder of a run."
+        ),
+    ] = None,
+    serve: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Replay nothing; serve the texts at this port.")
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print counts and differing cells as JSON.")
+        bool, typer.Option("--json", help="Print figures, differences and flips as JSON.")
     ] = False,
 ) -> None:
-    """Run recorded programs again and compare what they print."""
+    """Run recorded solutions again and say where and why something else comes out."""
     solutions = _solutions(file, limit)
+    if serve is not None:
+        _serve(solutions, serve)
+        return
+    options = _Options(mode=mode, concurrency=concurrency, timeout_s=timeout, out=out)
+    started = time.monotonic()
     with progress("replaying") as bar:
         task = bar.add_task("", total=len(solutions))
-
-        async def replayed() -> list[Replay]:
-            return await replay_all(
-                solutions,
-                timeout_s=timeout,
-                concurrency=concurrency,
-                out=out,
-                on_replay=lambda _: bar.advance(task),
-            )
-
-        replays = run(replayed)
-    rows = [row for pair in zip(solutions, replays, strict=True) for row in differences(*pair)]
-    cells = sum(len(solution.cells) for solution in solutions)
-    found = counts(cells, rows)
+        replayed = run(lambda: _replayed(solutions, file, options, lambda _: bar.advance(task)))
+    found = report(mode, file.name.removesuffix(".jsonl"), replayed, time.monotonic() - started)
     if as_json:
-        print_json({"counts": found, "differences": [to_json(row) for row in rows]})
+        print_json(to_json(found))
     else:
-        print_report(len(solutions), cells, rows, stdout())
-    if found[Cause.OURS]:
+        print_report(found, stdout())
+    if found.counts[Cause.OURS]:
         raise typer.Exit(UNEXPLAINED)
+
+
+async def _replayed(
+    solutions: list[RecordedSolution], file: Path, options: _Options, on_end: Callable[[object], None]
+) -> list[Replayed]:
+    async with Grader(workers=2) as grader:
+        verdicts = await _recorded_verdicts(solutions, grader)
+        if options.mode is Mode.AGENT:
+            records = await replay_agent(
+                solutions,
+                source=file,
+                timeout_s=options.timeout_s,
+                concurrency=options.concurrency,
+                grader=grader,
+                out=options.out,
+                on_record=on_end,
+            )
+            return [
+                Replayed(
+                    solution=s, recorded_verdict=v, executions=record.trajectory.executions, record=record
+                )
+                for s, v, record in zip(solutions, verdicts, records, strict=True)
+            ]
+    replays = await replay_all(
+        solutions,
+        timeout_s=options.timeout_s,
+        concurrency=options.concurrency,
+        out=options.out,
+        on_replay=on_end,
+    )
+    return [
+        Replayed(solution=s, recorded_verdict=v, executions=replay.executions)
+        for s, v, replay in zip(solutions, verdicts, replays, strict=True)
+    ]
+
+
+async def _recorded_verdicts(solutions: list[RecordedSolution], grader: Grader) -> list[Verdict | None]:
+    """Of the recorded answers, where there is a gold answer."""
+    verdicts: list[Verdict | None] = [None] * len(solutions)
+
+    async def grade(position: int, answer: str | None, target: str) -> None:
+        verdicts[position] = await grader.grade(answer, target)
+
+    async with anyio.create_task_group() as tasks:
+        for position, solution in enumerate(solutions):
+            if solution.target is not None:
+                tasks.start_soon(grade, position, solution.answer, solution.target)
+    return verdicts
+
+
+def _serve(solutions: list[RecordedSolution], port: int) -> None:
+    with serving(replay_model(solutions), port) as url:
+        stderr.print(f"{len(solutions)} recorded solutions at {url}; Ctrl-C ends")
+        run(anyio.sleep_forever)
 
 
 def _solutions(file: Path, limit: int | None) -> list[RecordedSolution]:

@@ -1,7 +1,6 @@
 """`run`: a model's attempts at a task, graded and on disk."""
 
 import hashlib
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,7 @@ from mumath_agent.grading import Grader
 from mumath_agent.models import CompletionModel
 from mumath_agent.models.completions import CompletionsModel
 from mumath_agent.models.embedded import EmbeddedModel
-from mumath_agent.models.several import SeveralServers
+from mumath_agent.models.several import SeveralServers, served_at
 from mumath_agent.problems import parse_problems, read_text
 from mumath_agent.records import Answer, Limits, Problem, Sampling
 from mumath_agent.solver import Solver
@@ -122,13 +121,11 @@ def _own_problems(path: Path, limit: int | None) -> Loaded:
 
 
 def _model(base_urls: list[str], name: str | None) -> CompletionModel:
-    api_key = os.environ.get("MUMATH_API_KEY")
-    servers = [CompletionsModel(url, model=name, api_key=api_key) for url in base_urls]
-    if not servers and name is not None:
+    if base_urls:
+        return served_at(base_urls, name)
+    if name is not None:
         raise InputError(f"--model {name} needs --base-url, the address of the server that serves it")
-    if not servers:
-        return EmbeddedModel()
-    return servers[0] if len(servers) == 1 else SeveralServers(servers)
+    return EmbeddedModel()
 
 
 async def _run(

@@ -10,17 +10,17 @@ Recorded programs are strangers' programs: one published solution answers a fail
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 
 from benchmarks.replay.outputs import Cause, Pair, cause_of, our_output, recorded_output
-from benchmarks.replay.recordings import RecordedSolution, Runtime
+from benchmarks.replay.recordings import RecordedSolution
 from mumath_agent.errors import InputError
 from mumath_agent.kernels import JupyterExecutor, KernelPool
-from mumath_agent.records import Execution, from_json, to_json
+from mumath_agent.records import Execution, ExecutionStatus, from_json, to_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +47,15 @@ class Difference:
     ours: str
 
 
-def differences(solution: RecordedSolution, replay: Replay) -> tuple[Difference, ...]:
-    """The cells of `solution` that printed something else, each with its cause."""
+_NOT_RUN = Execution(status=ExecutionStatus.REFUSED, error="this cell was not run here")
+
+
+def differences(solution: RecordedSolution, executions: Sequence[Execution]) -> tuple[Difference, ...]:
+    """The cells of `solution` that printed something else in our `executions` of them, each with its cause."""
     pairs: list[Pair] = []
     found: list[Difference] = []
-    for position, (cell, execution) in enumerate(
-        zip(solution.cells, replay.executions, strict=True), start=1
-    ):
+    for position, cell in enumerate(solution.cells, start=1):
+        execution = executions[position - 1] if position <= len(executions) else _NOT_RUN
         pair = Pair(
             code=cell.code,
             recorded=recorded_output(cell.output, solution.runtime),
@@ -103,7 +105,7 @@ async def replay_solution(
     solution: RecordedSolution, pool: KernelPool, *, key: str, timeout_s: float
 ) -> Replay:
     """Run the cells of one solution, in order, in a kernel of its own."""
-    async with JupyterExecutor(pool=pool, fresh_cells=solution.runtime is Runtime.TORA) as executor:
+    async with JupyterExecutor(pool=pool, fresh_cells=solution.settings.fresh_cells) as executor:
         executions = [await executor.run(cell.code, timeout_s=timeout_s) for cell in solution.cells]
     return Replay(id=solution.id, key=key, executions=tuple(executions))
 
@@ -138,5 +140,6 @@ class _Log:
 
 
 def _key(solution: RecordedSolution, timeout_s: float) -> str:
-    content = json.dumps([to_json(solution), timeout_s])
+    cells = [to_json(cell) for cell in solution.cells]
+    content = json.dumps([solution.id, cells, solution.settings.fresh_cells, timeout_s])
     return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
 
-from benchmarks.replay.recordings import Runtime
+import numpy
+
+from benchmarks.replay.recordings import Runtime, whole_output
 from mumath_agent.records import Execution, ExecutionStatus
 
 
@@ -61,6 +63,7 @@ class Pair:
 
 
 _MISSING = re.compile(r"ModuleNotFoundError: No module named '(\w+)")
+_REMOVED = re.compile(r"AttributeError: module 'numpy' has no attribute '(\w+)'")
 _RELATIVE = 1e-6
 _NOISE, _NOISY_SHARE = 1e-3, 0.01
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -72,40 +75,50 @@ _EMPTY = "<empty_execution>"
 _TIMED_OUT = re.compile(r"Timeout ?Error|Timed Out|timeout_decorator")
 _DENIED = re.compile(r"\[Errno (?:1|13)\]")
 _WAITING = "Timeout waiting for reply"
-_TRACEBACK = re.compile(r"-{20,} (\w+)\s+Traceback \(most recent call last\)|^\s*Cell In\[", re.MULTILINE)
+_TRACEBACK = re.compile(
+    r"(?:^\s*|-{20,} )(\w+)\s+Traceback \(most recent call last\)|^\s*Cell In\[", re.MULTILINE
+)
 _CELL = re.compile(r"Cell In\[(\d+)\]")
 _ERROR_LINE = re.compile(
-    r"^\s*(?:\w+\.)*(\w*(?:Error|Exception|Interrupt|Exit|Iteration|Failed|Convergence))(?::|\s*$)"
+    r"^\s*(?:\w+\.)*(\w*(?:Error|Exception|Interrupt|Exit|Iteration|Failed|Needed|Convergence))(?::|\s*$)"
 )
+_FIGURE = re.compile(r"^<Figure size [\dx]+ with \d+ Axes>$", re.MULTILINE)
 _TORA_CHARS = 400
 
 
 def recorded_output(text: str, runtime: Runtime) -> Output:
     text = _COLOUR.sub("", text)
-    if runtime is Runtime.TORA:
+    if runtime is not Runtime.MATHCODER:
         return Output(text=text, error=_error_name(text), timed_out=bool(_TIMED_OUT.search(text)))
     if text.strip() == _EMPTY:
         return Output(text="")
     if _WAITING in text:
         return Output(text=text, timed_out=True)
-    if (traceback := _TRACEBACK.search(text)) is None:
+    if not (tracebacks := _TRACEBACK.findall(text)):
         return Output(text=text)
     cell = _CELL.search(text)
-    return Output(text=text, error=traceback[1] or _error_name(text), cell=int(cell[1]) if cell else None)
+    # Of exceptions raised while others were handled, the last one is what happened.
+    error = next(filter(None, reversed(tracebacks)), None) or _error_name(text)
+    return Output(text=text, error=error, cell=int(cell[1]) if cell else None)
 
 
 def our_output(execution: Execution, runtime: Runtime) -> Output:
     """What `runtime` would have shown of an execution."""
     timed_out = execution.status is ExecutionStatus.TIMEOUT
     error = None if timed_out or not execution.error else _error_name(execution.error)
+    refused = bool(execution.error and _DENIED.search(execution.error))
+    return Output(text=_shown(execution, runtime), error=error, timed_out=timed_out, refused=refused)
+
+
+def _shown(execution: Execution, runtime: Runtime) -> str:
+    if runtime is Runtime.MUMATH:
+        return whole_output(execution)
     if runtime is Runtime.TORA:
         last_line = execution.error.split("\n")[-1] if execution.error else None
-        text = _cut(last_line or execution.stdout.strip() or "Done")
-    else:
-        parts = (execution.stdout, execution.stderr, execution.result, execution.error)
-        text = "\n".join(part.strip("\n") for part in parts if part)
-    refused = bool(execution.error and _DENIED.search(execution.error))
-    return Output(text=text, error=error, timed_out=timed_out, refused=refused)
+        return _cut(last_line or execution.stdout.strip() or "Done")
+    parts = (execution.stdout, execution.stderr, execution.result, execution.error)
+    shown = "\n".join(part.strip("\n") for part in parts if part)
+    return _FIGURE.sub("", shown)  # MathCoder's client left out what a cell displays
 
 
 def cause_of(pair: Pair, earlier: Sequence[Pair], later: Sequence[Output] = ()) -> Cause:
@@ -189,7 +202,9 @@ def _is_drawn(pair: Pair, earlier: Sequence[Pair]) -> bool:
 
 
 def _lacks_library(ours: Output) -> bool:
-    """Whether it imports what is not installed here: our own process lacks it too, so the kernel is not to blame."""
+    """Whether it uses what is not installed here: our own process lacks it too, so the kernel is not to blame."""
+    if removed := _REMOVED.search(ours.text):
+        return not hasattr(numpy, removed[1])
     missing = _MISSING.search(ours.text)
     return missing is not None and find_spec(missing[1]) is None
 

@@ -1,7 +1,7 @@
-"""How a replay looks to a person: cells by cause, and every cell that differs; unexplained ones last and in full."""
+"""How a replay looks to a person: each exception by name, then cells by cause, then the figures.
 
-from collections import Counter
-from collections.abc import Iterable
+Cells that differ without an explanation stand last among the cells, and in full.
+"""
 
 from rich.console import Console
 from rich.table import Table
@@ -9,39 +9,51 @@ from rich.text import Text
 
 from benchmarks.replay.cells import Difference
 from benchmarks.replay.outputs import Cause
+from benchmarks.replay.summary import Flip, Mode, Report
 
 _TAIL_CHARS = 160
 
 
-def counts(cells: int, rows: Iterable[Difference]) -> dict[Cause, int]:
-    """Cells by cause, of `cells` in all."""
-    found = Counter(row.cause for row in rows)
-    found[Cause.EQUAL] = cells - found.total()
-    return {cause: found[cause] for cause in Cause}
-
-
-def print_report(solutions: int, cells: int, rows: list[Difference], console: Console) -> None:
-    explained = [row for row in rows if row.cause is not Cause.OURS]
+def print_report(report: Report, console: Console) -> None:
+    explained = [row for row in report.differences if row.cause is not Cause.OURS]
     if explained:
-        console.print(_table(explained))
-    for row in rows:
+        console.print(_differences(explained))
+    for row in report.differences:
         if row.cause is Cause.OURS:
             console.print(_in_full(row))
-    console.print(_summary(solutions, counts(cells, rows)))
+    if report.flips:
+        console.print(_flips(report.flips))
+    for answer in report.ungraded:
+        console.print(Text(f"not graded: {answer.id}: {_tail(answer.answer or '')} ({answer.detail})"))
+    console.print(_causes(report))
+    console.print(_figures(report))
 
 
-def _summary(solutions: int, found: dict[Cause, int]) -> Table:
-    table = Table("cause", "cells", "share", title=f"{solutions} solutions replayed")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    cells = max(1, sum(found.values()))
-    for cause, number in found.items():
-        style = "red" if cause is Cause.OURS and number else ""
-        table.add_row(cause.value, str(number), f"{number / cells:.2%}", style=style)
+def _figures(report: Report) -> Table:
+    ours = "our answers" if report.mode is Mode.AGENT else "the recorded answers"
+    table = Table.grid(padding=(0, 2))
+    table.add_row("accuracy", f"{_percent(report.accuracy)}, of {ours}")
+    table.add_row("published", f"{_percent(report.published)}, the recorded answers as our grader sees them")
+    if report.paper:
+        table.add_row("paper", f"{report.paper.figure} %, {report.paper.source}")
+    table.add_row("cells", f"{report.agreement:.2%} of {report.cells} equal or excused")
+    table.add_row("time", f"{report.seconds:g} s")
     return table
 
 
-def _table(rows: list[Difference]) -> Table:
+def _causes(report: Report) -> Table:
+    table = Table(
+        "cause", "cells", "share", title=f"{report.solutions} solutions replayed, {report.mode.value}"
+    )
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for cause, number in report.counts.items():
+        style = "red" if cause is Cause.OURS and number else ""
+        table.add_row(cause.value, str(number), f"{number / max(1, report.cells):.2%}", style=style)
+    return table
+
+
+def _differences(rows: list[Difference]) -> Table:
     table = Table(
         "solution", "cell", "cause", "end of the code", "recorded", "ours", title="Explained differences"
     )
@@ -52,10 +64,23 @@ def _table(rows: list[Difference]) -> Table:
     return table
 
 
+def _flips(flips: tuple[Flip, ...]) -> Table:
+    table = Table("solution", "gold", "recorded", "ours", "why", title="Verdicts that differ")
+    for flip in flips:
+        recorded = f"{flip.recorded_outcome.value}: {_tail(flip.recorded_answer or '')}"
+        ours = f"{flip.our_outcome.value if flip.our_outcome else 'none'}: {_tail(flip.our_answer or '')}"
+        table.add_row(Text(flip.id), Text(flip.target or ""), Text(recorded), Text(ours), flip.why.value)
+    return table
+
+
 def _in_full(row: Difference) -> Text:
     parts = [("code", row.code), ("recorded", row.recorded), ("ours", row.ours)]
     body = "\n".join(f"--- {name}\n{text}" for name, text in parts)
     return Text(f"=== {row.id} cell {row.cell}: {row.cause.value}\n{body}\n")
+
+
+def _percent(value: float | None) -> str:
+    return "no gold answers" if value is None else f"{value} %"
 
 
 def _tail(text: str) -> str:

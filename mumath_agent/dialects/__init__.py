@@ -8,6 +8,7 @@ Adding a family means adding one module here and a line to `_DIALECTS`.
 
 from typing import Protocol
 
+from mumath_agent.dialects.blocks import Blocks
 from mumath_agent.dialects.fenced import Fenced
 from mumath_agent.errors import InputError
 from mumath_agent.records import Completion, Execution
@@ -46,7 +47,7 @@ class Dialect(Protocol):
         ...
 
 
-_DIALECTS: dict[str, Dialect] = {"fenced": Fenced()}
+_DIALECTS: dict[str, Dialect] = {"fenced": Fenced(), "blocks": Blocks()}
 
 
 def get_dialect(name: str) -> Dialect:
@@ -60,4 +61,4 @@ def get_dialect(name: str) -> Dialect:
     return _DIALECTS[name]
 
 
-__all__ = ["Dialect", "Fenced", "get_dialect"]
+__all__ = ["Blocks", "Dialect", "Fenced", "get_dialect"]

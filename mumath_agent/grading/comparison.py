@@ -2,26 +2,56 @@
 
 Runs in our own process and evaluates nothing: text that has to be understood as mathematics is left to the worker.
 Names of methods, as they stand in `Verdict.method`: "text" and "notation" compare spellings, "number" plain numbers,
-"value" numbers that math-verify evaluated, "math-verify" is its own verdict; "limit" and "worker" go with no verdict.
+"value" numbers that math-verify evaluated, "math-verify" is its own verdict, "list" goes by the items; "limit" and
+"worker" go with no verdict.
+
+A target that can't be read as mathematics, is no word either, and differs from the answer gives no verdict: nobody
+knows. An answer that can't be read where the target can is wrong.
 """
 
 import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mumath_agent.grading.notation import brackets, is_based, is_mathematics, normalised
+from mumath_agent.grading.lists import SET, Items, as_interval, items, nesting, point, split_label
+from mumath_agent.grading.notation import (
+    has_relation,
+    is_mathematics,
+    is_words,
+    normalised,
+    without_text,
+)
 from mumath_agent.grading.numbers import Number, equal, number
+from mumath_agent.grading.units import is_same_time, quantity
 from mumath_agent.records import Outcome, Verdict
 
 MAX_CHARS = 2000
 """Longer answers are not graded: no gold answer comes near, and comparing may take time that grows with its square."""
+MAX_NESTING = 60
+"""Brackets in brackets: the parser's time grows fast with them."""
+MAX_DEPTH = 3
+"""Lists in lists in lists."""
+MAX_UNORDERED = 40
+"""Each item of a set may have to be compared with each of the other."""
 
-_VALUE = re.compile(r"-?\d{0,60}\.?\d{0,60}(?:e[-+]?\d{1,3})?")
+_VALUE = re.compile(r"-?\d{0,2000}\.?\d{0,60}(?:e[-+]?\d{1,5})?(?:/\d{1,2000})?")
+_BASED = re.compile(r"-?\d[\da-fA-F.]*_\{?\d+\}?")
+_CHOICE = re.compile(
+    r"\(?([A-P])\)?|\(([A-P])\)\s*[^\W\d_]{3}.*|([A-P])[).].+|(?:option|choice) ([A-P])\b.*", re.IGNORECASE
+)
+_SHORT_WORDS = ("no", "yes", "odd")
+_DEGREES = re.compile(r"(\d+(?:\.\d+)?)\^\{\\circ\}")
+_LOOSE_SPACE = re.compile(r"(?<!\d) | (?!\d)")
+_NO_LETTERS = re.compile(r"[\W_]+")
+_BRACES = re.compile(r"[{}]")
+_LETTER = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """An answer and its target, both normalised."""
+    """An answer and its target, for a worker. An empty answer asks only whether the target can be read."""
 
     answer: str
     target: str
@@ -32,14 +62,26 @@ class Findings:
     """What a worker found out about a pair."""
 
     equal: bool | None
-    """math-verify's verdict; None: it could not read one of the two."""
-    answer_value: str | None
-    """Decimal digits, where it is a real number."""
-    target_value: str | None
+    """math-verify's verdict; None: it could not read one of the two, or needed no verdict for two numbers."""
+    target_read: bool
+    answer_value: tuple[str, str] | None
+    """Real and imaginary part in decimal digits or as a fraction, where it is a number."""
+    target_value: tuple[str, str] | None
 
 
-def decided(answer: str | None, target: str) -> Verdict | Pair:
-    """The verdict if characters are enough for one, else the pair to give to a worker."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """A row for each item of the target; its cells are the items of the answer that may be equal to it."""
+
+    cells: tuple[tuple["Step", ...], ...]
+
+
+Step = Verdict | Pair | Rows
+"""A verdict, or what is left to ask a worker before there is one."""
+
+
+def decided(answer: str | None, target: str) -> Step:
+    """The verdict if characters are enough for one, else what to ask a worker."""
     if answer is None or not answer.strip():
         return Verdict(outcome=Outcome.NO_ANSWER, method="text")
     for name, text in (("answer", answer), ("target", target)):
@@ -47,17 +89,41 @@ def decided(answer: str | None, target: str) -> Verdict | Pair:
             return ungraded(
                 "limit", f"the {name} has {len(text):,} characters; at most {MAX_CHARS:,} are graded"
             )
+        if nesting(text) > MAX_NESTING:
+            return ungraded("limit", f"the {name} has more than {MAX_NESTING} brackets in brackets")
     if answer.strip() == target.strip():
         return Verdict(outcome=Outcome.CORRECT, method="text")
-    return _compared(Pair(answer=normalised(answer), target=normalised(target)))
+    return _compared(normalised(answer), normalised(target), MAX_DEPTH)
 
 
-def judged(pair: Pair, findings: Findings) -> Verdict:
+def pairs(step: Step) -> Iterator[Pair]:
+    """What has to be asked before there is a verdict."""
+    if isinstance(step, Pair):
+        yield step
+    elif isinstance(step, Rows):
+        for row in step.cells:
+            for cell in row:
+                yield from pairs(cell)
+
+
+def judged(step: Step, verdicts: Mapping[Pair, Verdict]) -> Verdict:
+    """The verdict that follows from the verdicts on `pairs(step)`."""
+    if isinstance(step, Verdict):
+        return step
+    if isinstance(step, Pair):
+        return verdicts[step]
+    return _matched([[judged(cell, verdicts).outcome for cell in row] for row in step.cells])
+
+
+def verdict_on(pair: Pair, findings: Findings) -> Verdict:
     """The verdict that follows from what a worker found."""
     answer, target = _valued(pair.answer, findings.answer_value), _valued(pair.target, findings.target_value)
     if answer is not None and target is not None:
         # math-verify rounds to 6 decimals, so 1/2^99 would equal 1/2^98.
-        return _verdict(equal(answer, target), "value", f"{pair.answer} and {pair.target} as numbers")
+        same = all(equal(one, other) for one, other in zip(answer, target, strict=True))
+        return _verdict(same, "value", f"{pair.answer} and {pair.target} as numbers")
+    if not findings.target_read:
+        return ungraded("math-verify", f"the target {pair.target[:100]} is not read as mathematics")
     if findings.equal is None:
         return _verdict(False, "math-verify", "not read as mathematics")
     return _verdict(findings.equal, "math-verify")
@@ -67,30 +133,172 @@ def ungraded(method: str, detail: str) -> Verdict:
     return Verdict(outcome=Outcome.UNGRADED, method=method, detail=detail)
 
 
-def _compared(pair: Pair) -> Verdict | Pair:
-    answer, target = pair.answer, pair.target
-    if answer == target or (answer.casefold() == target.casefold() and not is_mathematics(target)):
+def _compared(answer: str, target: str, depth: int) -> Step:
+    """Compare two normalised texts; the order of the questions is the policy."""
+    if _is_same_spelling(answer, target):
         return _verdict(True, "notation")
-    answer_number, target_number = number(answer), number(target)
-    if answer_number is not None and target_number is not None:
-        return _verdict(equal(answer_number, target_number), "number")
-    if is_based(answer) or is_based(target):
-        return _verdict(False, "notation", "a numeral that names its base equals only itself")
-    kinds = brackets(answer), brackets(target)
-    if all(kinds) and kinds[0] != kinds[1]:
-        return _verdict(False, "notation", f"a list in {kinds[0]} is none in {kinds[1]}")
-    if not (is_mathematics(answer) and is_mathematics(target)):
-        return _verdict(False, "notation", "different words")
-    return pair
+    one, other = number(answer), number(target)
+    if one is not None and other is not None:
+        return _verdict(equal(one, other), "number")
+    chosen, choice = _choice(answer), _choice(target)
+    if chosen and choice:
+        return _verdict(chosen == choice, "notation", "a choice")
+    answer, target = _without_labels(answer, target)
+    if has_relation(answer) is not has_relation(target):
+        answer, target = as_interval(answer) or answer, as_interval(target) or target
+    listed = _items(answer), _items(target)
+    if depth and any(listed) and not (has_relation(answer) or has_relation(target)):
+        return _lists(answer, listed[0], target, listed[1], depth)
+    return _single(answer, target)
 
 
-def _valued(text: str, value: str | None) -> Number | None:
+def _items(text: str) -> Items | None:
+    """The items of a list; `\\$1,234` has a comma and is none."""
+    return items(text) if number(quantity(text).text) is None else None
+
+
+def _lists(answer: str, listed: Items | None, target: str, wanted: Items | None, depth: int) -> Step:
+    if listed is None or wanted is None:
+        if number(answer if listed is None else target) is not None:
+            return _verdict(False, "list", "a list and a number")
+        return _single(answer, target)
+    if SET in (listed.brackets, wanted.brackets) and "()" in (listed.brackets, wanted.brackets):
+        listed, wanted = (point(listed) or listed), (point(wanted) or wanted)
+    # A program prints its solutions in square brackets.
+    is_open = wanted.brackets == SET and listed.brackets in ("[]", SET)
+    if listed.brackets != wanted.brackets and not is_open:
+        return _verdict(False, "notation", f"a list in {listed.brackets} is none in {wanted.brackets}")
+    if len(listed.texts) != len(wanted.texts):
+        return _verdict(False, "list", f"{len(listed.texts)} items for {len(wanted.texts)}")
+    if not is_open:
+        return _rows(
+            [(_compared(*pair, depth - 1),) for pair in zip(listed.texts, wanted.texts, strict=True)]
+        )
+    left, missing = _without_shared(listed.texts, wanted.texts)
+    if len(missing) > MAX_UNORDERED:
+        return ungraded("limit", f"more than {MAX_UNORDERED} items without order")
+    return _rows([tuple(_compared(one, other, depth - 1) for one in left) for other in missing])
+
+
+def _single(answer: str, target: str) -> Step:
+    if (same_time := is_same_time(answer, target)) is not None:
+        return _verdict(same_time, "notation", "times of day")
+    given, wanted = quantity(answer), quantity(target)
+    if given.unit.dimension and wanted.unit.dimension and given.unit.dimension != wanted.unit.dimension:
+        return _verdict(False, "notation", f"{given.unit.dimension} is not {wanted.unit.dimension}")
+    answer, target = without_text(given.text), without_text(wanted.text)
+    factors = given.factor(wanted), wanted.factor(given)
+    one, other = number(answer), number(target)
+    if one is not None and other is not None:
+        return _verdict(equal(one.times(factors[0]), other.times(factors[1])), "number")
+    if factors[0] != factors[1]:
+        answer, target = (_times(*both) for both in zip(factors, (answer, target), strict=True))
+    if _is_same_spelling(answer, target):
+        return _verdict(True, "notation")
+    if _BASED.fullmatch(answer) or _BASED.fullmatch(target):
+        same = _BRACES.sub("", answer).casefold() == _BRACES.sub("", target).casefold()
+        return _verdict(same, "notation", "a numeral that names its base equals only itself")
+    return _asked(answer, target, other)
+
+
+def _asked(answer: str, target: str, target_number: Number | None) -> Verdict | Pair:
+    """The pair for a worker, unless one of the two is nothing that it may read."""
+    if not is_mathematics(target) or target.casefold() in _SHORT_WORDS:
+        if is_words(target):
+            return _verdict(False, "notation", "different words")
+        return ungraded("notation", f"the target {target[:100]} is not read as mathematics")
+    if "=" in answer and "=" not in target and not has_relation(answer):
+        side, _, value = answer.rpartition("=")
+        if _LETTER.search(side):
+            return _verdict(False, "notation", "an equation is no value")
+        return _asked(value, target, target_number)
+    if "=" in target and "=" not in answer and not has_relation(target):
+        return _verdict(False, "notation", "a value is no equation")
+    if is_mathematics(answer):
+        return Pair(answer=_in_radians(answer), target=_in_radians(target))
+    if target_number is not None:
+        return _verdict(False, "notation", "not read as mathematics")
+    return Pair(answer="", target=_in_radians(target))
+
+
+def _is_same_spelling(answer: str, target: str) -> bool:
+    if is_words(target):
+        return _NO_LETTERS.sub("", answer).casefold() == _NO_LETTERS.sub("", target).casefold()
+    return _LOOSE_SPACE.sub("", answer) == _LOOSE_SPACE.sub("", target)
+
+
+def _without_labels(answer: str, target: str) -> tuple[str, str]:
+    """Both without `x=` where only one has it or both have the same."""
+    given, wanted = split_label(answer), split_label(target)
+    if given[0] and wanted[0] and given[0] != wanted[0]:
+        return answer, target
+    if "=" in (given[1] + wanted[1]):
+        return answer, target
+    return given[1], wanted[1]
+
+
+def _choice(text: str) -> str | None:
+    """The letter of an answer that names one of several choices."""
+    match = _CHOICE.fullmatch(text)
+    return next((letter.upper() for letter in match.groups() if letter), None) if match else None
+
+
+def _times(factor: Fraction, text: str) -> str:
+    return rf"\frac{{{factor.numerator}}}{{{factor.denominator}}}\cdot({text})"
+
+
+def _without_shared(listed: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """What is left of both when items that are spelled alike are taken out."""
+    shared = Counter(listed) & Counter(wanted)
+    return list((Counter(listed) - shared).elements()), list((Counter(wanted) - shared).elements())
+
+
+def _rows(cells: Sequence[tuple[Step, ...]]) -> Step:
+    """The rows, or the verdict if no worker is needed for one."""
+    if any(all(isinstance(c, Verdict) and c.outcome is Outcome.INCORRECT for c in row) for row in cells):
+        return _verdict(False, "list", "an item that equals none")
+    rows = Rows(cells=tuple(cells))
+    return rows if any(pairs(rows)) else judged(rows, {})
+
+
+def _matched(rows: list[list[Outcome]]) -> Verdict:
+    """Each row takes the first item that is equal and not yet taken: equal items are equal to the same others.
+
+    A row of one cell is an item with its place; it takes nothing from the others.
+    """
+    taken: set[int] = set()
+    missing = []
+    for row in rows:
+        free = [i for i, outcome in enumerate(row) if outcome is Outcome.CORRECT and i not in taken]
+        if not free:
+            missing.append(row)
+        elif len(row) > 1:
+            taken.add(free[0])
+    if any(Outcome.UNGRADED not in row for row in missing):
+        return _verdict(False, "list", "an item that equals none")
+    return ungraded("list", "an item has no verdict") if missing else _verdict(True, "list")
+
+
+def _in_radians(text: str) -> str:
+    """Degrees of an angle as the number they are: math-verify drops the sign."""
+    return _DEGREES.sub(r"(\\frac{\1\\pi}{180})", text)
+
+
+def _valued(text: str, value: tuple[str, str] | None) -> tuple[Number, Number] | None:
+    zero = Number(value=Fraction(0))
     if (plain := number(text)) is not None:
-        return plain
+        return plain, zero
     # A short exponent: Fraction("1e+99999999") would fill the memory of this process.
-    if value is None or not _VALUE.fullmatch(value):
+    if value is None or not all(_VALUE.fullmatch(part) for part in value):
         return None
-    return Number(value=Fraction(value), evaluated=True)
+    return _computed(value[0]), _computed(value[1])
+
+
+def _computed(digits: str) -> Number:
+    if "." not in digits:
+        return Number(value=Fraction(digits))
+    shown = len(digits.partition("e")[0])
+    return Number(value=Fraction(digits), error=Fraction(1, 10 ** max(shown - 6, 9)))
 
 
 def _verdict(is_equal: bool, method: str, detail: str | None = None) -> Verdict:

@@ -2,92 +2,160 @@ r"""One spelling for what is written in many: `\dfrac12`, `\left( 3\,\text{cm} \
 
 Rewrites text and tells kinds of text apart. Deleting a sign that carries meaning makes different answers equal
 (ToRA's grader deletes all brackets, commas and "and": \frac{1}{23} became \frac{12}{3}), so nothing is deleted here but
-layout, currency signs, units after a number, and the full stop.
+layout, marks of mathematics, brackets around all of an answer, and the full stop.
 """
 
 import re
-from itertools import accumulate
 
-_LAYOUT = re.compile(
-    r"\\(?:left|right|big|Big|bigg|Bigg)(?![a-zA-Z])\.?|\\(?:displaystyle|textstyle|limits)(?![a-zA-Z])"
-    r"|(?<!\\)\\[,!;: ()\[\]]|\\q?quad(?![a-zA-Z])|\\?\$|~|\s"
+from mumath_agent.grading.printed import closing, in_latex
+
+TEXT = r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}"
+
+_CHARACTERS = str.maketrans(
+    {"−": "-", "–": "-", "÷": "/", "∕": "/", "⁄": "/", "²": "^2", "³": "^3", "√": r"\sqrt ", "π": r"\pi "}
+    | {"×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "±": r"\pm ", "°": r"^{\circ}", "∞": r"\infty "}
+    | {
+        "≤": r"\le ",
+        "≥": r"\ge ",
+        "≠": r"\ne ",
+        "∪": r"\cup ",
+        "∩": r"\cap ",
+        "∈": r"\in ",
+        "∅": r"\emptyset ",
+    }
+    | {"½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "θ": r"\theta ", "≈": r"\approx "}
+    | dict.fromkeys("\0\u200b\u2060\ufeff", " ")
 )
-_THIN_GROUP = re.compile(r"(?<=\d)\\,(?=\d{3}(?!\d))")
+_ROW_END = re.compile(r"(?<!\\)\\(?=[-\d])")
+_THIN_GROUP = re.compile(r"(?<=\d)(?:\\[,; ]|,?\s*\\!|~)\s*(?=\d{3}(?!\d))")
+_SPACED_GROUPS = re.compile(r"(?<![\d.,/^_}\\])\d{1,3}(?: \d{3})+(?![\d/])(?!\s*\\frac)")
+_LAYOUT = re.compile(
+    r"\\(?:left|right|big|Big|bigg|Bigg)[lr]?(?![a-zA-Z])\.?|\\(?:displaystyle|textstyle|limits)(?![a-zA-Z])"
+    r"|(?<!\\)\\[,!;: ()\[\]]|\\q?quad(?![a-zA-Z])|(?<!\\)\$|~|\s|\\(?:boxed|fbox)(?=\s*\{)"
+)
 _SPELLINGS = [
-    (re.compile(r"[−–]"), "-"),
-    (re.compile(r"π"), r"\\pi "),
-    (re.compile(r"×"), r"\\times "),
-    (re.compile(r"°|\^\\circ(?![a-zA-Z])|\^\{\\circ\}|\\degree(?![a-zA-Z])"), r"^{\\circ}"),
+    (re.compile(r"\^\\circ(?![a-zA-Z])|\^\{\s*\\circ\s*\}|\\degree(?![a-zA-Z])"), r"^{\\circ}"),
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
-    (re.compile(r"\\%|\s+percent\b"), "%"),
-    (re.compile(r"\\frac\s*(\d)\s*(\d)"), r"\\frac{\1}{\2}"),
-    (re.compile(r"\\frac\s*(\d)\s*\{"), r"\\frac{\1}{"),
-    (re.compile(r"\\frac(\{[^{}]*\})\s*(\d)"), r"\\frac\1{\2}"),
-    (re.compile(r"\\sqrt\s*(\d)"), r"\\sqrt{\1}"),
-    # Python's spelling, as sympy prints it.
-    (re.compile(r"\*\*\s*(-?\d+|[a-zA-Z]\b|\([^()]*\))"), r"^{\1}"),
-    (re.compile(r"(?<![\\a-zA-Z])sqrt\(([^()]*)\)"), r"\\sqrt{\1}"),
-    (re.compile(r"(?<![\\a-zA-Z])(pi|sin|cos|tan|log|ln|exp)(?![a-zA-Z])"), r"\\\1 "),
-    (re.compile(r"\*"), r"\\cdot "),
+    (re.compile(r"\\%|\s+percent\b|\\text\s*\{\s*percent\s*\}"), "%"),
+    (re.compile(r"\\l(?:eq|eqslant)(?![a-zA-Z])|<="), r"\\le "),
+    (re.compile(r"\\g(?:eq|eqslant)(?![a-zA-Z])|>="), r"\\ge "),
+    (re.compile(r"\\neq(?![a-zA-Z])|!="), r"\\ne "),
+    (re.compile(r"\\lt(?![a-zA-Z])"), "<"),
+    (re.compile(r"\\gt(?![a-zA-Z])"), ">"),
+    (re.compile(r"\\varnothing(?![a-zA-Z])|\\\{\s*\\\}"), r"\\emptyset "),
+    (re.compile(r"\\(?:langle)(?![a-zA-Z])"), "("),
+    (re.compile(r"\\(?:rangle)(?![a-zA-Z])"), ")"),
+    (re.compile(r"\\lbrace(?![a-zA-Z])"), r"\\{"),
+    (re.compile(r"\\rbrace(?![a-zA-Z])"), r"\\}"),
+    (re.compile(r"\\(?:lvert|rvert|vert)(?![a-zA-Z])"), "|"),
+    (re.compile(r"\\colon(?![a-zA-Z])"), ":"),
+    # Nothing is infinite, so the end does not matter.
+    (re.compile(r"\[\s*(?=-\s*\\infty)"), "("),
+    (re.compile(r"\\infty\s*\]"), r"\\infty)"),
+    # A letter is the same in bold and with an arrow; math-verify drops \mathbf{i} and what follows.
+    (re.compile(r"\\(?:mathbf|boldsymbol|bm|vec|hat)\s*\{(\w)\}"), r"\1"),
+    (re.compile(r"\\sqrt\s*\(([^()]*)\)"), r"\\sqrt{\1}"),
     # math-verify reads 2(3) as the mixed number 2 + 3.
-    (re.compile(r"(?<=[\d)])\s*\("), r"\\cdot("),
+    (re.compile(r"((?<![_^\w}.])\d+|\))\s*\("), r"\1\\cdot("),
     # x^{1}2 is no x^12: the brace goes only where nothing it could swallow follows.
     (re.compile(r"([_^])\{(\w)\}(?!\w)"), r"\1\2"),
 ]
-_TEXT = r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}"
-_TEXT_ONLY = re.compile(_TEXT)
+_COMMAND_WITH_ARGUMENTS = re.compile(r"\\(frac|sqrt)(?![a-zA-Z])\s*(?:\[[^\]]*\])?")
+_ARGUMENT = re.compile(r"\\[a-zA-Z]+|\w")
+_TEXT_ONLY = re.compile(TEXT)
+_JOINED = re.compile(r"\s*,?\s*(?:\\(?:text|mbox|mathrm)\s*\{\s*,?\s*(?:and|or)\s*\}|\b(?:and|or)\b)\s*")
+_RELATION = re.compile(r"[<>]|\\[lg]e(?![a-zA-Z])|\\ne(?![a-zA-Z])")
+_EXACT = re.compile(r"\d|\\pi|\\sqrt")
 _SPACES = re.compile(r"\s+(?=\W|_)|(?<=[^\w\s])\s+")
-_UNIT_WORDS = re.compile(
-    rf"(?P<value>[\d}})%])\s*(?:{_TEXT}|(?<=[\s%])[a-zA-Z]{{3,}}(?:\s+[a-zA-Z]+)*|(?<=\s)(?:[cmk]m|[mk]g|ml|ft))"
-    r"(?:\^\{?\d\}?)?$"
-)
-# A word that changes the number, or joins it to another.
-_COUNTING_WORD = re.compile(
-    r"\b(?:and|or|to|by|hundred|thousand|million|billion|trillion|dozen|half|halves|third|thirds)s?\b",
-    re.IGNORECASE,
-)
 _PROSE = re.compile(r"(?<![\\a-zA-Z{])[a-zA-Z]{4,}")
-_BASED = re.compile(r"\d\w*_\{?\d+\}?")
+_NO_NUMBER = re.compile(r"(?<![_^])\d\s+\d|\.\d+\.\d")
+_WORDS = re.compile(
+    r"(?=.*[^\W\d_]{3})[^\W\d_][^\d\\{}^_=<>+*/]+|(?=.*[^\W\d_]{4})[^\W\d_][^\\{}^_=<>*]+|no", re.IGNORECASE
+)
+_GROUPS = {"(": "()", "{": "{}", "[": "[]"}
 
 
 def normalised(text: str) -> str:
     """`text` in the one spelling that is compared, read as numbers, and sent to math-verify."""
-    text = _LAYOUT.sub(" ", _THIN_GROUP.sub("", text)).strip()
+    text = in_latex(" ".join(text.translate(_CHARACTERS).split()).strip("$ "))
+    if "matrix}" in text:
+        text = _ROW_END.sub(r"\\\\", text)  # recorded files lost half of the \\ that ends a row
+    text = " ".join(_LAYOUT.sub(" ", _THIN_GROUP.sub("", text)).split())  # no pattern meets a run of spaces
+    text = _SPACED_GROUPS.sub(lambda match: match[0].replace(" ", ""), text)
     for pattern, spelling in _SPELLINGS:
         text = pattern.sub(spelling, text)
-    text = _without_unit(text.strip().rstrip(".").strip())
-    if whole := _TEXT_ONLY.fullmatch(text):
-        text = whole[1].strip()
-    return _SPACES.sub("", text)
+    text = _with_braces(text)
+    if not has_relation(text):
+        text = _JOINED.sub(", ", text)
+    return _bare(_SPACES.sub("", _exact_side(text)))
+
+
+def has_relation(text: str) -> bool:
+    """Whether it says that something is less than, more than or different from something."""
+    return _RELATION.search(text) is not None
 
 
 def is_mathematics(text: str) -> bool:
     """Whether math-verify may read it: it takes words for products of letters and "12 345" for 12 + 345."""
-    return not _PROSE.search(text) and not re.search(r"\d\s+\d|\.\d+\.\d", text) and _is_balanced(text)
+    return not _PROSE.search(text) and not _NO_NUMBER.search(text) and _is_balanced(text)
 
 
-def brackets(text: str) -> str:
-    """What holds the items of a list: "()", "[)", …; "{}" for a set and for a bare list; "" where there is no list."""
-    depths = list(accumulate((character in "([{") - (character in ")]}") for character in text))
-    commas = {depth for character, depth in zip(text, depths, strict=True) if character == ","}
-    if 0 in commas:
-        return "{}"
-    start = 1 if text.startswith("\\{") else 0
-    is_one_group = text[start : start + 1] in tuple("([{") and 0 not in depths[start:-1] and depths[-1] == 0
-    return text[start] + text[-1] if is_one_group and 1 in commas else ""
+def is_words(text: str) -> bool:
+    """Whether it is a word or a sentence, to be compared as such."""
+    return _WORDS.fullmatch(text) is not None
 
 
-def is_based(text: str) -> bool:
-    """Whether it is a numeral that names its base, such as 10001_2."""
-    return _BASED.fullmatch(text) is not None
+def without_text(text: str) -> str:
+    r"""`text` with the contents of its `\text{…}` and the like in the open."""
+    return _SPACES.sub("", _TEXT_ONLY.sub(r" \1 ", text).strip())
 
 
-def _without_unit(text: str) -> str:
-    unit = _UNIT_WORDS.search(text)
-    if _COUNTING_WORD.search(text):
-        return _TEXT_ONLY.sub(r" \1 ", text).strip()
-    return text[: unit.end("value")] if unit else text
+def _exact_side(text: str) -> str:
+    r"""Of `\frac{1}{3}\approx0.33` the exact side, of `x\approx0.33` the value."""
+    sides = re.split(r"\\(?:approx|simeq)(?![a-zA-Z])", text)
+    return sides[0] if _EXACT.search(sides[0]) else sides[-1]
+
+
+def _bare(text: str) -> str:
+    r"""`text` without what may stand around all of an answer: full stops, "=", \text{…}, brackets that hold no list."""
+    before = None
+    while text != before:
+        before = text
+        text = text.strip(" ;").lstrip("=").strip()
+        if not text.endswith((".m.", ".M.")):
+            text = text.rstrip(". ")
+        if whole := _TEXT_ONLY.fullmatch(text):
+            text = whole[1].strip()
+        text = _without_brackets(text)
+    return text
+
+
+def _without_brackets(text: str) -> str:
+    is_set = text.startswith("\\{")
+    inside = text[2:-2] if is_set else text[1:-1]
+    pair = _GROUPS.get(text[is_set : is_set + 1])
+    if pair is None or "," in inside or not inside.strip():
+        return text
+    return inside if closing(text, int(is_set), pair) == len(text) - 1 else text
+
+
+def _with_braces(text: str) -> str:
+    r"""`\frac12`, `\frac\pi4` and `\sqrt2` with braces around each argument."""
+    marks: dict[int, str] = {}
+    for command in _COMMAND_WITH_ARGUMENTS.finditer(text):
+        at = command.end()
+        for _ in range(2 if command[1] == "frac" else 1):
+            at += len(text[at:]) - len(text[at:].lstrip())
+            if text[at : at + 1] == "{":
+                at = closing(text, at, "{}") + 1
+            elif argument := _ARGUMENT.match(text, at):
+                marks[argument.start()] = marks.get(argument.start(), "") + "{"
+                marks[argument.end()] = "}" + marks.get(argument.end(), "")
+                at = argument.end()
+            else:
+                break
+    return "".join(marks.get(i, "") + text[i : i + 1] for i in range(len(text) + 1)) if marks else text
 
 
 def _is_balanced(text: str) -> bool:

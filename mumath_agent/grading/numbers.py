@@ -4,19 +4,18 @@ A plain number is an integer, a decimal, a fraction, a mixed number, a power of 
 sign. It is read from its digits into a `Fraction`: no text is evaluated, and no power is larger than `_MAX_DIGITS`.
 
 How two numbers compare is decided here for all methods. Integers and fractions are equal only if they are the same. A
-decimal that is no integer may be a rounded one: it equals what lies within a relative 1e-4, or what it is the rounding
-of if it shows 4 or more significant digits, but no integer that it doesn't round to. "50%" is 50 with its unit as well
-as 0.5. There is no ÷100 and no ×100 otherwise.
+decimal that is no integer may be a rounded or cut-off one: if it shows 4 or more significant digits, it equals what is
+less than one unit of its last digit away. It equals no integer, but for the noise of floating point. "50%" is 50 with
+its unit as well as 0.5. There is no ÷100 and no ×100 otherwise, and no relative tolerance: 542.08 is not 542.04.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 _MAX_DIGITS = 2000
-_TOLERANCE = Fraction(1, 10_000)
-_EVALUATED_TOLERANCE = Fraction(1, 10**12)
-"""For values math-verify's parser computed: what it read as a float has 15 digits."""
+_NOISE, _NOISE_OF_INTEGERS = Fraction(1, 10**9), Fraction(1, 10**5)
+"""Relative. What programs print where they mean 18 is often 17.99999."""
 _ROUNDED_DIGITS = 4
 _ZERO = Fraction(1, 10**12)
 
@@ -27,6 +26,7 @@ _SCIENTIFIC = re.compile(
     rf"({_DECIMAL})(?:[eE]([-+]?\d{{1,3}})|\s*(?:\\times|\\cdot)\s*10\^(?:(\d)|\{{(-?\d{{1,3}})\}}))?"
 )
 _RATIO = re.compile(rf"(-?{_POWER})/(-?{_POWER})|\\frac\{{(-?{_POWER})\}}\{{(-?{_POWER})\}}|({_POWER})")
+_REPEATING = re.compile(r"(\d*)\.(\d*)\\overline\{(\d{1,50})\}")
 _MIXED = re.compile(r"(\d{1,9})(?:\s+(\d{1,9})/(\d{1,9})|\s*\\frac\{(\d{1,9})\}\{(\d{1,9})\})")
 
 
@@ -38,8 +38,15 @@ class Number:
     percent: bool = False
     unit_in_last_place: Fraction | None = None
     """For a decimal that is no integer: the worth of its last digit. None: written exactly."""
-    evaluated: bool = False
-    """Computed to about 15 digits from an expression, not read from digits."""
+    error: Fraction = Fraction(0)
+    """How far, relative to its size, a value that was computed from an expression may be off."""
+
+    def times(self, factor: Fraction) -> "Number":
+        """The same number in a unit `factor` times smaller."""
+        place = self.unit_in_last_place
+        return replace(
+            self, value=self.value * factor, unit_in_last_place=None if place is None else place * factor
+        )
 
 
 def number(text: str) -> Number | None:
@@ -61,14 +68,14 @@ def equal(answer: Number, target: Number) -> bool:
     """Whether both can be the same number, under the policy above."""
     if answer.percent is not target.percent:
         bare, marked = (target, answer) if answer.percent else (answer, target)
-        return any(_close(bare, reading) for reading in (_scaled(marked, 1), _scaled(marked, 100)))
+        return any(_close(bare, reading) for reading in (marked, marked.times(Fraction(1, 100))))
     return _close(answer, target)
 
 
 def _close(one: Number, other: Number) -> bool:
     difference = abs(one.value - other.value)
     size = max(abs(one.value), abs(other.value))
-    if difference == 0 or ((one.evaluated or other.evaluated) and difference <= _EVALUATED_TOLERANCE * size):
+    if difference <= max(one.error, other.error) * size:
         return True
     return any(_rounds(a, b, difference, size) for a, b in ((one, other), (other, one)))
 
@@ -80,15 +87,10 @@ def _rounds(decimal: Number, other: Number, difference: Fraction, size: Fraction
         return False
     if other.value == 0:
         return difference <= _ZERO  # 5.55e-17 is what Python makes of 0
-    if other.value.denominator == 1 and not other.evaluated:
-        return difference <= _TOLERANCE * size and difference < Fraction(1, 2)
-    digits_shown = abs(decimal.value) / unit >= 10 ** (_ROUNDED_DIGITS - 1)
-    return difference <= _TOLERANCE * size or (digits_shown and difference <= unit / 2)
-
-
-def _scaled(marked: Number, divisor: int) -> Number:
-    unit = marked.unit_in_last_place
-    return Number(value=marked.value / divisor, unit_in_last_place=None if unit is None else unit / divisor)
+    if other.value.denominator == 1 and not other.error:
+        return difference <= _NOISE_OF_INTEGERS * size and difference < Fraction(1, 2)
+    shows_enough = abs(decimal.value) / unit >= 10 ** (_ROUNDED_DIGITS - 1)
+    return difference <= _NOISE * size or (shows_enough and difference < unit)
 
 
 def _decimal(text: str) -> tuple[Fraction, Fraction | None] | None:
@@ -104,10 +106,14 @@ def _decimal(text: str) -> tuple[Fraction, Fraction | None] | None:
 
 
 def _fraction(text: str) -> Fraction | None:
-    """A fraction, a mixed number or a power."""
+    """A fraction, a mixed number, a repeating decimal or a power."""
     if mixed := _MIXED.fullmatch(text):
         whole, part, parts = (int(digits) for digits in mixed.groups() if digits is not None)
         return whole + Fraction(part, parts) if parts else None
+    if repeating := _REPEATING.fullmatch(text):
+        whole_digits, fixed, period = repeating.groups()
+        repeated = Fraction(int(period), 10 ** len(period) - 1) + int(fixed or 0)
+        return int(whole_digits or 0) + repeated / int(10 ** len(fixed))
     ratio = _RATIO.fullmatch(text)
     if ratio is None:
         return None

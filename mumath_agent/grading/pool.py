@@ -9,7 +9,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,8 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from mumath_agent.errors import InputError
-from mumath_agent.grading.comparison import Findings, Pair, decided, judged, ungraded
-from mumath_agent.records import Verdict
+from mumath_agent.grading.comparison import Findings, Pair, decided, judged, pairs, ungraded, verdict_on
+from mumath_agent.records import Verdict, from_json
 
 _WORKER = Path(__file__).with_name("worker.py")
 _START_S = 120.0
@@ -30,7 +30,14 @@ _START_S = 120.0
 _REPLY_BYTES = 10_000
 _WALL_PER_CPU = 5
 """A pair is given this many times its CPU seconds on the wall clock before its worker is killed from outside."""
-_BROKEN = (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, OSError, ValueError)
+_BROKEN = (
+    anyio.EndOfStream,
+    anyio.IncompleteRead,
+    anyio.BrokenResourceError,
+    OSError,
+    ValueError,
+    InputError,
+)
 
 
 class Grader:
@@ -50,11 +57,15 @@ class Grader:
 
     async def grade(self, answer: str | None, target: str) -> Verdict:
         """Say whether `answer` equals `target`; neither is ever evaluated in this process."""
-        first = decided(answer, target)
-        if isinstance(first, Verdict):
-            return first
+        step = decided(answer, target)
+        asked = list(dict.fromkeys(pairs(step)))
+        if not asked:
+            return judged(step, {})
         async with self._worker() as worker:
-            return await worker.grade(first, self._timeout_s)
+            verdicts = await worker.grade(asked, self._timeout_s)
+        if isinstance(verdicts, Verdict):
+            return verdicts
+        return judged(step, dict(zip(asked, verdicts, strict=True)))
 
     async def __aenter__(self) -> Self:
         return self
@@ -89,15 +100,16 @@ class _Worker:
     replies: BufferedByteReceiveStream
     is_ready: bool = True
 
-    async def grade(self, pair: Pair, timeout_s: float) -> Verdict:
+    async def grade(self, asked: Sequence[Pair], timeout_s: float) -> Verdict | list[Verdict]:
+        """A verdict on each pair, or the one that says why there are none."""
         self.is_ready = False
         too_long = ungraded("limit", f"the comparison took longer than {timeout_s:g} s")
         try:
-            await self._begin(pair)
+            await self._begin(asked)
             with anyio.move_on_after(_WALL_PER_CPU * timeout_s):
-                verdict = self._judged(pair, json.loads(await self._line()))
+                verdicts = [self._verdict(pair, json.loads(await self._line())) for pair in asked]
                 self.is_ready = True
-                return verdict
+                return verdicts
         except TimeoutError:
             return ungraded("worker", f"no grading process started within {_START_S:g} s")
         except _BROKEN as error:  # no or no whole reply
@@ -116,9 +128,9 @@ class _Worker:
                 self.process.kill()
             await self.process.aclose()
 
-    async def _begin(self, pair: Pair) -> None:
+    async def _begin(self, asked: Sequence[Pair]) -> None:
         assert self.process.stdin is not None
-        request = json.dumps({"answer": pair.answer, "target": pair.target})
+        request = json.dumps([[pair.answer, pair.target] for pair in asked])
         with anyio.fail_after(_START_S):
             await self.process.stdin.send(f"{request}\n".encode())
             await self._line()  # "started"
@@ -127,10 +139,10 @@ class _Worker:
         return await self.replies.receive_until(b"\n", _REPLY_BYTES)
 
     @staticmethod
-    def _judged(pair: Pair, reply: dict[str, object]) -> Verdict:
+    def _verdict(pair: Pair, reply: dict[str, object]) -> Verdict:
         if "error" in reply:
             return ungraded("math-verify", str(reply["error"]))
-        return judged(pair, Findings(**reply))  # type: ignore[arg-type]
+        return verdict_on(pair, from_json(Findings, reply))
 
 
 async def _started(timeout_s: float) -> _Worker:

@@ -1,10 +1,10 @@
 """The process that reads answers as mathematics: `python -P worker.py SECONDS`, started and killed by `pool`.
 
-Each line on stdin is a pair of LaTeX strings in JSON. For each it writes "started", so that the clock of the pair
-does not count the import of sympy or the queue, and then its findings as one line of JSON. Only math-verify's LaTeX
+Each line on stdin is a list of pairs of LaTeX strings in JSON. For each it writes "started", so that the clock does not
+count the import of sympy or the queue, and then its findings on each pair as a line of JSON. Only math-verify's LaTeX
 reader is used: its other one hands text to sympy's `parse_expr`, which evaluates Python.
 
-It ends when stdin does, and the system ends it (SIGPROF, unhandled) when it has computed for SECONDS on one pair, even
+It ends when stdin does, and the system ends it (SIGPROF, unhandled) when it has computed for SECONDS on one line, even
 inside a C function that never returns to Python; so nothing is left over when the parent is killed. It imports nothing
 of this package.
 """
@@ -17,29 +17,32 @@ import resource
 import signal
 import sys
 import threading
+from functools import lru_cache
 from typing import Any
 
 _MEMORY_BYTES = 4 * 2**30
-_VALUE_DIGITS = 30
+_VALUE_DIGITS, _FLOAT_DIGITS = 30, 15
+"""What was read as a float has 15 digits."""
+_EXACT_BITS, _LARGEST_EXPONENT = 6000, 20_000
+"""Numbers beyond these are not written out, and left to math-verify."""
 
 
-def main(seconds_per_pair: float) -> None:
+def main(seconds: float) -> None:
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not look like a reply
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    pairs = _lines_until_end_of_input()
+    lines = _lines_until_end_of_input()
     logging.disable(logging.CRITICAL)  # math-verify warns that its own time limits are off
-    _findings(
-        "x+1", "1+x"
-    )  # sympy and the parser load their parts when first used: before the first clock starts
+    # sympy and the parser load their parts when first used: before the first clock starts.
+    _findings("x+1", "1+x")
 
     while True:
-        pair = json.loads(pairs.get())
+        asked = json.loads(lines.get())
         print("started", file=replies, flush=True)
-        signal.setitimer(signal.ITIMER_PROF, seconds_per_pair)
-        findings = _findings(pair["answer"], pair["target"])
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        for answer, target in asked:
+            print(json.dumps(_findings(answer, target)), file=replies, flush=True)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        print(json.dumps(findings), file=replies, flush=True)
 
 
 def _lines_until_end_of_input() -> "queue.Queue[str]":
@@ -55,43 +58,75 @@ def _lines_until_end_of_input() -> "queue.Queue[str]":
 
 
 def _findings(answer: str, target: str) -> dict[str, Any]:
-    from math_verify import verify
-
     try:
-        answer_read, target_read = _read(answer), _read(target)
-        if not answer_read or not target_read:
-            return {"equal": None, "answer_value": _value(answer_read), "target_value": _value(target_read)}
-        values = _value(answer_read), _value(target_read)
+        read, wanted = _read(answer), _read(target)
+        values = _value(read), _value(wanted)
         # Two numbers are compared by their values, and verify could take for ever to simplify a difference.
-        same = (
-            None
-            if None not in values
-            else verify(target_read, answer_read, timeout_seconds=None, raise_on_error=True)
-        )
-        return {"equal": same, "answer_value": values[0], "target_value": values[1]}
-    except (
-        Exception
-    ) as error:  # the boundary: sympy fails in every way there is, and that says nothing of the answer
+        same = _verified(read, wanted) if read and wanted and None in values else None
+        return {
+            "equal": same,
+            "target_read": bool(wanted),
+            "answer_value": values[0],
+            "target_value": values[1],
+        }
+    except Exception as error:  # the boundary: sympy fails in all ways, and that says nothing of the answer
         return {"error": f"{type(error).__name__}: {error}"[:200]}
 
 
+def _verified(read: list[Any], wanted: list[Any]) -> bool:
+    """math-verify's verdict; also where floats are the fractions they print as, since it takes 1.0x for another x."""
+    from math_verify import verify
+
+    return any(
+        verify(two, one, allow_set_relation_comp=True, timeout_seconds=None, raise_on_error=True)
+        for one, two in ((read, wanted), ([_exact(e) for e in read], [_exact(e) for e in wanted]))
+    )
+
+
+@lru_cache(maxsize=256)
 def _read(latex: str) -> list[Any]:
+    from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse
 
-    reader = [LatexExtractionConfig(boxed_match_priority=0)]
-    return list(parse(f"\\boxed{{{latex}}}", reader, parsing_timeout=None, fallback_mode="no_fallback"))
+    # Without its own idea of units, by which 3m is 3.
+    spelling = NormalizationConfig(units=False, malformed_operators=True, nits=True)
+    reader = [LatexExtractionConfig(boxed_match_priority=0, normalization_config=spelling)]
+    found = parse(f"\\boxed{{{latex}}}", reader, parsing_timeout=None, fallback_mode="no_fallback")
+    return list(found)
 
 
-def _value(read: list[Any]) -> str | None:
-    """The digits of what was read, if it is one finite real number of a size that can be written out."""
-    if len(read) != 1 or not getattr(read[0], "is_number", False):
+def _value(read: list[Any]) -> tuple[str, str] | None:
+    """Real and imaginary part of what was read, if it is one finite number of a size that can be written out."""
+    import sympy
+
+    if len(read) != 1 or not isinstance(read[0], sympy.Expr):
         return None
-    number = read[0].evalf(_VALUE_DIGITS)
-    if not (number.is_Float or number.is_Integer or number.is_Rational) or not number.is_finite:
+    expression = read[0].subs({symbol: sympy.I for symbol in read[0].free_symbols if symbol.name == "i"})
+    if not expression.is_number:
+        return None
+    parts = expression.doit().as_real_imag() if expression.has(sympy.I) else (expression, sympy.Integer(0))
+    real, imaginary = (_digits(part, chop=expression.has(sympy.I)) for part in parts)
+    return None if real is None or imaginary is None else (real, imaginary)
+
+
+def _digits(number: Any, chop: bool) -> str | None:
+    import sympy
+
+    exact = number.doit()
+    if exact.is_Rational and max(abs(exact.p), exact.q).bit_length() < _EXACT_BITS:
+        return str(exact)
+    number = exact.evalf(_FLOAT_DIGITS if number.has(sympy.Float) else _VALUE_DIGITS, chop=chop)
+    if not (number.is_Float or number.is_Rational) or not number.is_finite:
         return None
     digits = str(number)
-    exponent = digits.partition("e")[2]
-    return digits if abs(int(exponent or 0)) < 1000 and len(digits) < 2 * _VALUE_DIGITS else None
+    return digits if abs(int(digits.partition("e")[2] or 0)) < _LARGEST_EXPONENT else None
+
+
+def _exact(expression: Any) -> Any:
+    import sympy
+
+    floats = getattr(expression, "atoms", lambda _: ())(sympy.Float)
+    return expression.xreplace({f: sympy.Rational(str(f)) for f in floats}) if floats else expression
 
 
 if __name__ == "__main__":

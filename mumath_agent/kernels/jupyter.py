@@ -66,7 +66,7 @@ class JupyterExecutor:
         self._interrupt_grace_s = interrupt_grace_s
         self._recoveries = 0
         self._isolation = "not started"
-        self._state_lost = self._state_replayed = False
+        self._state_lost = self._state_replayed = self._is_used = False
         self._history: list[Ran] = []
         self._repeatable = True
         self._entered = False
@@ -115,7 +115,7 @@ class JupyterExecutor:
         if end is not End.COMPLETE:
             await self._recover(kernel)
         elif self._fresh_cells:
-            self._replace(kernel)
+            self._is_used = True  # its successor starts when there is a next cell; mostly there is none
         else:
             self._remember(code, execution)
         lost, self._state_lost = self._state_lost, False
@@ -194,6 +194,10 @@ class JupyterExecutor:
             raise RuntimeError("a JupyterExecutor runs cells inside its `async with` block only")
         # Shielded: a cancelled run must not take the kernel of later runs with it.
         kernel = await asyncio.shield(self._starting)
+        if self._is_used:
+            self._is_used = False
+            self._replace(kernel)
+            kernel = await asyncio.shield(self._starting)
         if not kernel.alive:
             await self._recover(kernel)
             kernel = await asyncio.shield(self._starting)

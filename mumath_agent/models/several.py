@@ -5,16 +5,31 @@ completion is asked of another; only if none answers is that the caller's troubl
 decided here, and nothing is executed twice: a completion asked again has not been seen by anybody.
 """
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
 from mumath_agent.models import CompletionModel
+from mumath_agent.models.completions import CompletionsModel
 from mumath_agent.records import Completion, Sampling
 
+API_KEY = "MUMATH_API_KEY"
+"""The environment variable that commands read a server's key from."""
 REST_S = 30.0
 """How long a server that didn't answer is asked only if no other is left."""
+
+
+def served_at(base_urls: Sequence[str], name: str | None) -> CompletionModel:
+    """The model that these servers serve, for a command: the API key comes from the environment.
+
+    Raises:
+        InputError: no address is given, or one is none.
+    """
+    api_key = os.environ.get(API_KEY)
+    models = [CompletionsModel(url, model=name, api_key=api_key) for url in base_urls]
+    return models[0] if len(models) == 1 else SeveralServers(models)
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.replay.outputs import Cause, Output, Pair, cause_of, our_output, recorded_output
-from benchmarks.replay.recordings import Runtime
+from benchmarks.replay.recordings import Runtime, whole_output
 from mumath_agent.records import Execution, ExecutionStatus
 
 RULE = "-" * 75
@@ -51,6 +51,14 @@ STOPPED = Execution(status=ExecutionStatus.TIMEOUT, error="TimeoutError: the pro
         ("5", failed("PermissionError: [Errno 1] Operation not permitted"), Cause.REFUSED),
         ("5", failed("ModuleNotFoundError: No module named 'no_such_library'"), Cause.LIBRARY_VERSION),
         ("5", failed("ModuleNotFoundError: No module named 'sympy.none'"), Cause.OURS),
+        ("5", failed("AttributeError: module 'numpy' has no attribute 'trapz'"), Cause.LIBRARY_VERSION),
+        ("5", failed("AttributeError: module 'numpy' has no attribute 'mean'"), Cause.OURS),
+        (
+            traceback("TypeError")
+            + "\nDuring it:\n ValueError      Traceback (most recent call last)\n ValueError: no",
+            failed("ValueError: no"),
+            Cause.TEXT_FORMAT,
+        ),
         ("0.3333", "0.3334", Cause.OURS),
         ("1000000", "1000001", Cause.OURS),
         ("1.5*x", "1.5*y", Cause.OURS),
@@ -68,6 +76,19 @@ STOPPED = Execution(status=ExecutionStatus.TIMEOUT, error="TimeoutError: the pro
             failed("SyntaxError: x"),
             Cause.TEXT_FORMAT,
         ),
+        (
+            traceback("TypeError") + "\n" + traceback("ValueError"),
+            failed("ValueError: no"),
+            Cause.TEXT_FORMAT,
+        ),
+        (traceback("TypeError") + "\n" + traceback("ValueError"), failed("TypeError: no"), Cause.OURS),
+        (
+            traceback("GeneratorsNeeded"),
+            failed("sympy.polys.polyerrors.GeneratorsNeeded: no"),
+            Cause.TEXT_FORMAT,
+        ),
+        ("", "<Figure size 640x480 with 1 Axes>", Cause.EQUAL),
+        ("", "<Figure size 640x480 with 1 Axes> and more", Cause.OURS),
         (traceback("ValueError"), failed("TypeError: no"), Cause.OURS),
         (traceback("ValueError"), "5", Cause.OURS),
         ("5", failed("ValueError: no"), Cause.OURS),
@@ -141,3 +162,20 @@ def test_random_numbers_explain_other_numbers_only(
 )
 def test_tora_shows_stdout_or_the_last_line_of_an_error(execution: Execution, shown: Output) -> None:
     assert our_output(execution, Runtime.TORA) == shown
+
+
+@pytest.mark.parametrize(
+    "execution",
+    [
+        Execution(status=ExecutionStatus.OK, stdout="5\n" * 900, result="6"),
+        Execution(status=ExecutionStatus.OK),
+        Execution(status=ExecutionStatus.ERROR, stdout="5", error="line 1: x\nKeyError: 0"),
+        Execution(status=ExecutionStatus.DIED, state_lost=True),
+    ],
+)
+def test_of_our_own_recordings_all_is_compared_and_equal_to_itself(execution: Execution) -> None:
+    recorded = recorded_output(whole_output(execution), Runtime.MUMATH)
+    ours = our_output(execution, Runtime.MUMATH)
+    assert recorded == ours and len(ours.text) > len(execution.stdout.strip())
+    other = our_output(Execution(status=ExecutionStatus.OK, stdout="7"), Runtime.MUMATH)
+    assert cause_of(Pair(code="x", recorded=recorded, ours=other), []) is Cause.OURS

@@ -13,6 +13,7 @@ from benchmarks.replay.cells import Difference, Replay, differences, replay_all
 from benchmarks.replay.outputs import Cause
 from benchmarks.replay.recordings import RecordedCell, RecordedSolution, Runtime, load_recorded
 from mumath_agent.errors import InputError
+from mumath_agent.records import Execution, ExecutionStatus
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HEAD = f"{'-' * 75} ZeroDivisionError      Traceback (most recent call last)"
@@ -24,6 +25,7 @@ def mathcoder(*cells: tuple[str, str]) -> dict[str, Any]:
     for code, output in cells:
         blocks += [{"role": "text", "content": "So."}, {"role": "code", "content": code}]
         blocks += [{"role": "execution", "content": output}]
+    blocks += [{"role": "text", "content": "It is 5."}, {"role": "text", "content": "5"}]
     return {"ground_truth": {"answer": 5.0}, "debug_result": blocks, "completion": "5"}
 
 
@@ -49,29 +51,68 @@ def replayed(path: Path, **options: Any) -> list[Replay]:
 
 def differing(path: Path) -> list[Difference]:
     return [
-        row for pair in zip(solutions_of(path), replayed(path), strict=True) for row in differences(*pair)
+        row
+        for solution, replay in zip(solutions_of(path), replayed(path), strict=True)
+        for row in differences(solution, replay.executions)
     ]
 
 
-def test_both_formats_become_one_record(tmp_path: Path) -> None:
+def test_mathcoders_format_becomes_our_record(tmp_path: Path) -> None:
+    (solution,) = solutions_of(written(tmp_path / "a.jsonl", mathcoder(("x = 5\nx", "5"))))
+    assert (solution.id, solution.question, solution.target, solution.answer) == (
+        "a:1",
+        "How many?",
+        "5.0",
+        "5",
+    )
+    assert (solution.runtime, solution.settings.dialect) == (Runtime.MATHCODER, "blocks")
+    assert not solution.settings.fresh_cells
+    assert solution.cells == (RecordedCell(code="x = 5\nx", output="5"),)
+    assert [turn.text for turn in solution.turns] == [
+        "<|text|>So.<|endofblock|><|code|>x = 5\nx<|endofblock|>",
+        "<|text|>It is 5.<|endofblock|><|text|>5<|endofblock|>",
+    ]
+
+
+def test_toras_format_becomes_our_record(tmp_path: Path) -> None:
     fenced = "So.\n```python\nprint(5)\n```\n```output\n5\n```\nIt is $\\boxed{5}$."
-    path = written(tmp_path / "a.jsonl", mathcoder(("x = 5\nx", "5")), tora(fenced))
-    assert list(load_recorded(path)) == [
-        RecordedSolution(
-            id="a:1",
-            question="How many?",
-            target="5.0",
-            runtime=Runtime.MATHCODER,
-            cells=(RecordedCell(code="x = 5\nx", output="5"),),
-        ),
-        RecordedSolution(
-            id="tora:3",
-            question="How many?",
-            target="5",
-            runtime=Runtime.TORA,
-            cells=(RecordedCell(code="print(5)\n", output="5\n"),),
-        ),
-    ]
+    (solution,) = solutions_of(written(tmp_path / "a.jsonl", tora(fenced)))
+    assert (solution.id, solution.question, solution.target, solution.answer) == (
+        "tora:3",
+        "How many?",
+        "5",
+        "5",
+    )
+    assert (solution.runtime, solution.settings.dialect) == (Runtime.TORA, "fenced")
+    assert solution.settings.fresh_cells
+    assert solution.cells == (RecordedCell(code="print(5)\n", output="5\n"),)
+    texts = [turn.text for turn in solution.turns]
+    assert {turn.completion_tokens for turn in solution.turns} == {0}  # nobody recorded them
+    assert texts == ["So.\n```python\nprint(5)\n```\n", "It is $\\boxed{5}$."]
+
+
+def test_a_recording_that_ends_with_an_output_has_no_turn_after_it(tmp_path: Path) -> None:
+    row = mathcoder(("5", "5"))
+    row["debug_result"], row["completion"] = row["debug_result"][:-2], "5"
+    (solution,) = solutions_of(written(tmp_path / "a.jsonl", row))
+    assert len(solution.turns) == len(solution.cells) == 1
+
+
+@pytest.mark.parametrize(
+    ("completion", "answer"),
+    [
+        ("5", "5"),
+        (" \\frac{1}{2} ", "\\frac{1}{2}"),
+        ("You sell \\boxed{137} and \\boxed{388} tickets.", "137"),
+        ("It goes on and on. " * 20, None),
+        ("", None),
+    ],
+)
+def test_mathcoders_answer_is_the_last_block_or_the_first_box_in_it(
+    tmp_path: Path, completion: str, answer: str | None
+) -> None:
+    row = mathcoder(("5", "5")) | {"completion": completion}
+    assert solutions_of(written(tmp_path / "a.jsonl", row))[0].answer == answer
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '"text"', "{}", '{"code": []}', '{"debug_result": 5}', "\x00"])
@@ -105,6 +146,13 @@ def test_a_tora_program_begins_with_nothing(tmp_path: Path) -> None:
         "```python\nprint(x)\n```\n```output\nNameError: name 'x' is not defined\n```\n",
     ]
     assert differing(written(tmp_path / "a.jsonl", tora("".join(blocks)))) == []
+
+
+def test_a_cell_that_was_not_run_here_is_ours_to_explain(tmp_path: Path) -> None:
+    (solution,) = solutions_of(written(tmp_path / "a.jsonl", mathcoder(("5", "5"), ("6", "6"))))
+    executions = [Execution(status=ExecutionStatus.OK, result="5")]
+    (row,) = differences(solution, executions)
+    assert (row.cell, row.cause) == (2, Cause.OURS)
 
 
 @pytest.mark.kernel
@@ -162,6 +210,10 @@ def test_the_command_reports_counts_and_unexplained_cells_in_full(tmp_path: Path
     assert "a:3 cell 1: ours" in done.stdout and "[bold]5[/bold]" in done.stdout
     report = json.loads(command(path, "--json").stdout)
     assert report["counts"]["equal"] == 1 and report["counts"]["ours"] == 1
+    figures = ("mode", "solutions", "cells", "cells_equal", "cells_excused", "agreement")
+    assert [report[name] for name in figures] == ["cells", 2, 2, 1, 0, 0.5]
+    assert (report["accuracy"], report["published"], report["paper"]) == (100.0, 100.0, None)
+    assert (report["flips"], report["ungraded"]) == ([], [])
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:

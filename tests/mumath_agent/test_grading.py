@@ -20,8 +20,8 @@ from mumath_agent.answers import extract_answer
 from mumath_agent.dialects import Fenced
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
-from mumath_agent.grading.comparison import Pair, decided
-from mumath_agent.grading.notation import brackets
+from mumath_agent.grading.comparison import Pair, Rows, decided
+from mumath_agent.grading.lists import brackets
 from mumath_agent.records import Outcome, Verdict
 from mumath_agent.transcript import Transcript
 
@@ -143,6 +143,19 @@ def test_numbers_need_no_worker_and_no_time() -> None:
         "(" * 2000,
         "1" + " aaa" * 499 + "!",
         "sqrt(" * 400,
+        "\\aa" * 600,
+        "\\a " * 600,
+        "x<" + "\\aa" * 600,
+        "a<x<" + "\\a b" * 400 + "!",
+        "1a" + " " * 1990 + "!",
+        "1a " * 600 + "!",
+        " " * 999 + "and" + " " * 990 + "!",
+        "1,2," * 499,
+        ",".join(["\\pm1"] * 300),
+        "[" + "[1, 2], " * 200 + "]",
+        "Interval(" * 50 + "," * 500,
+        "FiniteSet(" * 50 + "(,)" * 400,
+        "**(" * 50 + "x" * 1000,
     ],
 )
 def test_no_text_takes_long_before_a_worker_sees_it(text: str) -> None:
@@ -159,7 +172,7 @@ pieces = st.sampled_from(
 
 @given(st.lists(pieces | st.text(max_size=3)).map("".join), st.lists(pieces).map("".join))
 def test_no_text_makes_it_raise(answer: str, target: str) -> None:
-    assert isinstance(decided(answer, target), Verdict | Pair)
+    assert isinstance(decided(answer, target), Verdict | Pair | Rows)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,114 @@
+"""How many answers a second are graded, and what a pair that never ends costs the others.
+
+Numbers are compared in our own process; whatever has to be read as mathematics goes to a worker process, one here, so
+that rates are those of one core. Every pair is spelled differently: nothing is remembered from the one before.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import anyio
+
+from benchmarks.perf.table import Row
+from mumath_agent.errors import MuMathError
+from mumath_agent.grading import Grader
+from mumath_agent.records import Outcome
+
+HOSTILE = ("5", "10^{10^{8}}")
+LIMIT_S = 1.0
+_WARM = ("x+1", "1+x")
+
+Pairs = Sequence[tuple[str, str]]
+"""Targets and answers."""
+
+
+def measure(quick: bool) -> list[Row]:
+    """All rows; `quick` does few of everything, only to see that it works."""
+    return anyio.run(_rows, 20 if quick else 1)
+
+
+def numeric(number: int) -> list[tuple[str, str]]:
+    """Pairs of numbers, spelled as models and files spell them; all are equal."""
+    spellings: list[Callable[[int], tuple[str, str]]] = [
+        lambda n: (str(n), f"{n:,}.00"),
+        lambda n: (f"\\frac{{{n}}}{{7}}", f"\\dfrac{{{2 * n}}}{{14}}"),
+        lambda n: (f"{n}.5", f"{n}\\frac{{1}}{{2}}"),
+        lambda n: (str(n), f"\\${n}"),
+        lambda n: (str(n), f"x = {n}\\text{{ cm}}"),
+    ]
+    return [spellings[n % len(spellings)](n + 2) for n in range(number)]
+
+
+def symbolic(number: int) -> list[tuple[str, str]]:
+    """Pairs that have to be read as mathematics; all are equal."""
+    spellings: list[Callable[[int], tuple[str, str]]] = [
+        lambda n: (f"x^2+{2 * n}x+{n * n}", f"(x+{n})^2"),
+        lambda n: (f"{n}\\sqrt{{3}}", f"\\sqrt{{{3 * n * n}}}"),
+        lambda n: (f"y={n}x+1", f"{n}x+1-y=0"),
+        lambda n: (f"\\frac{{\\pi}}{{{n}}}", f"\\pi/{n}+0"),
+    ]
+    return [spellings[n % len(spellings)](n + 2) for n in range(number)]
+
+
+async def _rows(divisor: int) -> list[Row]:
+    async with Grader(timeout_s=LIMIT_S) as grader:
+        await grader.grade(*_WARM)
+        numbers, symbols = numeric(10_000 // divisor), symbolic(1_000 // divisor)
+        numeric_rate, symbolic_rate = await _rate(grader, numbers), await _rate(grader, symbols)
+        stalled_rate = await _rate_beside_hostile(grader, numbers)
+        hostile_s = await _hostile_s(grader, 3 if divisor == 1 else 1)
+        after = await _rate(grader, symbols)
+    return [
+        Row(what="numeric pairs, one core", unit="pairs/s", ours=numeric_rate, limit=1000),
+        Row(what="symbolic pairs, one worker", unit="pairs/s", ours=symbolic_rate),
+        Row(
+            what=f"a hostile pair, limit {LIMIT_S:g} s, until it has its verdict",
+            unit="s",
+            ours=hostile_s,
+            limit=5 * LIMIT_S,
+        ),
+        Row(
+            what="numeric pairs beside a hostile one, against without",
+            unit="pairs/s",
+            ours=stalled_rate,
+            reference=numeric_rate,
+        ),
+        Row(
+            what="symbolic pairs after a hostile one, with a new worker, against before",
+            unit="pairs/s",
+            ours=after,
+            reference=symbolic_rate,
+        ),
+    ]
+
+
+async def _rate(grader: Grader, pairs: Pairs) -> float:
+    """Pairs a second; a wrong verdict ends the measurement, since a fast one is worth nothing."""
+    started = time.perf_counter()
+    for target, answer in pairs:
+        verdict = await grader.grade(answer, target)
+        if verdict.outcome is not Outcome.CORRECT:
+            raise MuMathError(f"{answer} and {target} are equal, and the grader says {verdict}")
+    return len(pairs) / (time.perf_counter() - started)
+
+
+async def _rate_beside_hostile(grader: Grader, pairs: Pairs) -> float:
+    target, answer = HOSTILE
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(grader.grade, answer, target)
+        await anyio.sleep(0.1)
+        rate = await _rate(grader, pairs)
+        tasks.cancel_scope.cancel()
+    return rate
+
+
+async def _hostile_s(grader: Grader, times: int) -> float:
+    """From the question to the verdict, the worker being warm."""
+    seconds = []
+    for _ in range(times):
+        await grader.grade(*_WARM)
+        started = time.perf_counter()
+        await grader.grade(HOSTILE[1], HOSTILE[0])
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)

@@ -1,0 +1,72 @@
+"""A language model server of given speed: recorded texts, and the time a server would have taken to write them.
+
+It has so many slots, each writes so many tokens a second, and a request that finds none free waits in line, as in a
+server with continuous batching. What it leaves out: reading the prompt takes no time, and a slot is as fast in a full
+server as in an empty one.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from mumath_agent.models import CompletionModel
+from mumath_agent.records import Completion, FinishReason, Sampling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """How much a server writes."""
+
+    slots: int
+    tokens_per_s: float
+    """Of each slot."""
+
+    @property
+    def total_tokens_per_s(self) -> float:
+        return self.slots * self.tokens_per_s
+
+
+class SimulatedServer:
+    """See the module; implements `CompletionModel` around one that knows the texts."""
+
+    def __init__(self, texts: CompletionModel, speed: Speed) -> None:
+        self._texts = texts
+        self._speed = speed
+        self._slots = asyncio.Semaphore(speed.slots)
+
+    @property
+    def name(self) -> str:
+        return f"{self._texts.name}, {self._speed.slots} x {self._speed.tokens_per_s:g} tokens/s"
+
+    async def warm_up(self) -> None:
+        await self._texts.warm_up()
+
+    async def complete(
+        self,
+        prompt: str,
+        *,
+        stop: tuple[str, ...],
+        max_tokens: int,
+        sampling: Sampling,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Completion:
+        """See `CompletionModel.complete`; returns when the last token would have been written."""
+        whole = await self._texts.complete(prompt, stop=stop, max_tokens=max_tokens, sampling=sampling)
+        completion = _cut(whole, max_tokens)
+        async with self._slots:
+            await asyncio.sleep(completion.completion_tokens / self._speed.tokens_per_s)
+        if on_text:
+            on_text(completion.text)
+        return completion
+
+    async def aclose(self) -> None:
+        await self._texts.aclose()
+
+
+def _cut(completion: Completion, max_tokens: int) -> Completion:
+    """`completion` up to the token limit; all its tokens are taken to be equally long."""
+    tokens = completion.completion_tokens
+    if tokens <= max_tokens:
+        return completion
+    text = completion.text[: len(completion.text) * max_tokens // tokens]
+    return replace(completion, text=text, finish_reason=FinishReason.LENGTH, completion_tokens=max_tokens)

@@ -1,0 +1,133 @@
+r"""What an answer is made of: items in brackets, a label such as `x=`, an inequality that is an interval.
+
+Works on normalised text and looks only at characters.
+"""
+
+import re
+from dataclasses import dataclass
+from itertools import accumulate
+
+SET = "{}"
+"""The brackets of a set, and of items without brackets: both have no order."""
+
+_LABEL = re.compile(
+    r"((?:[a-zA-Z(),'\s]|\\[a-zA-Z]+(?![a-zA-Z])|\{[a-zA-Z ]*\}|_\w|_\{\w+\}|\^\{?-1\}?)+?)"
+    r"(?:=|\\in(?![a-zA-Z])\s*|\\equiv\s*)"
+)
+_COMPUTES = re.compile(r"\\(?:frac|sqrt|pi|cdot|times|sin|cos|tan|log|ln|pm|le|ge|ne)(?![a-zA-Z])")
+_VARIABLE = r"(?:[a-zA-Z]|\\(?!le|ge)[a-zA-Z]+)"
+_END = r"((?:[^<>\\]|\\(?!le|ge|ne|text|or)[a-zA-Z]+(?![a-zA-Z]))+?)"
+_ORDER = r"(<|>|\\le|\\ge)\s*"
+_ONE_END = re.compile(rf"{_VARIABLE}\s*{_ORDER}{_END}|{_END}{_ORDER}{_VARIABLE}")
+_TWO_ENDS = re.compile(rf"{_END}{_ORDER}{_VARIABLE}\s*{_ORDER}{_END}")
+_ALTERNATIVES = re.compile(r"\\(?:text|mathrm)\{or\}|\\(?:lor|cup)(?![a-zA-Z])|\bor\b")
+_PM = re.compile(r"\\pm(?![a-zA-Z])")
+_MATRIX = re.compile(r"\\begin\{([pb]?matrix)\}((?:(?!\\begin).)*)\\end\{\1\}")
+_FLIPPED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Items:
+    """The items of a list and what holds them: "()", "[)", …; `SET` for a set and for a bare list.
+
+    A matrix is a list of its entries, held by its shape.
+    """
+
+    brackets: str
+    texts: tuple[str, ...]
+
+
+def brackets(text: str) -> str:
+    """What holds the items of a list; "" where there is no list."""
+    depths = _depths(text)
+    commas = {depth for character, depth in zip(text, depths, strict=True) if character == ","}
+    if 0 in commas:
+        return SET
+    start = 1 if text.startswith("\\{") else 0
+    is_one_group = text[start : start + 1] in tuple("([{") and 0 not in depths[start:-1] and depths[-1] == 0
+    return text[start] + text[-1] if is_one_group and 1 in commas else ""
+
+
+def items(text: str) -> Items | None:
+    r"""The items of a list, with `3\pm1` as two of them; None where there is no list."""
+    if matrix := _MATRIX.fullmatch(text):
+        rows = [row.split("&") for row in re.split(r"\\\\", matrix[2].removesuffix(r"\\"))]
+        entries = tuple(entry.strip() for row in rows for entry in row)
+        return Items(brackets="x".join(str(len(row)) for row in rows), texts=entries)
+    texts, held_by = _split(text), brackets(text)
+    if len(texts) == 1 and held_by == SET:
+        texts = _split(text[1:-1].strip("{\\"))
+    elif len(texts) == 1 and held_by and not _PM.search(text):
+        return Items(brackets=held_by, texts=_split(text[1:-1]))
+    texts = tuple(sign for item in texts for sign in _both_signs(item))
+    return Items(brackets=SET, texts=texts) if len(texts) > 1 or held_by else None
+
+
+def nesting(text: str) -> int:
+    """How many brackets are open at once."""
+    return max(_depths(text), default=0)
+
+
+def split_label(text: str) -> tuple[str, str]:
+    r"""`x=5` as "x" and "5", `\angle ABC=90` and `x\in(1,2)` likewise; the label is "" where there is none."""
+    label = _LABEL.match(text)
+    if label is None or "=" in text[label.end() :] or _COMPUTES.search(label[1]):
+        return "", text
+    return label[1].strip(), text[label.end() :].strip()
+
+
+def point(listed: Items) -> Items | None:
+    """The point (2,3) that "x=2, y=3" names, in the order of the letters."""
+    labelled = sorted(split_label(item) for item in listed.texts)
+    names = {name for name, _ in labelled}
+    if listed.brackets != SET or "" in names or len(names) < len(labelled):
+        return None
+    return Items(brackets="()", texts=tuple(value for _, value in labelled))
+
+
+def as_interval(text: str) -> str | None:
+    r"""`x<3` as (-\infty,3), `1\le x<2` as [1,2), `x<1 or x>2` as their union; None for any other text."""
+    found = [_interval(part.strip()) for part in _ALTERNATIVES.split(text)]
+    return r"\cup".join(part for part in found if part) if all(found) else None
+
+
+def _interval(text: str) -> str | None:
+    if two := _TWO_ENDS.fullmatch(text):
+        low, first, second, high = two.groups()
+        if first in (">", r"\ge"):
+            low, first, second, high = high, _FLIPPED[second], _FLIPPED[first], low
+        if {first, second} <= {"<", r"\le"}:
+            return f"{'(' if first == '<' else '['}{low},{high}{')' if second == '<' else ']'}"
+        return None
+    one = _ONE_END.fullmatch(text)
+    if one is None:
+        return None
+    order, end = (one[1], one[2]) if one[1] else (_FLIPPED[one[4]], one[3])
+    return {
+        "<": rf"(-\infty,{end})",
+        r"\le": rf"(-\infty,{end}]",
+        ">": rf"({end},\infty)",
+        r"\ge": rf"[{end},\infty)",
+    }[order]
+
+
+def _depths(text: str) -> list[int]:
+    return list(accumulate((character in "([{") - (character in ")]}") for character in text))
+
+
+def _split(text: str) -> tuple[str, ...]:
+    """`text` cut at the commas that no bracket holds."""
+    cuts = [
+        i for i, (c, depth) in enumerate(zip(text, _depths(text), strict=True)) if c == "," and depth == 0
+    ]
+    parts = (text[start + 1 : end] for start, end in zip([-1, *cuts], [*cuts, len(text)], strict=True))
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def _both_signs(text: str) -> tuple[str, ...]:
+    if not _PM.search(text):
+        return (text,)
+    upper, lower = (
+        _PM.sub(first, text).replace(r"\mp", second) for first, second in (("+", "-"), ("-", "+"))
+    )
+    return tuple(re.sub(r"\s*([-+])\s*", r"\1", sign).lstrip("+") for sign in (upper, lower))

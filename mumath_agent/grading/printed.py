@@ -1,0 +1,78 @@
+r"""What Python and sympy print, put into LaTeX: `[Fraction(1, 2), sqrt(3)]`, `x**2`, `Interval.open(0, oo)`.
+
+The first step of `notation`: a program's output is often the answer. Only characters are looked at.
+"""
+
+import re
+from collections.abc import Callable
+
+_NAME = r"(?<![\\a-zA-Z_.])"
+_SCALAR = re.compile(rf"{_NAME}(?:np\.(?:float|int)\d+|(?:decimal\.)?Decimal|mpf)\('?([^()']*)'?\)")
+_FRACTION = re.compile(rf"{_NAME}(?:fractions\.)?(?:Fraction|Rational)\((-?\d+)(?:,\s*(\d+))?\)")
+_INTERVAL = re.compile(
+    rf"{_NAME}Interval(?:\.(open|Lopen|Ropen))?\(([^(),]*(?:\([^()]*\))?[^(),]*),([^(),]*(?:\([^()]*\))?[^(),]*)\)"
+)
+_ENDS = {"open": "()", "Lopen": "(]", "Ropen": "[)", None: "[]"}
+_MATRIX = re.compile(rf"(?:{_NAME}(?:Matrix|array)\(\s*)?\[\s*(\[[^\[\]]*\](?:,?\s*\[[^\[\]]*\])*)\s*\]\)?")
+_SET = re.compile(rf"{_NAME}FiniteSet\(((?:[^()]|\([^()]*\))*)\)|(?<![\\\w^_{{}}])\{{([^{{}}]*,[^{{}}]*)\}}$")
+_SOLUTION = re.compile(r"\[?\{([a-zA-Z]\w*: [^{}:]+(?:, [a-zA-Z]\w*: [^{}:]+)*)\}\]?")
+_EMPTY = re.compile(r"\[\s*\]|set\(\)|EmptySet")
+_COMPLEX = re.compile(r"\(?(?:[-+]?[\d.]+)?[-+]?[\d.]+j\)?")
+_SQRT, _POWER = re.compile(rf"{_NAME}sqrt\("), re.compile(r"\*\*\s*\(")
+_SPELLINGS = [
+    (re.compile(r"\*\*\s*(-?\d+(?:\.\d+)?|[a-zA-Z]\b)"), r"^{\1}"),
+    (re.compile(rf"{_NAME}oo(?![a-zA-Z])|(?<![\\a-zA-Z])inf(?:inity)?(?![a-zA-Z])"), r"\\infty "),
+    (re.compile(r"(?<=[*+-])(\s*)I\b|\bI(?=\*)"), r"\1i"),
+    (re.compile(rf"{_NAME}exp\(([^()]*)\)"), r"e^{\1}"),
+    # sympy's log is the natural one.
+    (re.compile(r"(?<![\\a-zA-Z])log(?=\()"), r"\\ln "),
+    (re.compile(r"(?<![\\a-zA-Z])(pi|sin|cos|tan|sec|csc|cot|log|ln|exp)(?![a-zA-Z])"), r"\\\1 "),
+    (re.compile(r"\*"), r"\\cdot "),
+]
+
+
+def in_latex(text: str) -> str:
+    """`text` with Python's ways to write mathematics replaced; LaTeX stays as it is."""
+    if _EMPTY.fullmatch(text):
+        return r"\emptyset"
+    if solution := _SOLUTION.fullmatch(text):
+        text = solution[1].replace(":", " =")
+    if matrix := _MATRIX.fullmatch(text):
+        text = _latex_matrix(matrix[1])
+    if _COMPLEX.fullmatch(text):
+        text = text.replace("j", "i")
+    text = _SCALAR.sub(r"\1", text)
+    text = _FRACTION.sub(lambda match: rf"\frac{{{match[1]}}}{{{match[2] or 1}}}", text)
+    text = _INTERVAL.sub(lambda match: f"{_ENDS[match[1]][0]}{match[2]},{match[3]}{_ENDS[match[1]][1]}", text)
+    text = _SET.sub(lambda match: rf"\{{{match[1] or match[2]}\}}", text)
+    text = _with_arguments(text, _SQRT, lambda argument: rf"\sqrt{{{argument}}}")
+    text = _with_arguments(text, _POWER, lambda argument: f"^{{{argument}}}")
+    for pattern, spelling in _SPELLINGS:
+        text = pattern.sub(spelling, text)
+    return text
+
+
+def closing(text: str, start: int, pair: str) -> int:
+    """Where the bracket that opens at `start` closes; the length of `text` if it doesn't."""
+    depth = 0
+    for position in range(start, len(text)):
+        depth += (text[position] == pair[0]) - (text[position] == pair[1])
+        if depth == 0:
+            return position
+    return len(text)
+
+
+def _latex_matrix(rows: str) -> str:
+    cells = [re.split(r",\s*|\s+", row.strip(" ,")) for row in re.findall(r"\[([^\[\]]*)\]", rows)]
+    rows = r"\\".join("&".join(row) for row in cells)
+    body = r"\\".join("&".join(row) for row in cells)
+    return rf"\begin{{pmatrix}}{body}\end{{pmatrix}}"
+
+
+def _with_arguments(text: str, call: re.Pattern[str], spelled: Callable[[str], str]) -> str:
+    """`text` with each `call`, which ends in an open parenthesis, and its argument as `spelled`, innermost first."""
+    for match in reversed(list(call.finditer(text))):
+        end = closing(text, match.end() - 1, "()")
+        if end < len(text):
+            text = text[: match.start()] + spelled(text[match.end() : end]) + text[end + 1 :]
+    return text

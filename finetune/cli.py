@@ -12,8 +12,14 @@ from typing import Annotated
 
 import typer
 
+from finetune.commands.augmenting import augment, seeds
+from finetune.commands.exporting import card, export, verify
 from finetune.commands.scaling import on_ray
+from finetune.commands.selecting import overlap, select
+from finetune.commands.selecting import overlap, select
 from finetune.commands.synthesizing import synthesize
+from finetune.commands.training import audit, bench_packing, train
+from finetune.commands.whole import held_out, whole
 from mumath_agent.errors import InputError, MuMathError
 
 app = typer.Typer(
@@ -23,7 +29,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.command()(seeds)
+app.command()(augment)
 app.command()(synthesize)
+app.command()(select)
+app.command()(overlap)
+app.command()(select)
+app.command()(overlap)
+app.command()(train)
+app.command()(audit)
+app.command()(bench_packing)
+app.command()(export)
+app.command()(verify)
+app.command()(card)
+app.command()(held_out)
+app.command("all")(whole)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(on_ray)
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -67,33 +87,6 @@ def tokenizer(
     )
     learned.save_pretrained(out)
     print(f"{out}: {len(learned)} tokens")
-
-
-@app.command()
-def train(
-    recipe: Annotated[Path, typer.Argument(help="TOML file.")],
-    data: Annotated[Path, typer.Option(help="JSONL file of training rows.")],
-    start: Annotated[Path, typer.Option(help="Stage 1: folder of a tokenizer. Stage 2: folder of stage 1.")],
-    out: Annotated[Path, typer.Option(help="Folder to write; run again to go on after an interruption.")],
-) -> None:
-    """Run one stage of training."""
-    from finetune.recipe import read_recipe
-    from finetune.train import train as train_stage
-
-    train_stage(read_recipe(recipe), data=data, start=start, out=out)
-    print(f"{out}: done")
-
-
-@app.command()
-def export(
-    checkpoint: Annotated[Path, typer.Argument(help="Folder of a finished stage.")],
-    out: Annotated[Path, typer.Option(help="Folder to write.")],
-) -> None:
-    """Write a trained model as one folder for vLLM, transformers and the embedded engine."""
-    from finetune.export import export as write_folder
-
-    write_folder(checkpoint, out)
-    print(f"{out}: {sum(file.stat().st_size for file in out.iterdir()) / 1e6:.1f} MB")
 
 
 @app.command()

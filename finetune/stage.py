@@ -85,7 +85,8 @@ def read_records(path: Path, record_type: type[T], *, limit: int | None = None) 
 def sha256(path: Path) -> str:
     """Of a file's bytes."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror}") from None
 
@@ -191,9 +192,13 @@ async def work_on(
 ) -> Manifest:
     """Do a stage: `work` on every item that isn't done, at most `concurrency` at a time.
 
+    What an earlier command made whole is not made again.
+
     Raises:
         MuMathError: `work` raised it (a teacher is down, say). What was done is kept.
     """
+    if output.finished:
+        return read_manifest(output.path)
     owed = iter([item for item in items if not output.done(key(item))])
     failures: list[MuMathError] = []
 

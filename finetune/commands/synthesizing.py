@@ -1,6 +1,5 @@
 """`synthesize`: questions in, a teacher's attempts at them out."""
 
-import os
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -19,9 +18,8 @@ from mumath_agent.batch import PATIENCE_S, Batch, run_batch
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.models import CompletionModel
-from mumath_agent.models.completions import CompletionsModel
 from mumath_agent.models.embedded import EmbeddedModel
-from mumath_agent.models.several import SeveralServers
+from mumath_agent.models.several import served_at
 from mumath_agent.records import BROKEN, Limits, RunRecord, Sampling, to_json
 from mumath_agent.results import ResultsFile
 from mumath_agent.solver import Solver
@@ -74,6 +72,7 @@ def synthesize(
     """
     read = read_records(questions, Question, limit=limit)
     plain = knows_format or teacher in ([EMBEDDED], [OWN])
+    problems = tuple(question.problem for question in read)
     asked: CompletionModel
     if teacher == [OWN]:
         if nature is not Nature.COT:
@@ -81,7 +80,7 @@ def synthesize(
         problems, asked = recorded_rationales(read)
         samples, temperature = 1, 0.0
     else:
-        problems, asked = tuple(question.problem for question in read), _model(teacher, model)
+        asked = EmbeddedModel() if teacher == [EMBEDDED] else served_at(teacher, model)
     solver = Solver(
         model=asked,
         dialect=trained(nature) if plain else few_shot(nature, prompt),
@@ -102,14 +101,6 @@ def synthesize(
     make = partial(_make, batch, identity, out, budget=budget, concurrency=concurrency, patience_s=patience)
     counts = anyio.run(make)
     typer.echo(f"{out}: " + ", ".join(f"{number:,} {what}" for what, number in sorted(counts.items())))
-
-
-def _model(teacher: list[str], name: str | None) -> CompletionModel:
-    if teacher == [EMBEDDED]:
-        return EmbeddedModel()
-    api_key = os.environ.get("MUMATH_API_KEY")
-    servers = [CompletionsModel(url, model=name, api_key=api_key) for url in teacher]
-    return servers[0] if len(servers) == 1 else SeveralServers(servers)
 
 
 async def _make(

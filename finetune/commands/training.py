@@ -1,0 +1,206 @@
+"""`train`, `audit` and `bench-packing`: look at what will be learned, say what it will take, learn it.
+
+What needs torch is imported inside its command, so that the others work, and answer --help, without it.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from mumath_agent.errors import InputError
+from mumath_agent.problems import parse_problems, read_text
+from mumath_agent.records import Problem
+
+if TYPE_CHECKING:
+    from finetune.audit import Audit
+    from finetune.cost import Estimate
+    from finetune.recipe import Recipe
+
+Start = Annotated[
+    str,
+    typer.Option(
+        "--start",
+        "--from",  # torchrun takes any --start for one of its own options
+        help="Folder of a tokenizer, a model or a finished stage; or a model's name on the hub.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document to stdout.")]
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="TOML file, or the name of a recipe that comes with this.")],
+    data: Annotated[list[Path], typer.Option(help="JSONL file of training rows; once for each stage.")],
+    start: Start,
+    out: Annotated[Path, typer.Option(help="Folder to write; run again to go on after an interruption.")],
+    solve: Annotated[
+        Path | None,
+        typer.Option(help="JSONL of problems with answers, solved every recipe.solve_every steps."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it will take, and stop.")] = False,
+    gpus: Annotated[int, typer.Option(min=1, help="For --dry-run.")] = 8,
+    gpu: Annotated[str, typer.Option(help="For --dry-run: a100-80, h100 or h200.")] = "h100",
+    as_json: Json = False,
+) -> None:
+    """Train one stage; or, with --data given twice, stage 1 and from its weights stage 2 (out/stage1, out/stage2).
+
+    Several processes: torchrun --nproc_per_node 8 -m finetune train ... --from START
+    """
+    from finetune.recipe import read_stages
+
+    recipes = _for_stages(read_stages(recipe), data)
+    if dry_run:
+        _say_costs(recipes, data, start, gpus=gpus, gpu=gpu, as_json=as_json)
+        return
+    from finetune.solving import solves
+    from finetune.train import train as train_stage
+
+    solved = solves(_problems(solve)) if solve is not None else None
+    for number, (stage, rows) in enumerate(zip(recipes, data, strict=True), start=1):
+        folder = out if len(recipes) == 1 else out / f"stage{number}"
+        train_stage(stage, data=rows, start=start, out=folder, solved=solved)
+        start = str(folder)
+        print(f"{folder}: done", file=sys.stderr if as_json else sys.stdout)
+
+
+def audit(
+    data: Annotated[Path, typer.Argument(help="JSONL file of training rows.")],
+    tokenizer: Annotated[str, typer.Option(help="Folder of a tokenizer, or a model's name on the hub.")],
+    dialect: Annotated[str, typer.Option(help="How solutions are written: fenced or blocks.")] = "fenced",
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longer rows are dropped.")] = 2048,
+    examples: Annotated[int, typer.Option(min=0, help="Rows to show, from the first on.")] = 2,
+    as_json: Json = False,
+) -> None:
+    """Show what a model will be taught by a file: trained text in green, counts, warnings."""
+    from finetune.audit import audit as look
+    from finetune.audit import marked
+    from finetune.encode import encode, read_rows
+    from finetune.tokenizer import load_tokenizer
+    from finetune.weights import find_start
+    from mumath_agent.dialects import get_dialect
+
+    rows, loaded, marks = read_rows(data), load_tokenizer(find_start(tokenizer)), get_dialect(dialect)
+    if not rows:
+        raise InputError(f"{data} holds no rows")
+    found = look(rows, loaded, marks, max_tokens=max_tokens)
+    if as_json:
+        print(json.dumps({**asdict(found), "masked_share": found.masked_share, "warnings": found.warnings}))
+        return
+    console = Console(soft_wrap=True, highlight=False)
+    shown = rows[:examples]
+    for row, encoded in zip(shown, encode(shown, loaded, marks, max_tokens=2**31)[0], strict=True):
+        console.print(marked(row, encoded, loaded, marks))
+        console.rule()
+    print(*_lines(found), sep="\n")
+    for warning in found.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def bench_packing(
+    recipe: Annotated[Path, typer.Argument(help="TOML file, or the name of a recipe that comes with this.")],
+    data: Annotated[Path, typer.Option(help="JSONL file of training rows.")],
+    start: Start,
+    rounds: Annotated[int, typer.Option(min=1, help="Passes of each way.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Measure packed lines against padded batches: tokens per second of forward and backward passes."""
+    import torch
+
+    from finetune.recipe import read_stages
+    from finetune.throughput import measure
+    from finetune.train import prepare
+    from finetune.weights import find_start
+    from finetune.workers import joined
+
+    read = read_stages(recipe)[-1]
+    torch.set_num_threads(read.threads or torch.get_num_threads())
+    with joined(on_cpu=read.threads is not None) as workers:
+        speeds = measure(prepare(read, data=data, start=find_start(start), workers=workers), rounds=rounds)
+    if as_json:
+        print(json.dumps({name: asdict(speed) for name, speed in speeds.items()}))
+        return
+    slowest = speeds["random"].tokens_per_s
+    print("| batches | tokens/s | against random | padding |\n|---|---|---|---|")
+    for name, speed in speeds.items():
+        rate = speed.tokens_per_s
+        print(f"| {name} | {rate:.0f} | {rate / slowest:.2f}x | {100 * speed.padding:.1f} % |")
+
+
+def _for_stages(recipes: tuple["Recipe", ...], data: list[Path]) -> tuple["Recipe", ...]:
+    """A recipe for each file; one alone serves all stages."""
+    if len(recipes) == 1:
+        return recipes * len(data)
+    if len(recipes) != len(data):
+        raise InputError(f"the recipe has {len(recipes)} stages; give --data as often, not {len(data)} times")
+    return recipes
+
+
+def _problems(path: Path) -> list[Problem]:
+    problems: list[Problem] = []
+    for problem in parse_problems(read_text(path), str(path)):
+        if isinstance(problem, InputError):
+            raise problem
+        if problem.target is None:
+            raise InputError(f"{path}: problem {problem.id} has no answer to compare with")
+        problems.append(problem)
+    if not problems:
+        raise InputError(f"{path} holds no problems")
+    return problems
+
+
+def _say_costs(
+    recipes: tuple["Recipe", ...], data: list[Path], start: str, *, gpus: int, gpu: str, as_json: bool
+) -> None:
+    from finetune.cost import GPUS, architecture, estimate
+    from finetune.tokenizer import load_tokenizer
+    from finetune.train import count_steps, encoded_rows
+    from finetune.weights import configuration, find_start
+
+    if gpu not in GPUS:
+        raise InputError(f"unknown --gpu {gpu!r}; known: {', '.join(GPUS)}")
+    folder = find_start(start)
+    tokenizer = load_tokenizer(folder)
+    model = architecture(configuration(recipes[0], tokenizer, folder))
+    costs: dict[str, Estimate] = {}
+    for recipe, path in zip(recipes, data, strict=True):
+        steps = count_steps(recipe, encoded_rows(recipe, tokenizer, path).lengths)
+        costs[str(path)] = estimate(recipe, model, steps=steps, gpus=gpus, gpu=GPUS[gpu])
+    if as_json:
+        print(json.dumps({path: asdict(cost) for path, cost in costs.items()}))
+        return
+    for name, cost in costs.items():
+        print(name, *_cost_lines(cost, gpus=gpus, gpu=gpu), sep="\n  ")
+
+
+def _cost_lines(cost: "Estimate", *, gpus: int, gpu: str) -> list[str]:
+    from finetune.cost import ASSUMED_UTILISATION, GPUS
+
+    memory, room = cost.memory, GPUS[gpu].memory_bytes
+    parts = {"weights": memory.weights, "gradients": memory.gradients, "optimiser": memory.optimizer}
+    parts |= {"activations": memory.activations, "gathered layers": memory.gathered}
+    told = ", ".join(f"{name} {size / 1e9:.1f}" for name, size in parts.items())
+    verdict = "fits" if memory.total <= room else "DOESN'T FIT"
+    return [
+        f"{cost.parameters / 1e9:.2f}B parameters, {cost.trained_parameters / 1e6:.1f}M of them trained",
+        f"{cost.steps} steps, {cost.tokens / 1e6:.1f}M tokens, {cost.flops:.3g} operations",
+        f"{memory.total / 1e9:.1f} GB on each of {gpus} {gpu} ({room / 1e9:.0f} GB): {verdict}. {told}",
+        f"{cost.days:.2f} days, if {100 * ASSUMED_UTILISATION:.0f} % of the peak is reached (an assumption)",
+    ]
+
+
+def _lines(found: "Audit") -> list[str]:
+    most = max(count for _, count in found.histogram) or 1
+    return [
+        f"{found.rows} rows, {found.tokens} tokens, {100 * found.masked_share:.1f} % of them masked",
+        f"{found.requests} programs that ask for their output",
+        f"{found.too_long} rows too long; longest: "
+        + ", ".join(f"{tokens} tokens (line {line})" for tokens, line in found.longest),
+        *(
+            f"  up to {bound:>6} tokens {count:>8} {'#' * round(40 * count / most)}"
+            for bound, count in found.histogram
+        ),
+    ]

@@ -1,12 +1,13 @@
 """Training rows as token ids and labels.
 
-Owns the loss mask. A row's whole text (prompt, solution, end token) is tokenised once, and a token is trained
-exactly if none of its characters belongs to the prompt or to an OUTPUT segment; which characters those are is
-`Transcript.spans`' business. Rows that are too long are dropped whole and counted: half a solution teaches nothing.
+Owns the loss mask. A row's whole text (prompt, solution, end token) is tokenised once, the way a server tokenises a
+prompt (with its begin token, where the tokenizer has one), and a token is trained exactly if none of its characters
+belongs to the prompt or to an OUTPUT segment; which characters those are is `Transcript.spans`' business. Rows that
+are too long are dropped whole and counted: half a solution teaches nothing.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def encode(
     for start in range(0, len(rows), 1024):
         chunk = rows[start : start + 1024]
         texts = [whole_text(row, tokenizer, dialect) for row in chunk]
-        batch = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+        batch = tokenizer(texts, return_offsets_mapping=True)
         for row, ids, offsets in zip(chunk, batch["input_ids"], batch["offset_mapping"], strict=True):
             if len(ids) <= max_tokens:
                 encoded.append(_encoded(row, ids, offsets, dialect))
@@ -78,15 +79,29 @@ def _encoded(row: Row, ids: list[int], offsets: list[tuple[int, int]], dialect: 
     prompt = len(dialect.prompt(Transcript(question=row.question)))
     spans = Transcript(question=row.question, segments=dialect.parse(row.solution)).spans
     given = [(0, prompt)] + [(prompt + s.start, prompt + s.end) for s in spans if not s.trained]
-    labels = list(ids)
-    for position, (start, end) in enumerate(offsets):
-        if any(start < last and first < end for first, last in given):
-            labels[position] = UNTRAINED
+    touched = list(characters(offsets))
+    labels = [
+        UNTRAINED if any(start < last and first < end for first, last in given) else token
+        for token, (start, end) in zip(ids, touched, strict=True)
+    ]
     return Encoded(
         ids=np.array(ids, dtype=np.int32),
         labels=np.array(labels, dtype=np.int32),
-        prompt_tokens=sum(start < prompt for start, _ in offsets),
+        prompt_tokens=sum(start < prompt for start, _ in touched),
     )
+
+
+def characters(offsets: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The characters each token stands for, from the offsets a tokenizer reports.
+
+    Some tokenizers leave white space out of their offsets: it belongs to the token that follows. A begin token and a
+    SentencePiece space that was made up have none: they count as the character they stand before.
+    """
+    reached = 0
+    for start, end in offsets:
+        first = min(start, reached)
+        reached = max(reached, end)
+        yield first, max(end, first + 1)
 
 
 def trained_texts(rows: Iterable[Encoded], tokenizer: PreTrainedTokenizerFast) -> list[str]:

@@ -14,7 +14,9 @@ from rich.progress import Progress as Bar
 class Progress:
     """Reports of one run of a stage. Lines of `log` after `step` belong to steps that will be done again: dropped."""
 
-    def __init__(self, name: str, log: Path, *, total: int, step: int) -> None:
+    def __init__(self, name: str, log: Path, *, total: int, step: int, shown: bool = True) -> None:
+        """`shown` is False for all but one of several processes: they say and write nothing."""
+        self._shown = shown
         self._console = Console()
         self._bar = Bar(
             TextColumn("{task.description}"),
@@ -23,12 +25,13 @@ class Progress:
             TextColumn("loss {task.fields[loss]:.3f}  {task.fields[rate]:.0f} tok/s"),
             TimeRemainingColumn(),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=not (shown and self._console.is_terminal),
         )
         self._task = self._bar.add_task(name, total=total, completed=step, loss=float("nan"), rate=0.0)
         self._log, self._name, self._total, self._first = log, name, total, step
-        kept = [line for line in _lines(log) if json.loads(line)["step"] <= step]
-        log.write_text("".join(kept), encoding="utf-8")
+        if shown:
+            kept = [line for line in _lines(log) if json.loads(line)["step"] <= step]
+            log.write_text("".join(kept), encoding="utf-8")
         self._began = time.perf_counter()
         self._loss, self._steps, self._tokens, self._total_tokens = 0.0, 0, 0, 0
         self._mark = self._began
@@ -68,12 +71,21 @@ class Progress:
         self._write(step=step, evaluation_loss=round(loss, 4))
         self._say(f"step {step}/{self._total}  loss on held-out rows {loss:.3f}")
 
+    def solved(self, step: int, share: float | None) -> None:
+        """Report the share of problems solved, if it was measured here."""
+        if share is None:
+            return
+        self._write(step=step, solved=round(share, 4))
+        self._say(f"step {step}/{self._total}  solved {100 * share:.1f} %")
+
     def _write(self, **values: Any) -> None:
+        if not self._shown:
+            return
         with self._log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
 
     def _say(self, line: str) -> None:
-        if not self._console.is_terminal:
+        if self._shown and not self._console.is_terminal:
             print(f"{self._name}: {line}", flush=True)
 
 

@@ -1,12 +1,18 @@
-"""What one stage of training is told: the recipe, read from TOML, unknown keys are errors."""
+"""What one stage of training is told: the recipe, read from TOML, unknown keys are errors.
+
+A file is one recipe, or the list of the recipes of several stages (`stages = ["a.toml", "b.toml"]`). Recipes that
+come with the project are known by name: `tiny-stage1`, `7b-lora`.
+"""
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mumath_agent.errors import InputError
+
+RECIPES = Path(__file__).parent / "recipes"
 
 
 class _Frozen(BaseModel):
@@ -25,14 +31,34 @@ class Shape(_Frozen):
     rope_theta: float = 10_000.0
 
 
-class Optimizer(_Frozen):
-    """Muon for the matrices, AdamW for embeddings and norms; one rate, since Muon is scaled to AdamW's updates."""
+class Lora(_Frozen):
+    """Train low-rank updates of the base model's matrices (arXiv 2106.09685) instead of the matrices."""
 
+    rank: int = Field(gt=0)
+    alpha: float = Field(gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    """Names of the adapted modules; "all-linear" is every matrix but the output one."""
+    quantize: Literal["nf4"] | None = None
+    """Keep the base in 4 bits (QLoRA, arXiv 2305.14314); needs bitsandbytes and one CUDA device."""
+
+
+class Optimizer(_Frozen):
+    """One rate for everything: Muon is scaled to AdamW's updates."""
+
+    kind: Literal["muon", "adamw"] = "muon"
+    """muon: Muon for the matrices, AdamW for embeddings and norms. adamw: AdamW for all."""
     rate: float = Field(gt=0)
+    betas: tuple[float, float] = (0.9, 0.98)
+    """AdamW's."""
     matrix_decay: float = Field(default=0.1, ge=0)
     other_decay: float = Field(default=0.01, ge=0)
     clip: float = Field(default=1.0, gt=0)
     warmup_steps: int = Field(default=60, ge=1)
+    warmup_ratio: float | None = Field(default=None, ge=0, lt=1)
+    """Fraction of the steps, in place of `warmup_steps`."""
+    schedule: Literal["linear", "cosine"] = "linear"
+    """How the rate falls once it does."""
     flat_until: float = Field(default=0.2, ge=0, lt=1)
     """Fraction of the steps after which the rate begins to fall."""
     final: float = Field(default=0.02, ge=0, le=1)
@@ -46,25 +72,60 @@ class Recipe(_Frozen):
     dialect: str = "fenced"
     model: Shape | None = None
     """None: begin with the weights of the start folder."""
+    lora: Lora | None = None
+    """None: train all weights."""
     optimizer: Optimizer
     seed: int = 0
-    steps: int = Field(gt=0)
+    steps: int | None = Field(default=None, gt=0)
+    epochs: int | None = Field(default=None, gt=0)
+    """In place of `steps`."""
     batch_tokens: int = Field(gt=0)
-    """Tokens per step, padding included."""
+    """Tokens per step, padding included, over all processes."""
+    microbatch_tokens: int | None = Field(default=None, gt=0)
+    """What one process holds at a time; a step is `batch_tokens / microbatch_tokens` of these, shared out evenly.
+    The number of processes therefore doesn't change what is learned. None: a step is done in one go."""
     max_tokens: int = Field(gt=0)
     """Longer rows are dropped."""
+    packing: bool = False
+    """Lines of `max_tokens` tokens with as many whole rows as fit. False: a row a line, padded."""
     question_weight: float = Field(default=0.0, ge=0, lt=1)
     """Weight of the question's tokens in the loss; 0 is plain masking. A little of it teaches a model that was
     never pretrained to read."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Of the matrix products. Weights and optimiser are fp32."""
+    """Of the matrix products. Weights that are trained and the optimiser are fp32."""
+    attention: Literal["sdpa", "flash_attention_2"] = "sdpa"
+    gradient_checkpointing: bool = False
+    """Keep only what enters each layer and compute the rest again: less memory, a third more work."""
     threads: int | None = Field(default=None, gt=0)
-    """Same recipe, data, machine and threads: same weights, bit for bit. None: as many as torch likes."""
+    """Train on the CPU with so many threads. Same recipe, data, machine and threads: same weights, bit for bit.
+    None: on the GPU if there is one."""
     eval_rows: int = Field(default=256, ge=0)
     """Rows held out from training, for the evaluation loss."""
     eval_every: int = Field(default=200, gt=0)
+    solve_every: int | None = Field(default=None, gt=0)
+    """Steps between two measurements of the share of problems solved, where problems are given."""
     checkpoint_every: int = Field(default=200, gt=0)
     log_every: int = Field(default=20, gt=0)
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs")
+        if self.batch_tokens % self.held_tokens:
+            raise ValueError("batch_tokens must be a multiple of microbatch_tokens")
+        if self.packing and self.held_tokens < self.max_tokens:
+            raise ValueError("packing needs room for a line of max_tokens in a batch")
+        return self
+
+    @property
+    def held_tokens(self) -> int:
+        """Tokens of one forward pass of one process."""
+        return self.microbatch_tokens or self.batch_tokens
+
+    @property
+    def passes(self) -> int:
+        """Forward passes of a step, over all processes."""
+        return self.batch_tokens // self.held_tokens
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -74,12 +135,36 @@ def read_recipe(path: Path) -> Recipe:
         InputError: the file is missing, is no TOML, or has an unknown, missing or impossible key.
     """
     try:
-        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise InputError(f"no such recipe: {path}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is no TOML: {error}") from None
+        return Recipe.model_validate(_table(path))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {where}: {first['msg']}") from None
+        raise InputError(f"{path}: {f'{where}: ' if where else ''}{first['msg']}") from None
+
+
+def read_stages(path: Path) -> tuple[Recipe, ...]:
+    """The recipes of the stages that a file, or a recipe known by name, stands for.
+
+    Raises:
+        InputError: as `read_recipe`.
+    """
+    known = RECIPES / f"{path}.toml"
+    if not path.exists() and known.is_file():
+        path = known
+    match _table(path):
+        case {"stages": [*names], **others}:
+            if others:
+                raise InputError(f"{path}: {min(others)}: a list of stages has no other keys")
+            return tuple(read_recipe(path.parent / str(name)) for name in names)
+    return (read_recipe(path),)
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no such recipe: {path}") from None
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no TOML: {error}") from None

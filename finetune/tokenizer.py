@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from mumath_agent.errors import InputError
 
@@ -54,14 +54,22 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedToken
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer saved in `folder`.
+    """The tokenizer saved in `folder`, as servers load it.
 
     Raises:
-        InputError: `folder` holds no tokenizer.json.
+        InputError: `folder` holds none, or one that can't be trained with: no character offsets, no end token.
     """
     if not (folder / "tokenizer.json").is_file():
         raise InputError(f"no tokenizer.json in {folder}; make one with `python -m finetune tokenizer`")
-    tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise InputError(
+            f"the tokenizer in {folder} reports no character offsets; convert it to tokenizer.json"
+        )
+    if tokenizer.eos_token is None:
+        raise InputError(
+            f"the tokenizer in {folder} has no end token; set eos_token in tokenizer_config.json"
+        )
     return tokenizer
 
 

@@ -104,7 +104,10 @@ def bench_packing(
     recipe: Annotated[Path, typer.Argument(help="TOML file, or the name of a recipe that comes with this.")],
     data: Annotated[Path, typer.Option(help="JSONL file of training rows.")],
     start: Start,
-    rounds: Annotated[int, typer.Option(min=1, help="Passes of each way.")] = 20,
+    rounds: Annotated[int, typer.Option(min=1, help="Passes of each way.")] = 16,
+    processes: Annotated[
+        int, typer.Option(min=1, help="So many passes in a row stand for GPUs that wait for the slowest.")
+    ] = 1,
     as_json: Json = False,
 ) -> None:
     """Measure packed lines against padded batches: tokens per second of forward and backward passes."""
@@ -119,7 +122,8 @@ def bench_packing(
     read = read_stages(recipe)[-1]
     torch.set_num_threads(read.threads or torch.get_num_threads())
     with joined(on_cpu=read.threads is not None) as workers:
-        speeds = measure(prepare(read, data=data, start=find_start(start), workers=workers), rounds=rounds)
+        stage = prepare(read, data=data, start=find_start(start), workers=workers)
+        speeds = measure(stage, rounds=rounds, processes=processes)
     if as_json:
         print(json.dumps({name: asdict(speed) for name, speed in speeds.items()}))
         return

@@ -12,10 +12,10 @@ from typing import Annotated
 
 import typer
 
+from finetune.commands.ablating import ablations
 from finetune.commands.augmenting import augment, seeds
 from finetune.commands.exporting import card, export, verify
 from finetune.commands.scaling import on_ray
-from finetune.commands.selecting import overlap, select
 from finetune.commands.selecting import overlap, select
 from finetune.commands.synthesizing import synthesize
 from finetune.commands.training import audit, bench_packing, train
@@ -34,8 +34,6 @@ app.command()(augment)
 app.command()(synthesize)
 app.command()(select)
 app.command()(overlap)
-app.command()(select)
-app.command()(overlap)
 app.command()(train)
 app.command()(audit)
 app.command()(bench_packing)
@@ -44,6 +42,7 @@ app.command()(verify)
 app.command()(card)
 app.command()(held_out)
 app.command("all")(whole)
+app.command()(ablations)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(on_ray)
 
 RECIPES = Path(__file__).parent / "recipes"

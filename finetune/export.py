@@ -1,18 +1,21 @@
 """A finished stage as one folder that every engine loads: vLLM, transformers and onnxruntime-genai.
 
     config.json  generation_config.json  tokenizer.json  tokenizer_config.json     what vLLM and transformers read
-    model.safetensors                                                              the weights, float16, stored once
+    model.safetensors                                                              the weights, stored once
     model.onnx  genai_config.json                                                  the embedded engine's graph
 
-Weights are rounded to float16 first; all engines then compute in float32 from the same values. The graph of
-onnxruntime-genai's model builder would bring a second, float32 copy of the weights. Here each of them is replaced by
-an external tensor that points into model.safetensors, a cast and a transposition; onnxruntime folds these on load.
+An adapter (LoRA) is merged into the weights it was trained on. A small Llama also gets the embedded engine's graph: its
+weights are rounded to float16 first, and all engines then compute in float32 from the same values. Others are stored
+in bfloat16, which servers compute in, and have no graph. The graph of onnxruntime-genai's model builder would bring a
+second, float32 copy of the weights. Here each of them is replaced by an external tensor that points into
+model.safetensors, a cast and a transposition; onnxruntime folds these on load.
 """
 
 import json
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +26,18 @@ import numpy.typing as npt
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from transformers import LlamaForCausalLM
+from peft import PeftConfig, PeftModel
+from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from finetune.tokenizer import load_tokenizer
+from finetune.weights import ADAPTER, find_start
 from mumath_agent.errors import InputError, MuMathError
 
 WEIGHTS = "model.safetensors"
+GRAPH = ("model.onnx", "genai_config.json")
+EMBEDDED_PARAMETERS = 100_000_000
+"""Larger models are not for an engine that runs on one CPU thread beside the kernels."""
+_SHARDS = "model.safetensors.index.json"
 _SMALL = 64
 """Initialisers of fewer elements stay in the graph."""
 
@@ -49,34 +58,88 @@ class Stored:
     value: Array
 
 
-def export(checkpoint: Path, out: Path) -> None:
+def export(checkpoint: Path, out: Path) -> str | None:
     """Write the folder; what is not made here (a README) is left as it is.
 
+    Returns why the embedded engine's format was left out, or None if it is there.
+
     Raises:
-        InputError: `checkpoint` holds no model.
+        InputError: `checkpoint` holds no model, or the model that its adapter belongs to can't be found.
         ExportFailed: the model builder gave up, or a weight of its graph is not in the checkpoint.
     """
-    if not (checkpoint / WEIGHTS).is_file():
-        raise InputError(f"no {WEIGHTS} in {checkpoint}; give the folder of a finished stage")
+    if not any((checkpoint / name).is_file() for name in (WEIGHTS, _SHARDS, ADAPTER)):
+        raise InputError(
+            f"no {WEIGHTS} and no {ADAPTER} in {checkpoint}; give the folder of a finished stage"
+        )
+    if out.resolve() == checkpoint.resolve():
+        raise InputError(f"{out} is the checkpoint itself, whose weights would be lost; name another --out")
+    model, tokenizer = _whole(checkpoint), load_tokenizer(checkpoint)
+    left_out = _unfit_for_embedding(model, tokenizer)
     out.mkdir(parents=True, exist_ok=True)
-    _write_checkpoint(checkpoint, out)
+    _write_checkpoint(model, tokenizer, out, half=torch.bfloat16 if left_out else torch.float16)
+    for name in GRAPH:  # an earlier export's would point into other weights
+        (out / name).unlink(missing_ok=True)
+    if left_out is None:
+        _write_graph(out)
+    return left_out
+
+
+def _whole(checkpoint: Path) -> PreTrainedModel:
+    """The model in float32, in which an adapter is merged without losing what half precision can't hold."""
+    if not (checkpoint / ADAPTER).is_file():
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
+        return model
+    base = find_start(str(PeftConfig.from_pretrained(str(checkpoint)).base_model_name_or_path))
+    whole = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    with warnings.catch_warnings():  # peft 0.21 asks transformers 5.23 by a name that will go
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+        adapted = PeftModel.from_pretrained(whole, str(checkpoint))
+    merged: PreTrainedModel = adapted.merge_and_unload()
+    return merged
+
+
+def _unfit_for_embedding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> str | None:
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    if model.config.model_type != "llama":
+        return f"it takes Llamas, this is a {model.config.model_type}"
+    if parameters > EMBEDDED_PARAMETERS:
+        return f"it takes up to {EMBEDDED_PARAMETERS:,} parameters, this has {parameters:,}"
+    if len(tokenizer("")["input_ids"]):
+        return "it puts no begin token before a prompt, this tokenizer does"
+    return None
+
+
+def _write_checkpoint(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: Path, *, half: torch.dtype
+) -> None:
+    end = tokenizer.eos_token_id
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=end,
+        pad_token_id=tokenizer.pad_token_id,
+        do_sample=False,
+    )
+    model.config.eos_token_id = end  # what training ended every solution with
+    for old in (*out.glob("model*.safetensors"), out / _SHARDS):
+        old.unlink(missing_ok=True)
+    model.to(half).save_pretrained(out)  # type: ignore[arg-type]
+    for file in out.glob("*.safetensors"):
+        file.chmod(0o644)  # huggingface writes it for its owner alone
+    tokenizer.save_pretrained(out)
+    if half is torch.float16:
+        # float32 is what the engines compute in; the file holds float16 whatever is said here.
+        _edit_json(out / "config.json", dtype="float32")
+    # The name that transformers 4 and 5 and vLLM all know.
+    _edit_json(out / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+
+
+def _write_graph(out: Path) -> None:
     with TemporaryDirectory() as scratch:
         built = _built(out, Path(scratch))
         graph = onnx.load(built / "model.onnx")
         point_into(graph, out / WEIGHTS)
         onnx.save(graph, out / "model.onnx")
         shutil.copyfile(built / "genai_config.json", out / "genai_config.json")
-
-
-def _write_checkpoint(checkpoint: Path, out: Path) -> None:
-    model = LlamaForCausalLM.from_pretrained(checkpoint, dtype=torch.float16)
-    model.save_pretrained(out)
-    (out / WEIGHTS).chmod(0o644)  # huggingface writes it for its owner alone
-    load_tokenizer(checkpoint).save_pretrained(out)
-    # float32 is what the engines compute in; the file holds float16 whatever is said here.
-    _edit_json(out / "config.json", dtype="float32")
-    # The name that transformers 4 and 5 and vLLM all know.
-    _edit_json(out / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
 
 
 def _edit_json(path: Path, **values: str) -> None:

@@ -13,7 +13,7 @@ from benchmarks.commands.console import run as run_to_end
 from benchmarks.live import Live
 from benchmarks.loaders import Loaded, load_problems
 from benchmarks.manifest import commit, isolation_of, now, versions
-from benchmarks.runs import Manifest, RunFolder
+from benchmarks.runs import ATTEMPTS, Manifest, RunFolder
 from benchmarks.tasks import get_task
 from mumath_agent.answers import extract_answer
 from mumath_agent.batch import PATIENCE_S, Batch, run_batch
@@ -37,6 +37,10 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="The run's folder; the same command continues it. [runs/TASK-MODEL]")
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(help="Go on with what the folder holds; --no-resume refuses a folder that holds a run."),
+    ] = True,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N problems.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Attempts a problem.")] = 1,
     base_url: Annotated[
@@ -44,6 +48,9 @@ def run(
         typer.Option(envvar="MUMATH_BASE_URL", help="An OpenAI-compatible server; several share the work."),
     ] = None,
     model: Annotated[str | None, typer.Option(envvar="MUMATH_MODEL", help="The model's name there.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Without a server: a folder in the embedded engine's format.")
+    ] = None,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
     top_p: Annotated[float, typer.Option(min=0.01, max=1.0)] = 1.0,
     seed: Annotated[
@@ -74,7 +81,7 @@ def run(
             f"--samples {samples} with --temperature 0 would be {samples} times the same; raise it"
         )
     solver = Solver(
-        model=_model(base_url or [], model),
+        model=_model(base_url or [], model, weights),
         limits=Limits(
             max_turns=max_turns, max_new_tokens=max_new_tokens, cell_timeout_s=cell_timeout, wall_s=wall
         ),
@@ -87,7 +94,7 @@ def run(
     for line in loaded.remarks:
         remark(line)
     batch = Batch(problems=loaded.problems, samples=samples, solver=solver, answer_of=answer_of)
-    broken = run_to_end(lambda: _run(batch, task, loaded.source, out, concurrency, patience))
+    broken = run_to_end(lambda: _run(batch, task, loaded.source, out, resume, concurrency, patience))
     if broken:
         raise MuMathError(
             f"{broken} attempts were broken by machinery and are not scored; the same command makes them again"
@@ -120,16 +127,24 @@ def _own_problems(path: Path, limit: int | None) -> Loaded:
     return Loaded(problems=found, source=f"{path.name} sha256:{digest}", remarks=remarks)
 
 
-def _model(base_urls: list[str], name: str | None) -> CompletionModel:
+def _model(base_urls: list[str], name: str | None, weights: Path | None) -> CompletionModel:
+    if base_urls and weights is not None:
+        raise InputError(f"--weights {weights} is for the embedded engine; leave it or --base-url out")
     if base_urls:
         return served_at(base_urls, name)
     if name is not None:
         raise InputError(f"--model {name} needs --base-url, the address of the server that serves it")
-    return EmbeddedModel()
+    return EmbeddedModel(weights) if weights is not None else EmbeddedModel()
 
 
 async def _run(
-    batch: Batch, task: str, source: str, out: Path | None, concurrency: int, patience_s: float
+    batch: Batch,
+    task: str,
+    source: str,
+    out: Path | None,
+    resume: bool,
+    concurrency: int,
+    patience_s: float,
 ) -> int:
     """Make the run; how many of its attempts are broken."""
     model = batch.solver.model
@@ -137,6 +152,10 @@ async def _run(
         await model.warm_up()
         manifest = await _manifest(batch, task, source)
         path = out or Path("runs") / _file_name(f"{Path(task).stem}-{model.name}")
+        if not resume and (path / ATTEMPTS).exists():
+            raise InputError(
+                f"{path} holds a run already; name another folder with --out, or leave out --no-resume"
+            )
         remark(
             f"model: {model.name} · {len(batch.problems)} problems · isolation: {manifest.isolation} · {path}"
         )

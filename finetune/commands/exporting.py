@@ -5,10 +5,9 @@ What needs torch is imported inside its command, so that the others work, and an
 
 import json
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -96,7 +95,7 @@ def verify(
         else:
             _remark(f"skipped: the embedded engine; {folder} has not its format")
         if vllm:
-            log = Path(opened.enter_context(TemporaryDirectory())) / "vllm.log"
+            log = Path(mkdtemp(prefix="mumath-vllm-")) / "vllm.log"  # kept: it says why, if it doesn't start
             base_url = opened.enter_context(serving(vllm, folder, log=log))
         if base_url:
             engines["vLLM"] = served(base_url, reference, stop=marks.stop)
@@ -109,15 +108,20 @@ def verify(
         print(json.dumps([to_json(comparison) for comparison in found], indent=1, ensure_ascii=False))
     else:
         _print_table(found, tuple(engines))
-    if any(difference for comparison in found for difference in comparison.differences.values()):
+        print(_summary(found, tuple(engines)))
+    if any(not comparison.is_equal for comparison in found):
         raise typer.Exit(1)
 
 
-def _questions(path: Path) -> Iterator[str]:
+def _questions(path: Path) -> list[str]:
+    questions: list[str] = []
     for problem in parse_problems(read_text(path), str(path)):
         if isinstance(problem, InputError):
             raise problem
-        yield problem.question
+        questions.append(problem.question)
+    if not questions:
+        raise InputError(f"{path} holds no question")
+    return questions
 
 
 def _print_table(found: list["Comparison"], engines: tuple[str, ...]) -> None:
@@ -130,6 +134,12 @@ def _print_table(found: list["Comparison"], engines: tuple[str, ...]) -> None:
         table.add_row(_short(comparison.prompt), str(comparison.tokens), comparison.end, *told)
     console = Console(highlight=False, markup=False)
     (console if console.is_terminal else Console(highlight=False, markup=False, width=160)).print(table)
+
+
+def _summary(found: list["Comparison"], engines: tuple[str, ...]) -> str:
+    equal = sum(comparison.is_equal for comparison in found)
+    tokens = sum(comparison.tokens for comparison in found)
+    return f"{equal} of {len(found)} prompts equal, {tokens} tokens: transformers, {', '.join(engines)}"
 
 
 def _short(prompt: str) -> str:

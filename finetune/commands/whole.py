@@ -1,7 +1,7 @@
 """`all`: from seeds to a served, measured model in one command. `held-out`: the problems it is measured with."""
 
 import json
-import os
+import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from finetune.pipeline import SIZES, Ended, held_out_problems, run
+from finetune.ledger import Ended
+from finetune.pipeline import SIZES, held_out_problems, run
 from mumath_agent.errors import InputError
 from mumath_agent.records import to_json
 
@@ -47,14 +48,17 @@ def whole(
     def call(command: Sequence[str]) -> int:
         return int(commands.main(list(command), prog_name="finetune", standalone_mode=False) or 0)
 
-    steps = run(
-        SIZES[size],
-        work.resolve(),
-        gsm8k=gsm8k.resolve() if gsm8k else None,
-        vllm=vllm,
-        call=call,
-        on_end=lambda ended: None if as_json else typer.echo(_line(ended)),
-    )
+    # Bound to what stderr is now: while a step runs, it is the step's log.
+    with Console(file=sys.stderr, highlight=False).status("") as status:
+        steps = run(
+            SIZES[size],
+            work.resolve(),
+            gsm8k=gsm8k.resolve() if gsm8k else None,
+            vllm=vllm,
+            call=call,
+            on_begin=status.update,
+            on_end=lambda ended: None if as_json else typer.echo(_line(ended)),
+        )
     if as_json:
         typer.echo(json.dumps([to_json(step) for step in steps], indent=1, ensure_ascii=False))
     else:

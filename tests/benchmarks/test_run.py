@@ -362,6 +362,8 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
         assert "can't write" in failed.stderr and "Traceback" not in failed.stderr
         subprocess.run([*arguments, "--base-url", url], cwd=CHECKOUT, check=True, capture_output=True)
     assert len(load_run(tmp_path / "run").records) == 20
+    again = subprocess.run([*arguments, "--no-resume"], cwd=CHECKOUT, capture_output=True, text=True)
+    assert again.returncode == 2 and "holds a run already" in again.stderr
 
 
 @pytest.mark.parametrize(

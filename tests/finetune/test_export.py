@@ -14,17 +14,27 @@ import onnx
 import onnxruntime_genai as og
 import torch
 from safetensors.numpy import load_file
-from transformers import LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
+from finetune.card import NAME, is_ours, lineage, write_card
+from finetune.commands.exporting import card
 from finetune.embedded.pipeline import Plan, make
 from finetune.export import export, read_stored
-from finetune.recipe import read_recipe
+from finetune.recipe import Lora, read_recipe
 from finetune.tokenizer import load_tokenizer
+from finetune.train import prepare, train
 from mumath_agent.errors import InputError
 
 pytestmark = pytest.mark.train
 
-RECIPES = Path(__file__).parents[2] / "finetune" / "recipes"
+ROOT = Path(__file__).parents[2]
+RECIPES = ROOT / "finetune" / "recipes"
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +116,89 @@ def test_a_finished_pipeline_does_nothing_but_export(work: Path) -> None:
     )
     make(plan, work=work, out=work / "out")
     assert (work / "stage2" / "model.safetensors").stat().st_mtime_ns == before
+
+
+@pytest.fixture(scope="module")
+def adapter(work: Path) -> Path:
+    """A low-rank adapter on stage 1's weights."""
+    recipe = read_recipe(RECIPES / "tiny-stage2.toml").model_copy(
+        update={"lora": Lora(rank=4, alpha=8), "steps": 10}
+    )
+    train(recipe, data=work / "stage2.jsonl", start=work / "stage1", out=work / "adapter")
+    return work / "adapter"
+
+
+def test_an_adapter_becomes_part_of_the_weights(work: Path, adapter: Path, tmp_path: Path) -> None:
+    assert export(adapter, tmp_path / "out") is None
+    assert not list((tmp_path / "out").glob("adapter*"))
+    recipe = read_recipe(RECIPES / "tiny-stage2.toml").model_copy(update={"lora": Lora(rank=4, alpha=8)})
+    adapted = prepare(recipe, data=work / "stage2.jsonl", start=adapter).model.train(False)
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
+    before = AutoModelForCausalLM.from_pretrained(work / "stage1", dtype=torch.float32)
+    ids = torch.arange(100)[None]
+    with torch.no_grad():
+        expected, found, base = (model(input_ids=ids).logits for model in (adapted, merged, before))
+    assert (expected - base).abs().max() > 0.1
+    assert (expected - found).abs().max() < 0.01  # what float16 rounds off
+
+
+def test_what_the_embedded_engine_cannot_run_has_no_graph(
+    llama2_like: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    config = LlamaConfig(
+        vocab_size=len(llama2_like),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+    )
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
+    llama2_like.save_pretrained(tmp_path / "model")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "model.onnx").write_text("of an earlier model", "utf-8")
+    assert "begin token" in (export(tmp_path / "model", out) or "")
+    assert not (out / "model.onnx").exists()
+    served = AutoModelForCausalLM.from_pretrained(out)
+    assert served.dtype == torch.bfloat16
+    assert load_tokenizer(out)("a b")["input_ids"] == llama2_like("a b")["input_ids"]
+
+
+def test_generation_is_greedy_and_ends_where_training_did(work: Path) -> None:
+    found = GenerationConfig.from_pretrained(work / "out")
+    assert not found.do_sample
+    assert found.eos_token_id == load_tokenizer(work / "out").eos_token_id
+
+
+def test_the_card_tells_of_both_stages_and_their_data(work: Path) -> None:
+    write_card(work / "out", work / "stage2", data=[work / "stage1.jsonl", work / "stage2.jsonl"])
+    text = (work / "out" / NAME).read_text("utf-8")
+    assert [stage.recipe["name"] for stage in lineage(work / "stage2")] == ["tiny stage 1", "tiny stage 2"]
+    for stage in lineage(work / "stage2"):
+        assert stage.data_sha256 in text and f"| {stage.recipe['name']} |" in text
+    assert "Not evaluated." in text and str(work) not in text
+    assert is_ours(work / "out")
+
+
+def test_a_card_written_by_hand_stays(work: Path, tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text("# mine", "utf-8")
+    with pytest.raises(InputError, match="was not written here"):
+        card(tmp_path, checkpoint=work / "stage2")
+    assert (tmp_path / NAME).read_text("utf-8") == "# mine"
+
+
+def test_a_card_claims_no_data_that_was_not_trained_on(work: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"question": "q", "solution": "s"}\n', "utf-8")
+    with pytest.raises(InputError, match="is not what"):
+        write_card(work / "out", work / "stage2", data=[other])
+    with pytest.raises(InputError, match="no finished stage"):
+        write_card(work / "out", work / "out")
+
+
+def test_a_checkpoint_is_not_exported_over_itself(work: Path) -> None:
+    with pytest.raises(InputError, match="checkpoint itself"):
+        export(work / "stage2", work / "stage1" / ".." / "stage2")
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:

@@ -57,7 +57,9 @@ def whole(
             vllm=vllm,
             call=call,
             on_begin=status.update,
-            on_end=lambda ended: None if as_json else typer.echo(_line(ended)),
+            on_end=lambda ended: (
+                None if as_json else print(_line(ended))
+            ),  # typer.echo would print into the status
         )
     if as_json:
         typer.echo(json.dumps([to_json(step) for step in steps], indent=1, ensure_ascii=False))

@@ -1,0 +1,80 @@
+"""What the arms learn from and what they are asked: rows of the same questions in two natures, and held-out problems.
+
+A problem is drawn from our templates, or made of such a one by a rule of `augment`; its program says how it is solved,
+and is written in words (CoT) or nested with code. So arms that differ in nature differ in nothing else. Asked are
+problems of schemas that neither seeds nor augmentations come from.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from random import Random
+
+from finetune.augment.own import own_questions
+from finetune.augment.perspectives import Unusable
+from finetune.augment.programs import decimal, read_program
+from finetune.augment.rules import RULES, augmented
+from finetune.embedded.problems import WordProblem, code_solution, thought_solution
+from finetune.embedded.templates import stories
+from finetune.records import Nature, Question, Solution
+from mumath_agent.records import Problem
+
+DIALECT = "fenced"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A held-out problem."""
+
+    problem: Problem
+    """Its source names the schema."""
+    taken: frozenset[str]
+    """The numbers of its text that its solution takes."""
+
+
+def questions(seeds: int, samples: int, *, draw: int) -> tuple[list[Question], list[Question]]:
+    """`seeds` questions of our templates, and what the rules make of them: up to `samples` by each perspective."""
+    own = list(islice(own_questions(draw), seeds))
+    rules = tuple(RULES)
+    return own, [made for seed in own for made in augmented(seed, rules, samples=samples, draw=draw).rows]
+
+
+def rows(questions: Iterable[Question], nature: Nature) -> Iterator[Solution]:
+    """The solutions of the questions whose program is known, written in one nature."""
+    for question in questions:
+        if (problem := _program(question)) is None:
+            continue
+        yield Solution(
+            id=question.problem.id,
+            question=problem.question,
+            solution=code_solution(problem) if nature is Nature.CODE else thought_solution(problem),
+            nature=nature,
+            dialect=DIALECT,
+            source=question.problem.source,
+            seed_id=question.problem.seed_id,
+            augmentation=question.problem.augmentation,
+        )
+
+
+def held_out(size: int) -> Iterator[Asked]:
+    """`size` problems, shared out evenly over the schemas that are kept from training."""
+    schemas, rng = stories(held_out=True), Random("ablations")
+    for number in range(size):
+        drawn = schemas[number % len(schemas)].problem(rng)
+        operands = {operand for step in drawn.steps for operand in (step.left, step.right)}
+        yield Asked(
+            problem=Problem(
+                id=f"held-out-{number}",
+                question=drawn.question,
+                target=decimal(drawn.answer),
+                source=drawn.source,
+            ),
+            taken=frozenset(value for index, value in enumerate(drawn.numbers) if f"n{index}" in operands),
+        )
+
+
+def _program(question: Question) -> WordProblem | None:
+    try:
+        return read_program(question).problem
+    except Unusable:
+        return None

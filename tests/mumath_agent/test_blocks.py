@@ -1,10 +1,6 @@
-"""Laws 1-5 for MathCoder's dialect: what it makes of any text, and of what a model and a kernel wrote in turn."""
-
-from itertools import pairwise
+"""The bytes of MathCoder's dialect. Its laws: test_dialect_laws.py."""
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from mumath_agent.dialects import get_dialect
 from mumath_agent.dialects.blocks import block, last_block
@@ -12,30 +8,6 @@ from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishR
 from mumath_agent.transcript import Kind, Segment, Transcript
 
 blocks = get_dialect("blocks")
-
-PIECES = [
-    "<|text|>", "<|code|>", "<|execution|>", "<|endofblock|>", "<|endofmessage|>", "<|user|>", "<|assistant|>",
-    "<|system|>", "</s>", "<|", "|>", "<|exec", "ution|>", "endofblock|>", "print(1)", "\n", " ", "é", "\u2028", "<",
-]  # fmt: skip
-texts = st.one_of(st.text(), st.lists(st.sampled_from(PIECES), max_size=16).map("".join))
-completions = st.builds(
-    Completion,
-    # A model's text ends before the stop strings, so it never holds one.
-    text=texts.map(lambda text: text.split("<|execution|>")[0].split("<|endofmessage|>")[0]),
-    finish_reason=st.sampled_from(FinishReason),
-    prompt_tokens=st.just(1),
-    completion_tokens=st.just(1),
-)
-executions = st.builds(
-    Execution,
-    status=st.sampled_from(ExecutionStatus),
-    stdout=texts,
-    stderr=texts,
-    result=st.none() | texts,
-    error=st.none() | texts,
-    state_lost=st.booleans(),
-)
-conversations = st.lists(st.tuples(completions, executions), max_size=4)
 
 
 def completed(text: str, finish: FinishReason = FinishReason.STOP) -> Transcript:
@@ -45,58 +17,6 @@ def completed(text: str, finish: FinishReason = FinishReason.STOP) -> Transcript
 
 def printed(text: str) -> Execution:
     return Execution(status=ExecutionStatus.OK, stdout=text)
-
-
-def played(turns: list[tuple[Completion, Execution]]) -> list[Transcript]:
-    """The transcript after each step of a conversation, as the graph would build it."""
-    transcript = Transcript(question="How many?")
-    steps = [transcript]
-    for completion, execution in turns:
-        transcript = blocks.with_completion(transcript, completion)
-        steps.append(transcript)
-        if blocks.pending_code(transcript) is None:
-            break
-        transcript = blocks.with_output(transcript, execution, max_chars=80)
-        steps.append(transcript)
-    return steps
-
-
-@given(texts)
-@example("<|code|>x<|endofblock|><|execution|>1<|endofblock|><|text|>so<|endofblock|><|endofmessage|>")
-def test_parsing_is_lossless_for_every_string(text: str) -> None:
-    assert "".join(segment.text for segment in blocks.parse(text)) == text
-
-
-@given(texts)
-def test_no_segment_is_empty_and_rationale_never_follows_rationale(text: str) -> None:
-    segments = blocks.parse(text)
-    assert all(segment.text for segment in segments)
-    kinds = [segment.kind for segment in segments]
-    assert (Kind.RATIONALE, Kind.RATIONALE) not in pairwise(kinds)
-
-
-@given(conversations)
-def test_each_prompt_is_a_prefix_of_the_next(turns: list[tuple[Completion, Execution]]) -> None:
-    prompts = [blocks.prompt(transcript) for transcript in played(turns)]
-    assert all(later.startswith(earlier) for earlier, later in pairwise(prompts))
-
-
-@given(conversations)
-def test_the_whole_text_parses_into_the_segments_it_was_built_from(
-    turns: list[tuple[Completion, Execution]],
-) -> None:
-    """So output can't forge structure, and training masks equal what happened at run time."""
-    transcript = played(turns)[-1]
-    assert blocks.parse(transcript.text) == transcript.segments
-
-
-@given(executions)
-def test_an_output_is_one_block_whatever_it_says(execution: Execution) -> None:
-    transcript = blocks.with_output(completed(block("code", "x")), execution, max_chars=400)
-    output = transcript.segments[-1]
-    assert (output.kind, output.closed) == (Kind.OUTPUT, True)
-    assert [output.text.count(mark) for mark in ("<|", "<|endofblock|>")] == [output.text.count("<|"), 1]
-    assert not any(mark in output.text for mark in PIECES[:3] + PIECES[4:9])
 
 
 def test_the_bytes_are_those_of_mathcoders_own_inference() -> None:

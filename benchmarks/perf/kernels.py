@@ -45,9 +45,7 @@ REFILL_S = 0.1
 """Between two leases, so that the pool has its spare again."""
 
 
-def measure(
-    sizes: Sizes, data: Path, concurrency: int, on_start: Callable[[str], None]
-) -> list[Row]:
+def measure(sizes: Sizes, data: Path, concurrency: int, on_start: Callable[[str], None]) -> list[Row]:
     """All rows; `on_start` is told what is measured next.
 
     Raises:

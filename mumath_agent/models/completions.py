@@ -114,7 +114,9 @@ class CompletionsModel:
         found = {"url": self._url, "model": self.name}
         for entry in (await self._json("/models")).get("data") or ():
             if isinstance(entry, dict) and entry.get("id") == self.name:
-                found |= {key: str(entry[key]) for key in ("root", "max_model_len", "owned_by") if entry.get(key)}
+                found |= {
+                    key: str(entry[key]) for key in ("root", "max_model_len", "owned_by") if entry.get(key)
+                }
         if said := (await self._json("/../version")).get("version"):  # vLLM's, beside "/v1"
             found["version"] = str(said)
         return found

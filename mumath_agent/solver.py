@@ -67,8 +67,14 @@ class Solver:
             )
 
     def new_kernel(self, pool: KernelPool | None = None) -> Executor:
-        """A kernel for one attempt, out of `pool` if there is one; it starts when its context is entered."""
-        return JupyterExecutor(self.sandbox, pool=pool, fresh_cells=self.fresh_cells, replay=self.replay)
+        """A kernel for one attempt; out of a `pool` it starts with the first program, else when it is entered."""
+        return JupyterExecutor(
+            self.sandbox,
+            pool=pool,
+            fresh_cells=self.fresh_cells,
+            replay=self.replay,
+            lazy=pool is not None,
+        )
 
     @property
     def sandbox(self) -> Sandbox:

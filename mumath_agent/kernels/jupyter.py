@@ -36,8 +36,8 @@ class Ran(NamedTuple):
 class JupyterExecutor:
     """Runs the programs of one attempt in a Jupyter kernel of its own (an `Executor`).
 
-    Entering returns at once while the kernel starts; `run` waits for it. All methods belong to one asyncio loop, and
-    one cell runs at a time.
+    Entering returns at once while the kernel starts, or leaves that to the first cell; `run` waits for it. All methods
+    belong to one asyncio loop, and one cell runs at a time.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class JupyterExecutor:
         fresh_cells: bool = False,
         replay: bool = False,
         interrupt_grace_s: float = 1.0,
+        lazy: bool = False,
     ) -> None:
         """Say how cells will run; nothing starts yet.
 
@@ -58,12 +59,15 @@ class JupyterExecutor:
             replay: rebuild the state of a lost kernel by running its cells again; kept only if every one of them does
                 exactly what it did before.
             interrupt_grace_s: time a cell has to end after it was interrupted, before its kernel is killed.
+            lazy: start the kernel with the first cell. Where many sessions begin at once, what their models wait for
+                comes first, and a session without a cell costs nothing.
         """
         self._own_pool = pool is None
         self._pool = pool or KernelPool(sandbox, spares=0)
         self._fresh_cells = fresh_cells
         self._replay = replay
         self._interrupt_grace_s = interrupt_grace_s
+        self._lazy = lazy
         self._recoveries = 0
         self._isolation = "not started"
         self._state_lost = self._state_replayed = self._is_used = False
@@ -88,10 +92,11 @@ class JupyterExecutor:
         if self._entered:
             raise RuntimeError("a JupyterExecutor is entered once; make a new one for another attempt")
         self._entered = True
-        if self._starting is None:
+        if self._starting is None:  # a branch has its kernel already
             if self._own_pool:
                 await self._pool.__aenter__()
-            self._starting = asyncio.ensure_future(self._pool.take())
+            if not self._lazy:
+                self._starting = asyncio.ensure_future(self._pool.take())
         return self
 
     async def __aexit__(
@@ -100,12 +105,12 @@ class JupyterExecutor:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        assert self._starting is not None
         with anyio.CancelScope(shield=True):
-            self._starting.cancel()
-            await asyncio.wait({self._starting})
-            if not self._starting.cancelled() and self._starting.exception() is None:
-                await self._pool.discard(self._starting.result())
+            if self._starting is not None:
+                self._starting.cancel()
+                await asyncio.wait({self._starting})
+                if not self._starting.cancelled() and self._starting.exception() is None:
+                    await self._pool.discard(self._starting.result())
             if self._own_pool:
                 await self._pool.__aexit__(None, None, None)
 
@@ -190,8 +195,10 @@ class JupyterExecutor:
 
     async def _live_kernel(self) -> Kernel:
         """The kernel for the next cell: the one there is, or its successor if it died since the last cell."""
-        if self._starting is None or not self._entered:
+        if not self._entered:
             raise RuntimeError("a JupyterExecutor runs cells inside its `async with` block only")
+        if self._starting is None:
+            self._starting = asyncio.ensure_future(self._pool.take())
         # Shielded: a cancelled run must not take the kernel of later runs with it.
         kernel = await asyncio.shield(self._starting)
         if self._is_used:

@@ -79,7 +79,8 @@ class Kernel:
         )
         self._loop = asyncio.get_running_loop()
         self._signer = Signer(spec.key, "agent")
-        self._waiting: asyncio.Future[None] | None = None
+        self._waiting: set[asyncio.Future[None]] = set()
+        """One closes it while another, cancelled, is about to leave its cell."""
         self._cell: Cell | None = None
         self._cell_bytes = 0
         self._welcome = False
@@ -238,17 +239,19 @@ class Kernel:
 
     async def _news(self, until: float) -> None:
         """Wait until something was heard, or it is `until`."""
-        self._waiting = self._loop.create_future()
+        waiting = self._loop.create_future()
+        self._waiting.add(waiting)
         timer = self._loop.call_later(max(0.0, until - time.monotonic()), self._wake)
         try:
-            await self._waiting
+            await waiting
         finally:
             timer.cancel()
-            self._waiting = None
+            self._waiting.discard(waiting)
 
     def _wake(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
 
     def _told(self) -> None:
         """The fork server has news of the process."""

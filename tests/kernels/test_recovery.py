@@ -108,6 +108,25 @@ async def test_a_run_cancelled_while_it_waits_for_the_kernel_harms_nothing() -> 
         assert (execution.result, execution.state_lost, executor.recoveries) == ("2", False, 0)
 
 
+@pytest.mark.parametrize("turns_of_the_loop", range(8))
+async def test_a_session_can_be_left_just_before_its_run_notices_that_it_was_cancelled(
+    turns_of_the_loop: int,
+) -> None:
+    async def cancel_later() -> None:
+        for _ in range(turns_of_the_loop):
+            await asyncio.sleep(0)
+        running.cancel()
+
+    with anyio.fail_after(20):
+        async with JupyterExecutor() as executor:
+            await run(executor, "1")
+            running = asyncio.create_task(run(executor, "while True:\n    pass"))
+            await anyio.sleep(0.1)
+            cancelling = asyncio.create_task(cancel_later())
+        await asyncio.wait({running, cancelling})
+        assert running.cancelled()
+
+
 async def test_programs_that_all_die_do_not_stop_the_session() -> None:
     async with JupyterExecutor() as executor:
         for _ in range(5):

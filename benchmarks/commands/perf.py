@@ -55,7 +55,7 @@ def everything(
     as_json: AsJson = False,
 ) -> None:
     if context.invoked_subcommand is None:
-        _measure([_kernels, _schedule, _grading], data, concurrency, quick, as_json)
+        _measure([_start, _kernels, _schedule, _grading], data, concurrency, quick, as_json)
 
 
 @app.command()
@@ -76,6 +76,12 @@ def schedule(data: Data = _TRANSCRIPTS, quick: Quick = False, as_json: AsJson = 
 def grading(quick: Quick = False, as_json: AsJson = False) -> None:
     """Count verdicts a second, and what a comparison that never ends costs."""
     _measure([_grading], _TRANSCRIPTS, 1, quick, as_json)
+
+
+@app.command()
+def start(quick: Quick = False, as_json: AsJson = False) -> None:
+    """Time the import, `--help`, and an answer from nothing."""
+    _measure([_start], _TRANSCRIPTS, 1, quick, as_json)
 
 
 def _measure(
@@ -121,4 +127,11 @@ def _grading(options: _Options) -> list[Row]:
     from benchmarks.perf.grading import measure
 
     with stderr.status("measuring: the grader"):
+        return measure(options.quick)
+
+
+def _start(options: _Options) -> list[Row]:
+    from benchmarks.perf.start import measure
+
+    with stderr.status("measuring: new processes"):
         return measure(options.quick)

@@ -1,0 +1,137 @@
+"""Every command and every program in README.md and docs/ is run here as a reader would run it.
+
+A snippet that can't be (it wants a GPU, a cluster, hours) stands under a comment that says so, `<!-- not run: why -->`.
+Its commands must still be ones the program they name would take.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BIN = Path(sys.executable).parent
+_FENCED = re.compile(
+    r"^(?P<marks>```+)(?P<language>\w*)[^\n]*\n(?P<text>.*?)^(?P=marks)[ ]*$", re.DOTALL | re.MULTILINE
+)
+_NOT_RUN = re.compile(r"<!-- not run: [^>]+ -->\s*$")
+FILES = {
+    "problems.jsonl": '{"id": "a", "question": "What is 17 times 23?", "answer": "391"}\n',
+    "question.txt": "What is 17 times 23?\n",
+    "cells.py": "# %%\nx = 6\n# %%\nprint(7 * x)\n",
+}
+"""What the snippets suppose to be there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snippet:
+    page: str
+    line: int
+    language: str
+    text: str
+    is_run: bool
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+    @property
+    def commands(self) -> list[str]:
+        """One a line, continued lines joined; comments are the shell's to skip."""
+        joined = self.text.replace("\\\n", " ")
+        return [line for line in joined.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def snippets(page: Path) -> list[Snippet]:
+    text = page.read_text("utf-8")
+    return [
+        Snippet(
+            page=page.relative_to(ROOT).as_posix(),
+            line=text.count("\n", 0, block.start()) + 1,
+            language=block["language"],
+            text=block["text"],
+            is_run=_NOT_RUN.search(text[: block.start()]) is None,
+        )
+        for block in _FENCED.finditer(text)
+    ]
+
+
+ALL = [snippet for page in PAGES for snippet in snippets(page)]
+PROGRAMS = [s for s in ALL if s.language == "python" and s.is_run]
+COMMANDS = [s for s in ALL if s.language == "bash" and s.is_run]
+OTHERS = [s for s in ALL if s.language in ("bash", "python") and not s.is_run]
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("snippet", PROGRAMS, ids=str)
+def test_a_program_runs(snippet: Snippet, tmp_path: Path) -> None:
+    run([sys.executable, "-c", snippet.text], tmp_path)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("snippet", COMMANDS, ids=str)
+def test_the_commands_run(snippet: Snippet, tmp_path: Path) -> None:
+    for command in snippet.commands:
+        run(["bash", "-ec", command.replace("QUESTION", "What is 17 times 23?")], tmp_path)
+
+
+@pytest.mark.parametrize("snippet", OTHERS, ids=str)
+def test_what_is_not_run_is_still_something_that_could_be(snippet: Snippet) -> None:
+    if snippet.language == "python":
+        compile(snippet.text, str(snippet), "exec")
+        return
+    for command in snippet.commands:
+        for words in ours(command):
+            taken_by_its_program(words)
+
+
+def test_the_pages_have_snippets_of_all_kinds() -> None:
+    assert min(len(PROGRAMS), len(COMMANDS), len(OTHERS)) >= 3
+
+
+def run(command: list[str], folder: Path) -> None:
+    for name, content in FILES.items():
+        (folder / name).write_text(content)
+    (folder / ".venv").mkdir(exist_ok=True)
+    if not (folder / ".venv" / "bin").exists():
+        (folder / ".venv" / "bin").symlink_to(BIN)
+    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def ours(command: str) -> list[list[str]]:
+    """The calls of our own programs in a line of shell, as words."""
+    calls = [shlex.split(part, comments=True) for part in re.split(r"&&|\||;", command)]
+    return [call for words in calls if (call := _call(words))]
+
+
+def _call(words: list[str]) -> list[str]:
+    """From the program's name on; empty if it isn't one of ours."""
+    while words and re.fullmatch(r"\w+=\S*", words[0]):
+        words = words[1:]
+    while words and Path(words[0]).name != "mumath-agent":
+        if words[0] == "-m" and words[1] in ("benchmarks", "finetune"):
+            return words[1:]
+        words = words[1:]
+    return ["mumath_agent", *words[1:]] if words else []
+
+
+def taken_by_its_program(words: list[str]) -> None:
+    """Parsed as its program would parse it; nothing is run."""
+    app = import_module(f"{words[0]}.cli").app
+    command: Any = typer.main.get_command(app)
+    arguments = words[1:]
+    context = command.make_context(words[0], list(arguments))
+    while hasattr(command, "resolve_command"):
+        rest = [*context._protected_args, *context.args]
+        name, command, arguments = command.resolve_command(context, rest)
+        context = command.make_context(name, list(arguments), parent=context)

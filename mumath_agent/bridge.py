@@ -1,8 +1,9 @@
-"""The one bridge from synchronous callers into the asynchronous house.
+"""The one bridge from callers that have no lasting event loop into the asynchronous house.
 
 Kernels and HTTP connections belong to an event loop, so every synchronous entry point (`solve`, `graph.invoke`,
 a chat model's `invoke`) hands its coroutine to the same loop, which runs in one daemon thread of this process.
-Asynchronous callers never come here.
+Asynchronous callers come here only for what outlives their own loop: `asyncio.run` makes a new one for each question
+to an agent, and the kernel of its conversation lives on.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import sys
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
+from contextvars import Context
 from functools import cache
 from typing import Any, TypeVar
 
@@ -41,6 +43,16 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
         raise
 
 
+async def on_bridge(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Await `coroutine` on the background loop, in the caller's context variables; cancelling it cancels that."""
+    try:
+        loop = await asyncio.to_thread(_loop)  # the first call starts a thread
+    except BaseException:
+        coroutine.close()
+        raise
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, loop))
+
+
 @contextmanager
 def opened(resource: AbstractAsyncContextManager[T]) -> Iterator[T]:
     """`async with resource`, for synchronous callers: a kernel for `graph.invoke`, for instance."""
@@ -68,7 +80,8 @@ async def _marking(coroutine: Coroutine[Any, Any, T], ended: threading.Event) ->
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
+    # In a context of its own: what the loop makes for itself would else keep the first caller's values for ever.
+    loop = Context().run(asyncio.new_event_loop)
     threading.Thread(target=loop.run_forever, name="mumath-bridge", daemon=True).start()
     return loop
 

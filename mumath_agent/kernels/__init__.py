@@ -8,6 +8,7 @@ they are confined. All three are useful by themselves:
         execution = await executor.run("import sympy; sympy.factorint(91)", timeout_s=5)
 """
 
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -26,11 +27,26 @@ class Executor(Protocol):
         """The level of isolation its programs ran at; "none" says with the user's own rights."""
         ...
 
-    async def run(self, code: str, *, timeout_s: float) -> Execution:
+    async def run(
+        self, code: str, *, timeout_s: float, on_output: Callable[[str, str], None] | None = None
+    ) -> Execution:
         """Run one program to its end or its time limit. What the program does wrong is data, never an exception.
+
+        `on_output` is called with "stdout" or "stderr" and each piece of text as it is printed.
 
         Raises:
             KernelError: no kernel could be started to run it.
+        """
+        ...
+
+    async def restore(self, history: Sequence[Ran]) -> bool:
+        """Bring a session that has run nothing yet to where `history` had brought another one; whether it is there now.
+
+        A session that ran something is left alone. If what was there can't be had again, the next execution says that
+        state was lost.
+
+        Raises:
+            KernelError: no kernel could be started to do it.
         """
         ...
 

@@ -187,6 +187,9 @@ async def server_for(sandbox: Sandbox) -> ForkServer:
     Raises:
         KernelError: this machine can't confine programs as the sandbox wants, or no server could be started.
     """
+    if tempfile.tempdir is None:
+        # It tries directories by writing a file there: nothing for a loop, nor for a thread that may end half-way.
+        await asyncio.to_thread(tempfile.gettempdir)
     key = (os.getpid(), sandbox.layers, sandbox.unsafe_local, sandbox.preload)
     with _lock:
         future = _servers.get(key)
@@ -194,7 +197,6 @@ async def server_for(sandbox: Sandbox) -> ForkServer:
             if future is not None and not future.exception():
                 threading.Thread(target=future.result().close, daemon=True).start()
             future = _servers[key] = concurrent.futures.Future()
-            tempfile.gettempdir()  # tries directories by writing a file there, which a thread might not live to remove
             # A daemon thread: whoever waits may go away without the loop waiting for this.
             threading.Thread(target=_start, args=(sandbox, future), daemon=True).start()
     waiting = asyncio.wrap_future(future)

@@ -7,6 +7,7 @@ layer can't be had the next best level is tried, down to a floor below which not
 import site
 import sys
 import sysconfig
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,11 +110,15 @@ def refusal(missing: dict[str, str]) -> str:
     """Why nothing runs here: what is missing, what programs could do without it, what helps."""
     lacks = "; ".join(f"{layer} ({reason})" for layer, reason in missing.items())
     harm = " and ".join(_HARM[layer] for layer in missing if layer in _HARM)
-    remedy = "; ".join(_REMEDY[layer] for layer in missing if layer in _REMEDY)
     return (
         f"this machine can't confine model-written programs: no {lacks}. Unconfined they could {harm}. "
-        f"What helps is {remedy}. To run them with your rights nevertheless, say --unsafe-local"
+        f"What helps is {remedies(missing)}. To run them with your rights nevertheless, say --unsafe-local"
     )
+
+
+def remedies(missing: Iterable[str]) -> str:
+    """What gives these layers to a machine."""
+    return "; ".join(_REMEDY[layer] for layer in missing if layer in _REMEDY)
 
 
 def warning(layers: frozenset[str], missing: dict[str, str]) -> str:

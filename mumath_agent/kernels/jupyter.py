@@ -8,7 +8,7 @@ of the fork server, and `mumath_agent.sandbox` what runs inside. What a program 
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -49,6 +49,7 @@ class JupyterExecutor:
         replay: bool = False,
         interrupt_grace_s: float = 1.0,
         lazy: bool = False,
+        seed: int | None = None,
     ) -> None:
         """Say how cells will run; nothing starts yet.
 
@@ -61,6 +62,7 @@ class JupyterExecutor:
             interrupt_grace_s: time a cell has to end after it was interrupted, before its kernel is killed.
             lazy: start the kernel with the first cell. Where many sessions begin at once, what their models wait for
                 comes first, and a session without a cell costs nothing.
+            seed: where its random numbers begin; without it, what the sandbox says.
         """
         self._own_pool = pool is None
         self._pool = pool or KernelPool(sandbox, spares=0)
@@ -68,11 +70,13 @@ class JupyterExecutor:
         self._replay = replay
         self._interrupt_grace_s = interrupt_grace_s
         self._lazy = lazy
+        self._seed = seed
         self._recoveries = 0
         self._isolation = "not started"
         self._state_lost = self._state_replayed = self._is_used = False
         self._history: list[Ran] = []
         self._repeatable = True
+        self._begun = False
         self._entered = False
         self._starting: asyncio.Future[Kernel] | None = None
 
@@ -96,7 +100,7 @@ class JupyterExecutor:
             if self._own_pool:
                 await self._pool.__aenter__()
             if not self._lazy:
-                self._starting = asyncio.ensure_future(self._pool.take())
+                self._starting = asyncio.ensure_future(self._pool.take(self._seed))
         return self
 
     async def __aexit__(
@@ -114,9 +118,12 @@ class JupyterExecutor:
             if self._own_pool:
                 await self._pool.__aexit__(None, None, None)
 
-    async def run(self, code: str, *, timeout_s: float) -> Execution:
+    async def run(
+        self, code: str, *, timeout_s: float, on_output: Callable[[str, str], None] | None = None
+    ) -> Execution:
         kernel = await self._live_kernel()
-        execution, end = await self._run_in(kernel, code, timeout_s)
+        self._begun = True
+        execution, end = await self._run_in(kernel, code, timeout_s, on_output)
         if end is not End.COMPLETE:
             await self._recover(kernel)
         elif self._fresh_cells:
@@ -130,12 +137,17 @@ class JupyterExecutor:
     async def restore(self, history: Sequence[Ran]) -> bool:
         """Bring a fresh session to where `history` had brought another one; whether it is there now.
 
-        Every cell runs again and must do exactly what it did. If one does something else, or can't be repeated, the
-        session starts afresh and the next execution says that state was lost.
+        Every cell runs again and must do exactly what it did; the next execution says so. If one does something else,
+        or can't be repeated, the session starts afresh and the next execution says that state was lost. A session that
+        ran something is left alone, and one whose cells share nothing has nothing to bring back.
         """
+        if self._begun or self._fresh_cells or not history:
+            return True
+        self._begun = True
         kernel = await self._live_kernel()
         self._history, self._repeatable = list(history), all(_repeatable(ran) for ran in history)
         if await self._repeat(kernel):
+            self._state_replayed = True
             return True
         self._replace(kernel)
         self._forget()
@@ -159,6 +171,7 @@ class JupyterExecutor:
             interrupt_grace_s=self._interrupt_grace_s,
         )
         branch._history, branch._repeatable = list(self._history), self._repeatable
+        branch._begun = self._begun
         try:
             branch._starting = _done(await self._pool.branch(origin))
         except KernelError as refused:
@@ -170,10 +183,17 @@ class JupyterExecutor:
         branch._state_lost = self._state_lost
         return branch
 
-    async def _run_in(self, kernel: Kernel, code: str, timeout_s: float) -> tuple[Execution, End]:
+    async def _run_in(
+        self,
+        kernel: Kernel,
+        code: str,
+        timeout_s: float,
+        on_output: Callable[[str, str], None] | None = None,
+    ) -> tuple[Execution, End]:
         started = time.monotonic()
         try:
             cell = await kernel.send(code)
+            cell.on_output = on_output
             end = await kernel.read(cell, until=started + timeout_s)
             if timed_out := end is End.LATE:
                 kernel.interrupt()
@@ -181,6 +201,7 @@ class JupyterExecutor:
         except BaseException:  # cancelled: what is running must not run on
             kernel.kill()
             raise
+        cell.on_output = None  # the kernel keeps its last cell, and with it whoever listened
         status, error = _outcome(cell, end, timeout_s=timeout_s if timed_out else None, cause=kernel.ended_by)
         execution = Execution(
             status=status,
@@ -198,7 +219,7 @@ class JupyterExecutor:
         if not self._entered:
             raise RuntimeError("a JupyterExecutor runs cells inside its `async with` block only")
         if self._starting is None:
-            self._starting = asyncio.ensure_future(self._pool.take())
+            self._starting = asyncio.ensure_future(self._pool.take(self._seed))
         # Shielded: a cancelled run must not take the kernel of later runs with it.
         kernel = await asyncio.shield(self._starting)
         if self._is_used:
@@ -249,7 +270,7 @@ class JupyterExecutor:
     def _replace(self, kernel: Kernel, seed: int | None = None) -> None:
         """Kill `kernel` and start the next one in the background."""
         self._pool.discard_soon(kernel)
-        self._starting = asyncio.ensure_future(self._pool.take(seed))
+        self._starting = asyncio.ensure_future(self._pool.take(self._seed if seed is None else seed))
 
 
 def _done(kernel: Kernel) -> asyncio.Future[Kernel]:

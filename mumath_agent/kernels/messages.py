@@ -6,6 +6,7 @@ their left-over threads for instance, are ignored, and so is whatever has an une
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from mumath_agent.dialects.output import shortened
@@ -35,6 +36,8 @@ class Cell:
         self.artefacts: tuple[str, ...] = ()
         self.replied = False
         self.idle = False
+        self.on_output: Callable[[str, str], None] | None = None
+        """Told the stream's name and each piece of text as it comes."""
 
     @property
     def ended(self) -> bool:
@@ -87,7 +90,10 @@ class Cell:
             return
         kept = _valid(text[: self._room[name]])
         self._room[name] = max(0, self._room[name] - len(kept))
-        self._streams[name].append(kept if self._room[name] else f"{kept}\n[... the rest is left out ...]\n")
+        piece = kept if self._room[name] else f"{kept}\n[... the rest is left out ...]\n"
+        self._streams[name].append(piece)
+        if self.on_output:
+            self.on_output(name, piece)
 
     def _keep_figure(self, content: Message) -> None:
         data = content.get("data")

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -12,6 +13,7 @@ import pytest
 
 from mumath_agent.errors import KernelError
 from mumath_agent.kernels import JupyterExecutor, Kernel, KernelPool
+from mumath_agent.kernels.kernel import End
 from mumath_agent.records import Execution, ExecutionStatus
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
@@ -151,7 +153,8 @@ async def test_a_copy_that_lies_about_letting_go_is_killed(act: str) -> None:
 
 async def test_a_kernel_that_does_not_answer_is_not_waited_for_long(origin: JupyterExecutor) -> None:
     async with KernelPool(spares=0) as pool, pool.lease() as kernel:
-        await kernel.send("while True: pass")
+        cell = await kernel.send("while True: pass")
+        assert await kernel.read(cell, until=time.monotonic() + 0.5) is End.LATE  # so it has begun
         with anyio.fail_after(8), pytest.raises(KernelError, match="did not answer in time"):
             await kernel.fork()
 

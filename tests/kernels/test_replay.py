@@ -5,7 +5,7 @@ import os
 import pytest
 from outside import DIES, HOLDS_THE_INTERPRETER, descendants, run
 
-from mumath_agent.kernels import JupyterExecutor, Ran, Sandbox
+from mumath_agent.kernels import JupyterExecutor, KernelPool, Ran, Sandbox
 from mumath_agent.records import Execution, ExecutionStatus
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
@@ -134,7 +134,7 @@ async def test_a_history_is_restored_in_another_session() -> None:
     async with JupyterExecutor(replay=True) as executor:
         assert await executor.restore(before)
         execution = await run(executor, "x + 22")
-        assert (execution.result, state(execution)) == ("42", KEPT)
+        assert (execution.result, state(execution)) == ("42", REPLAYED)
         assert state(await run(executor, DIES)) == REPLAYED  # what was restored is repeatable in its turn
         assert (await run(executor, "x")).result == "20"
 
@@ -176,3 +176,37 @@ async def test_an_empty_history_is_restored_at_once() -> None:
     async with JupyterExecutor() as executor:
         assert await executor.restore([])
         assert os.getpid() != int((await run(executor, "import os\nos.getpid()")).result or 0)
+
+
+async def test_a_session_that_ran_something_is_left_alone() -> None:
+    async with JupyterExecutor() as executor:
+        await run(executor, "x = 1")
+        assert await executor.restore([Ran("x = 2", Execution(status=OK))])
+        execution = await run(executor, "x")
+        assert (execution.result, state(execution)) == ("1", KEPT)
+
+
+async def test_where_cells_share_nothing_there_is_nothing_to_bring_back() -> None:
+    async with JupyterExecutor(fresh_cells=True) as executor:
+        assert await executor.restore([Ran("x = 2", Execution(status=OK))])
+        execution = await run(executor, "'x' in globals()")
+        assert (execution.result, state(execution)) == ("False", KEPT)
+
+
+async def test_random_numbers_begin_at_the_seed_that_is_given() -> None:
+    async with KernelPool(spares=1) as pool, JupyterExecutor(pool=pool, seed=7) as executor:
+        before = await history(executor, "import random\nrandom.random()")
+    async with JupyterExecutor(seed=7) as executor:
+        assert await executor.restore(before)
+    async with JupyterExecutor(seed=8) as executor:
+        assert not await executor.restore(before)
+
+
+async def test_what_is_printed_is_told_piece_by_piece_and_not_what_a_replay_prints() -> None:
+    told: list[tuple[str, str]] = []
+    program = "import sys, time\nprint('a')\ntime.sleep(0.1)\nprint('b')\nprint('c', file=sys.stderr)"
+    async with JupyterExecutor(replay=True) as executor:
+        await executor.run(program, timeout_s=5, on_output=lambda stream, text: told.append((stream, text)))
+        assert told == [("stdout", "a\n"), ("stdout", "b\n"), ("stderr", "c\n")]
+        assert state(await run(executor, DIES)) == REPLAYED
+    assert len(told) == 3

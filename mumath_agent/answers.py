@@ -16,11 +16,13 @@ from mumath_agent.transcript import Kind, Segment, Transcript
 
 # A box with a brace, a box before a bare number, an escape, a brace. Doubled backslashes are a common slip.
 _TEX = re.compile(
-    r"\\\\?(?:boxed|fbox)\s*(?:(?P<box>\{)|(?P<bare>[-+]?\.?\d[^\s$]*))|\\.|(?P<brace>[{}])", re.DOTALL
+    r"\\\\?(?:boxed|fbox)\s*(?:(?P<box>\{)|(?P<bare>[-+]?\.?\d[^\s$<]*))|\\.|(?P<brace>[{}])", re.DOTALL
 )
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])")
 _PHRASE = re.compile(r"\banswer\s+is\b\s*:?\s*", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"\n|[.!?](?=[\s\"')\]*$]|$)")
+_MARK = re.compile(r"<\|[a-z]+\|>")
+"""A special token of MathCoder's dialect."""
+_SENTENCE_END = re.compile(rf"\n|{_MARK.pattern}|[.!?](?=[\s\"')\]*$]|$)")
 _MATH_MARKS = re.compile(r"\$|\\[()\[\]]|\*\*|\\displaystyle\b")
 _FENCE = "```"
 # How an output says that no value came of it; the words are those of `dialects.output`, as a test checks.
@@ -115,7 +117,7 @@ def _printed_answer(segments: tuple[Segment, ...]) -> str | None:
     ending = segments[:-1] if segments and segments[-1].kind is Kind.RATIONALE else segments
     if not ending or ending[-1].kind is not Kind.OUTPUT or not ending[-1].closed:
         return None
-    text = ending[-1].text
+    text = _MARK.sub("", ending[-1].text)
     if text.startswith(_FENCE) or _FAILED.search(text):  # with a header of its own, the model made it up
         return None
     lines = [line.strip() for line in text.split("\n") if line.strip() and not line.startswith(_FENCE)]

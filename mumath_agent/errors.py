@@ -7,7 +7,7 @@ code, a missing answer and a grader that ran out of time are results (`records.p
     ├── InputError            the caller's question, file or setting can't be used
     ├── ModelError            the language model can't serve
     │   ├── ModelUnreachable  nothing answers at the address; retrying later may help
-    │   └── ModelRefused      the server answered and said no (wrong model name, prompt too long)
+    │   └── ModelRefused      the server answered and said no (wrong model name, wrong kind of prompt)
     └── KernelError           a Jupyter kernel couldn't be started or replaced
 
 Every message names the thing, the value and the next move, on one line.

@@ -15,6 +15,8 @@
 Bytes are those of MuMath-Code's `infer/inference.py`: white space after a closing fence is dropped, then
 "\\n```output\\n{output}\\n```\\n" follows. The stop string is "```output"; the header line belongs to CODE, because
 the model is trained to write it (stage 2 of MuMath-Code), and OUTPUT is the body with its closing fence.
+
+Descendants took over the fences and put other words around the question: a `Template` says which.
 """
 
 import re
@@ -26,21 +28,50 @@ from mumath_agent.records import Completion, Execution, FinishReason
 from mumath_agent.transcript import Kind, Segment, Transcript
 
 _OPEN = re.compile(r"```(?:python|py|python3)\s*", re.ASCII)
-_HEADER = "```output"
+HEADER = "```output"
 _FENCE = "```"
 # Marks of this and neighbouring families. A space after the first character breaks them for every tokenizer.
-_MARK = re.compile(r"<(?=\|[a-z_]{1,40}\||/?s>|/?unk>|pad>)|\[(?=/?INST\])", re.IGNORECASE)
+_MARK = re.compile(
+    r"<(?=[|｜][a-z0-9_▁]{1,40}[|｜]|/?s>|/?unk>|pad>|(?:start|end)_of_turn>)|\[(?=/?INST\])", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """What stands around the question in a prompt."""
+
+    name: str
+    """The dialect's."""
+    before: str
+    after: str
+
+
+MUMATH = Template(name="fenced", before="<|user|>\n", after="\n<|assistant|>\n")
+"""MuMath-Code and ToRA; the marks are plain text."""
+QWEN = Template(
+    name="fenced-qwen",
+    before="<|im_start|>system\nPlease integrate natural language reasoning with programs to solve the problem above, "
+    "and put your final answer within \\boxed{}.<|im_end|>\n<|im_start|>user\n",
+    after="<|im_end|>\n<|im_start|>assistant\n",
+)
+"""Qwen2.5-Math-Instruct; the marks are special tokens, the sentence is its makers'."""
+NUMINA = Template(name="fenced-numina", before="### Problem: ", after="\n### Solution: ")
+"""NuminaMath-TIR, as its chat template has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fenced:
-    """See the module; implements `dialects.Dialect`."""
+    """See the module; implements `dialects.TextDialect`."""
 
-    name: str = "fenced"
-    stop: tuple[str, ...] = (_HEADER,)
+    template: Template = MUMATH
+    stop: tuple[str, ...] = (HEADER,)
+
+    @property
+    def name(self) -> str:
+        return self.template.name
 
     def prompt(self, transcript: Transcript) -> str:
-        return f"<|user|>\n{transcript.question}\n<|assistant|>\n{transcript.text}"
+        return f"{self.template.before}{transcript.question}{self.template.after}{transcript.text}"
 
     def parse(self, text: str) -> tuple[Segment, ...]:
         return tuple(_segments(_lines(text)))
@@ -49,13 +80,13 @@ class Fenced:
         if completion.finish_reason is FinishReason.STOP:
             segments = self.parse(completion.text.rstrip())
             if segments and _wants_output(segments[-1]):
-                asked = replace(segments[-1], text=f"{segments[-1].text}\n{_HEADER}\n")
+                asked = replace(segments[-1], text=f"{segments[-1].text}\n{HEADER}\n")
                 return transcript.extended(*segments[:-1], asked)
         return transcript.extended(*self.parse(completion.text))
 
     def pending_code(self, transcript: Transcript) -> str | None:
         last = transcript.segments[-1] if transcript.segments else None
-        if last is None or last.kind is not Kind.CODE or not last.text.endswith(f"\n{_HEADER}\n"):
+        if last is None or last.kind is not Kind.CODE or not last.text.endswith(f"\n{HEADER}\n"):
             return None
         programs = (_program(s.text) for s in transcript.turns[-1] if s.kind is Kind.CODE and s.closed)
         return "\n".join(programs)
@@ -76,7 +107,7 @@ def _segments(lines: list[str]) -> Iterator[Segment]:
     start = position = 0
     while position < len(lines):
         opens_code = _OPEN.fullmatch(lines[position]) is not None
-        if not opens_code and not _is(lines[position], _HEADER):
+        if not opens_code and not _is(lines[position], HEADER):
             position += 1
             continue
         if position > start:
@@ -109,11 +140,11 @@ def _header_after(lines: list[str], position: int) -> int | None:
     """Where the output header stands if nothing but blank lines comes before it."""
     while position < len(lines) and not lines[position].strip():
         position += 1
-    return position if position < len(lines) and _is(lines[position], _HEADER) else None
+    return position if position < len(lines) and _is(lines[position], HEADER) else None
 
 
 def _wants_output(segment: Segment) -> bool:
-    return segment.kind is Kind.CODE and segment.closed and not _is(segment.text.rsplit("\n", 1)[-1], _HEADER)
+    return segment.kind is Kind.CODE and segment.closed and not _is(segment.text.rsplit("\n", 1)[-1], HEADER)
 
 
 def _program(code: str) -> str:

@@ -15,6 +15,8 @@ STATE_LOST = (
     "[The Python session was restarted. Every variable, function and import from before is gone: "
     "define again whatever you need.]"
 )
+EDITED = "[A person changed the program before it ran. What ran instead:]"
+EDITED_OUTPUT = "[Its output:]"
 
 _TEXT_OF_STATUS = {
     ExecutionStatus.TIMEOUT: "TimeoutError: the program ran too long and was stopped.",
@@ -32,6 +34,8 @@ def output_text(execution: Execution, *, max_chars: int) -> str:
     parts = [execution.stdout, execution.stderr, execution.result or "", _error_text(execution)]
     text = "\n".join(part.strip("\n") for part in map(plain, parts) if part.strip())
     text = shortened(text, max_chars) if text else EMPTY
+    if execution.edited is not None:
+        text = f"{EDITED}\n{plain(execution.edited).rstrip()}\n{EDITED_OUTPUT}\n{text}"
     return f"{text}\n{STATE_LOST}" if execution.state_lost else text
 
 

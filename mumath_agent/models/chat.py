@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 
+from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
@@ -16,7 +17,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import SkipValidation
 
 from mumath_agent.bridge import run_sync
-from mumath_agent.dialects import Dialect, Fenced
+from mumath_agent.dialects import Fenced, TextDialect
 from mumath_agent.errors import InputError
 from mumath_agent.models import CompletionModel
 from mumath_agent.records import Completion, Sampling
@@ -29,7 +30,7 @@ class CompletionsChatModel(BaseChatModel):
     """See the module. A call's `stop` replaces the dialect's stop strings; none is ever part of the text."""
 
     model: SkipValidation[CompletionModel]
-    dialect: SkipValidation[Dialect] = Fenced()
+    dialect: SkipValidation[TextDialect] = Fenced()
     max_tokens: int = 1024
     temperature: float = 0.0
     top_p: float = 1.0
@@ -38,6 +39,11 @@ class CompletionsChatModel(BaseChatModel):
     @property
     def _llm_type(self) -> str:
         return "mumath-completions"
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        """What tracers show of a call."""
+        told = super()._get_ls_params(stop=stop, **kwargs)
+        return LangSmithParams(**{**told, "ls_model_name": self.model.name})
 
     def _generate(
         self, messages: Messages, stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
@@ -105,7 +111,7 @@ class CompletionsChatModel(BaseChatModel):
         return {"response_metadata": response, "usage_metadata": usage}
 
 
-def _prompt(messages: Messages, dialect: Dialect) -> str:
+def _prompt(messages: Messages, dialect: TextDialect) -> str:
     """The messages as one text that ends where the model goes on writing."""
     system = "".join(f"<|system|>\n{message.text}\n" for message in messages[:1] if message.type == "system")
     turns = messages[1:] if system else messages

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mumath_agent.answers import boxed_answers, extract_answer, phrase_answers
-from mumath_agent.dialects import Fenced
+from mumath_agent.dialects import Blocks, Fenced
 from mumath_agent.records import Answer, AnswerSource, Execution, ExecutionStatus
 from mumath_agent.transcript import Kind, Segment, Transcript
 
@@ -36,6 +36,7 @@ def answer_of(solution: str) -> Answer | None:
         (r"\boxed{x = \boxed{4} + 1}", (r"x = \boxed{4} + 1",)),
         (r"the set {1, 2 and \boxed{6}", ("6",)),
         (r"} \boxed{6}", ("6",)),
+        (r"\boxed 5<|endofblock|>", ("5",)),
         (r"\boxed{\begin{pmatrix} 1 \\ 2 \end{pmatrix}}", (r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}",)),
         (r"\boxed{}", ()),
         (r"\boxed{ $ }", ()),
@@ -117,6 +118,23 @@ def test_what_is_no_answer(solution: str) -> None:
 def test_a_box_in_an_output_is_taken_as_output_only() -> None:
     answer = answer_of(CODE + "\\boxed{5}\n```\n")
     assert answer is not None and answer.found_in is AnswerSource.OUTPUT
+
+
+@pytest.mark.parametrize(
+    ("solution", "expected", "found_in"),
+    [
+        (r"<|text|>It is \boxed{51}.<|endofblock|><|text|>51<|endofblock|>", "51", AnswerSource.BOXED),
+        ("<|text|>The answer is 51<|endofblock|><|endofmessage|>", "51", AnswerSource.PHRASE),
+        ("<|text|>The answer is 5 < 7.<|endofblock|>", "5 < 7", AnswerSource.PHRASE),
+        ("<|code|>51<|endofblock|><|execution|>51<|endofblock|>", "51", AnswerSource.OUTPUT),
+        ("<|code|>0<|endofblock|><|execution|>Done<|endofblock|>", None, None),
+    ],
+)
+def test_marks_of_mathcoders_blocks_are_no_part_of_an_answer(
+    solution: str, expected: str | None, found_in: AnswerSource | None
+) -> None:
+    answer = extract_answer(Transcript(question="q", segments=Blocks().parse(solution)))
+    assert (answer and answer.text, answer and answer.found_in) == (expected, found_in)
 
 
 @pytest.mark.parametrize("status", [status for status in ExecutionStatus if status is not ExecutionStatus.OK])

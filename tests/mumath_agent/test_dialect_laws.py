@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mumath_agent.dialects import Dialect, get_dialect
 from mumath_agent.dialects.fenced import harmless
 from mumath_agent.dialects.output import STATE_LOST, output_text
-from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason
+from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason, Prompt
 from mumath_agent.transcript import Kind, Transcript
 
 LINES = [
@@ -48,7 +48,12 @@ executions = st.builds(
 Turns = list[tuple[Completion, Execution]]
 conversations = st.lists(st.tuples(completions, executions), max_size=4)
 
-every_dialect = pytest.mark.parametrize("dialect", [get_dialect("fenced"), get_dialect("blocks")], ids=str)
+TEXT_DIALECTS = ["fenced", "fenced-qwen", "fenced-numina", "blocks"]
+every_dialect = pytest.mark.parametrize(
+    "dialect",
+    [get_dialect(name) for name in (*TEXT_DIALECTS, "chat", "tools")],
+    ids=lambda dialect: dialect.name,
+)
 
 
 def played(dialect: Dialect, turns: Turns) -> list[Transcript]:
@@ -73,6 +78,12 @@ def stopped(dialect: Dialect, completion: Completion) -> Completion:
     return replace(completion, text=text)
 
 
+def begins(earlier: Prompt, later: Prompt) -> bool:
+    if isinstance(earlier, str) or isinstance(later, str):
+        return isinstance(earlier, str) and isinstance(later, str) and later.startswith(earlier)
+    return later.messages[: len(earlier.messages)] == earlier.messages and later.tool == earlier.tool
+
+
 @every_dialect
 @given(text=texts)
 @example(text="```python\nprint(1)\n```\n```output\n1\n```\n")
@@ -95,7 +106,7 @@ def test_no_segment_is_empty_and_rationale_never_follows_rationale(dialect: Dial
 @given(turns=conversations)
 def test_each_prompt_is_a_prefix_of_the_next(dialect: Dialect, turns: Turns) -> None:
     prompts = [dialect.prompt(transcript) for transcript in played(dialect, turns)]
-    assert all(later.startswith(earlier) for earlier, later in pairwise(prompts))
+    assert all(begins(earlier, later) for earlier, later in pairwise(prompts))
 
 
 @every_dialect

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mumath_agent.bridge import run_sync
-from mumath_agent.dialects import Dialect, get_dialect
+from mumath_agent.dialects import Dialect, get_dialect, get_replay_dialect
 from mumath_agent.dialects.blocks import block
 from mumath_agent.errors import ModelRefused
 from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason, Sampling
@@ -16,9 +16,13 @@ from mumath_agent.transcript import Transcript
 
 pytestmark = pytest.mark.anyio
 
-PROGRAM = {"fenced": "```python\nprint({n})\n```\n", "blocks": block("code", "{n}")}
-WORDS = {"fenced": "So it is {n}.", "blocks": block("text", "So it is {n}.")}
-dialects = st.sampled_from(["fenced", "blocks"]).map(get_dialect)
+PROGRAM = {
+    "fenced": "```python\nprint({n})\n```\n",
+    "blocks": block("code", "{n}"),
+    "chat": "```python\nprint({n})\n```\nThis prints {n}.",
+}
+WORDS = {"fenced": "So it is {n}.", "blocks": block("text", "So it is {n}."), "chat": "So it is {n}."}
+dialects = st.sampled_from(["fenced", "blocks", "chat"]).map(get_replay_dialect)
 
 
 def turn(text: str, finish: FinishReason = FinishReason.STOP, tokens: int = 0) -> Completion:

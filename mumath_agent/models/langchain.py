@@ -1,0 +1,176 @@
+"""Any chat model of LangChain as a `CompletionModel`, for the dialects of messages.
+
+    LangChainModel(init_chat_model("anthropic:claude-sonnet-4-5"))
+
+What a chat model can be told differs by maker: settings that it has a field for are set, the others stay as they are.
+Retries are its own. The other way round, one of our models as a chat model of LangChain, is `chat.py`.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import httpx
+from langchain_core.exceptions import ContextOverflowError, ModelError
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.runnables import RunnableConfig
+
+from mumath_agent.errors import ModelRefused, ModelUnreachable, MuMathError
+from mumath_agent.models import as_conversation
+from mumath_agent.models.chat_completions import TOOL, wire_messages, with_calls
+from mumath_agent.models.completions import _told_once
+from mumath_agent.models.context import TooLong, too_long, within_context
+from mumath_agent.models.stopping import TextUntilStop
+from mumath_agent.records import Completion, Conversation, FinishReason, Prompt, Sampling
+
+_MAX_TOKENS = ("max_tokens", "max_output_tokens", "num_predict", "max_new_tokens")
+"""What makers call the limit of a completion."""
+_REASONS = ("finish_reason", "stop_reason", "done_reason")
+_CUT = {"length", "max_tokens", "model_length"}
+_WITHHELD = {"content_filter", "refusal", "safety", "recitation"}
+_BUSY = (408, 409, 429)
+_MESSAGE_CHARS = 300
+_QUIET: RunnableConfig = {"tags": ["nostream"]}
+"""For LangGraph: our graph streams the text itself."""
+
+
+class LangChainModel:
+    """See the module; implements `CompletionModel`.
+
+    With `keep_sampling`, temperature, top_p and seed stay as `chat` was made with them, for models that refuse to be
+    told; the record's `Sampling` then says nothing of it.
+    """
+
+    def __init__(self, chat: BaseChatModel, *, name: str | None = None, keep_sampling: bool = False) -> None:
+        self.name = name or _name(chat)
+        self._chat = chat
+        self._keep_sampling = keep_sampling
+
+    async def warm_up(self) -> None:
+        """Nothing to load, and nothing that every model could be asked."""
+
+    async def complete(
+        self,
+        prompt: Prompt,
+        *,
+        stop: tuple[str, ...],
+        max_tokens: int,
+        sampling: Sampling,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Completion:
+        """See `CompletionModel.complete`."""
+        conversation = as_conversation(prompt, self.name)
+        tell = _told_once(on_text)
+
+        async def ask(tokens: int) -> Completion:
+            return await self._ask(self._told(tokens, sampling), conversation, stop, tell)
+
+        return await within_context(max_tokens, ask)
+
+    async def aclose(self) -> None:
+        """The chat model keeps its connections."""
+
+    async def _ask(
+        self,
+        chat: BaseChatModel,
+        conversation: Conversation,
+        stop: tuple[str, ...],
+        tell: Callable[[str], None],
+    ) -> Completion:
+        text, message = TextUntilStop(stop), AIMessageChunk(content="")
+        async with aclosing(self._answer(chat, conversation, stop)) as chunks:
+            async for chunk in chunks:
+                message = message + chunk
+                text.add(str(chunk.text))
+                tell(text.settled)
+                if text.stopped:
+                    break
+        completion = self._completion(text, message)
+        tell(completion.text)
+        return completion
+
+    def _told(self, max_tokens: int, sampling: Sampling) -> BaseChatModel:
+        """The chat model with these settings, as far as it has fields for them."""
+        fields = type(self._chat).model_fields
+        limit = next((name for name in _MAX_TOKENS if name in fields), None)
+        update: dict[str, object] = {limit: max_tokens} if limit else {}
+        if not self._keep_sampling:
+            update |= {"temperature": sampling.temperature}
+            update |= {"top_p": sampling.top_p} if sampling.top_p != 1.0 else {}  # some refuse both
+            update |= {"seed": sampling.seed} if sampling.seed is not None else {}
+        known = {name: value for name, value in update.items() if name in fields}
+        return self._chat.model_copy(update=known) if known else self._chat
+
+    async def _answer(
+        self, chat: BaseChatModel, conversation: Conversation, stop: tuple[str, ...]
+    ) -> AsyncGenerator[AIMessageChunk, None]:
+        """The answer in pieces; whatever the maker's client raises is put into our words.
+
+        Raises:
+            ModelUnreachable, ModelRefused: see `_meaning`.
+        """
+        messages: Any = wire_messages(conversation)
+        try:
+            model = chat.bind_tools([TOOL]) if conversation.tool else chat
+            async for chunk in model.astream(messages, _QUIET, stop=list(stop)):
+                yield _as_chunk(chunk)
+        except MuMathError:
+            raise
+        except Exception as error:  # every maker has a tree of errors of its own
+            raise _meaning(error, self.name) from error
+
+    def _completion(self, text: TextUntilStop, message: AIMessageChunk) -> Completion:
+        reason = _finish_reason(message)
+        if reason in _WITHHELD:
+            raise ModelRefused(f"{self.name} withheld its answer ({reason})")
+        cut = reason in _CUT and not text.stopped
+        calls = [json.dumps(call["args"]) for call in message.tool_calls]
+        calls += [call["args"] or "" for call in message.invalid_tool_calls]
+        usage = message.usage_metadata
+        return Completion(
+            text=with_calls(text.text, [] if text.stopped else calls, cut=cut),
+            finish_reason=FinishReason.LENGTH if cut else FinishReason.STOP,
+            prompt_tokens=usage["input_tokens"] if usage else 0,
+            completion_tokens=usage["output_tokens"] if usage else 0,
+        )
+
+
+def _name(chat: BaseChatModel) -> str:
+    """What the maker calls the model."""
+    names = (getattr(chat, field, None) for field in ("model_name", "model", "model_id"))
+    return next((name for name in names if isinstance(name, str) and name), chat.get_name())
+
+
+def _as_chunk(message: AIMessage) -> AIMessageChunk:
+    """A model that doesn't stream answers with one whole message."""
+    if isinstance(message, AIMessageChunk):
+        return message
+    return AIMessageChunk(**message.model_dump(exclude={"type"}))
+
+
+def _finish_reason(message: AIMessageChunk) -> str:
+    told = (message.response_metadata.get(key) for key in _REASONS)
+    return str(next(filter(None, told), "")).lower()
+
+
+def _meaning(error: Exception, model: str) -> ModelUnreachable | ModelRefused:
+    """Whether the text was too long, or trying again later may help: no connection, too busy, broken."""
+    said = f"{model} refused: {_said(error)}"
+    if refused := too_long(str(error), said):
+        return refused
+    if isinstance(error, ContextOverflowError):
+        return TooLong(said, context_tokens=None, prompt_tokens=None)
+    status = getattr(error, "status_code", None)
+    may_pass = isinstance(error, ConnectionError | TimeoutError | httpx.TransportError)
+    may_pass = may_pass or (isinstance(error, ModelError) and error.is_retryable)
+    may_pass = may_pass or (isinstance(status, int) and (status >= 500 or status in _BUSY))
+    if may_pass:
+        return ModelUnreachable(f"{model} doesn't answer ({_said(error)}); check the network and its address")
+    return ModelRefused(said)
+
+
+def _said(error: Exception) -> str:
+    line = " ".join(str(error).split()) or type(error).__name__
+    return line if len(line) <= _MESSAGE_CHARS else f"{line[: _MESSAGE_CHARS - 1]}…"

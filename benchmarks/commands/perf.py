@@ -15,7 +15,9 @@ from benchmarks.perf.table import Row
 from mumath_agent.errors import InputError
 from mumath_agent.kernels import Sandbox
 
-app = typer.Typer(help="Measure speed and size: kernels, scheduling, grading; without a name, all of them.")
+app = typer.Typer(
+    help="Measure speed and size: kernels, scheduling, grading, client; without a name, all of them."
+)
 
 Data = Annotated[
     Path,
@@ -84,6 +86,12 @@ def start(quick: Quick = False, as_json: AsJson = False) -> None:
     _measure([_start], _TRANSCRIPTS, 1, quick, as_json)
 
 
+@app.command()
+def client(quick: Quick = False, as_json: AsJson = False) -> None:
+    """Count what many streams at once cost us in CPU, and how long anybody waits."""
+    _measure([_client], _TRANSCRIPTS, 1, quick, as_json)
+
+
 def _measure(
     rooms: Sequence[Callable[[_Options], list[Row]]], data: Path, concurrency: int, quick: bool, as_json: bool
 ) -> None:
@@ -134,4 +142,11 @@ def _start(options: _Options) -> list[Row]:
     from benchmarks.perf.start import measure
 
     with stderr.status("measuring: new processes"):
+        return measure(options.quick)
+
+
+def _client(options: _Options) -> list[Row]:
+    from benchmarks.perf.client import measure
+
+    with stderr.status("measuring: many streams at once"):
         return measure(options.quick)

@@ -6,18 +6,18 @@ Passing troubles (no connection, 429, 5xx, a stream that breaks off) are tried a
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 from weakref import WeakKeyDictionary
 
-import httpx
-
 from mumath_agent.errors import ModelRefused, ModelUnreachable
+from mumath_agent.models import as_text
+from mumath_agent.models.connection import READ_TIMEOUT_S, Connection
+from mumath_agent.models.context import within_context
 from mumath_agent.models.retries import Passing, with_retries
 from mumath_agent.models.stopping import TextUntilStop
-from mumath_agent.models.wire import SEE_LOG, api_url, auth_header, broken, checked, events
-from mumath_agent.records import Completion, FinishReason, Sampling
+from mumath_agent.models.wire import SEE_LOG, NotThere, checked
+from mumath_agent.records import Completion, FinishReason, Prompt, Sampling
 
 _FINISH = {
     "stop": FinishReason.STOP,
@@ -25,29 +25,22 @@ _FINISH = {
     "eos_token": FinishReason.STOP,
     "length": FinishReason.LENGTH,
 }
-_CONNECT_S = 5.0
 _MAX_STOP = 4
 """Servers refuse more stop strings; the others are found by us alone."""
-
-
-class _Link(NamedTuple):
-    """What belongs to one event loop."""
-
-    http: httpx.AsyncClient
-    naming: asyncio.Lock
-    """Held while the server is asked for its model."""
 
 
 class CompletionsModel:
     """See the module; implements `CompletionModel`, and may be used from several event loops.
 
     `base_url` may end in "/v1" or not. Without `model` the server is asked once and must serve exactly one.
-    `read_timeout_s` is the longest silence allowed; there is no limit on a whole completion.
+    `read_timeout_s` is the longest silence allowed; there is no limit on a whole completion. `extra_body` is merged
+    into every request, for what a kind of server or model wants besides; a value of None leaves a field out.
 
     When a stream breaks off and is tried again, `on_text` gets only what goes past the longest text it was
     given before. With temperature 0 the pieces still add up to the completion; in any case it is the returned
     one that counts. Token counts are the server's, and 0 where it gives none (so when it doesn't know a stop
-    string and we cut ourselves).
+    string and we cut ourselves). A text that doesn't fit the model's context is no error: it ends at the token
+    limit, earlier than at `max_tokens`, and empty if there is no room at all.
     """
 
     def __init__(
@@ -57,14 +50,18 @@ class CompletionsModel:
         api_key: str | None = None,
         *,
         attempts: int = 5,
-        read_timeout_s: float = 600.0,
+        read_timeout_s: float = READ_TIMEOUT_S,
+        extra_body: Mapping[str, object] | None = None,
     ) -> None:
-        self._url = api_url(base_url)
+        self._connection = Connection(base_url, api_key, read_timeout_s=read_timeout_s)
+        self._url = self._connection.url
         self._model = model
-        self._headers = auth_header((api_key or "").strip())
         self._attempts = attempts
-        self._timeout = httpx.Timeout(None, connect=_CONNECT_S, read=read_timeout_s)
-        self._links: WeakKeyDictionary[asyncio.AbstractEventLoop, _Link] = WeakKeyDictionary()
+        self._extra = dict(extra_body or {})
+        self._context_tokens: int | None = None
+        """Where the server told it together with its model's name."""
+        self._naming: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+        """Held while the server is asked for its model."""
 
     def __repr__(self) -> str:
         return f"CompletionsModel({self._url!r}, model={self._model!r})"
@@ -80,13 +77,13 @@ class CompletionsModel:
         Raises:
             ModelUnreachable, ModelRefused: as `complete`.
         """
-        async with self._link().naming:
+        async with self._naming.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             if self._model is None:
                 self._model = await with_retries(self._attempts, self._only_model)
 
     async def complete(
         self,
-        prompt: str,
+        prompt: Prompt,
         *,
         stop: tuple[str, ...],
         max_tokens: int,
@@ -95,10 +92,9 @@ class CompletionsModel:
     ) -> Completion:
         """See `CompletionModel.complete`."""
         await self.warm_up()
-        body = {
+        body: dict[str, object] = {
             "model": self._model,
-            "prompt": prompt,
-            "max_tokens": max_tokens,
+            "prompt": as_text(prompt, self.name),
             "stop": stop[:_MAX_STOP] or None,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
@@ -106,8 +102,16 @@ class CompletionsModel:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
+        body = {name: value for name, value in (body | self._extra).items() if value is not None}
         tell = _told_once(on_text)
-        return await with_retries(self._attempts, self._attempt, body, stop, tell)
+
+        async def ask(tokens: int) -> Completion:
+            asked = body | {"max_tokens": tokens}
+            return await with_retries(self._attempts, self._attempt, asked, stop, tell)
+
+        if self._context_tokens:  # servers refuse to be asked for as many
+            max_tokens = min(max_tokens, self._context_tokens - 1)
+        return await within_context(max_tokens, ask)
 
     async def facts(self) -> dict[str, str]:
         """What the server says of itself, for the record of a run: address, model, context length, engine's version."""
@@ -123,24 +127,24 @@ class CompletionsModel:
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
-        if link := self._links.pop(asyncio.get_running_loop(), None):
-            await link.http.aclose()
+        await self._connection.aclose()
 
     async def _attempt(
         self, body: dict[str, Any], stop: tuple[str, ...], tell: Callable[[str], None]
     ) -> Completion:
         text, finish, usage = TextUntilStop(stop), "", dict[str, int]()
-        async with self._answer("POST", "/completions", body) as response:
-            if response.status_code == 404:
-                raise await self._not_found()
-            async for event in events(await checked(response)):
-                usage = event.get("usage") or usage
-                for choice in event.get("choices") or ():
-                    text.add(choice.get("text") or "")
-                    finish = choice.get("finish_reason") or finish
-                tell(text.settled)
-                if text.stopped and not finish:  # the server doesn't know this stop string: make it end
-                    break
+        try:
+            async with self._connection.stream("/completions", body) as events:
+                async for event in events:
+                    usage = event.get("usage") or usage
+                    for choice in event.get("choices") or ():
+                        text.add(choice.get("text") or "")
+                        finish = choice.get("finish_reason") or finish
+                    tell(text.settled)
+                    if text.stopped and not finish:  # the server doesn't know this stop string: make it end
+                        break
+        except NotThere:
+            raise await self._not_found() from None
         if not text.stopped and finish not in _FINISH:  # "abort", or none at all: the server was stopped
             raise Passing(f"{self._url} broke off its answer (finish_reason {finish or 'missing'})", SEE_LOG)
         tell(text.text)
@@ -152,24 +156,26 @@ class CompletionsModel:
         )
 
     async def _only_model(self) -> str:
-        names = await self._served_models()
-        if len(names) == 1:
-            return names[0]
-        served = ", ".join(map(repr, names)) or "none"
-        raise ModelRefused(f"{self._url} serves several models or none ({served}); say which to use")
+        served = await self._served()
+        if len(served) != 1:
+            names = ", ".join(map(repr, served)) or "none"
+            raise ModelRefused(f"{self._url} serves several models or none ({names}); say which to use")
+        ((name, self._context_tokens),) = served.items()
+        return name
 
-    async def _served_models(self) -> list[str]:
-        async with self._answer("GET", "/models") as response:
+    async def _served(self) -> dict[str, int | None]:
+        """The server's models, each with the length of its context where the server tells it, as vLLM and SGLang do."""
+        async with self._connection.answer("GET", "/models") as response:
             await (await checked(response)).aread()
-            try:
-                return [str(model["id"]) for model in response.json()["data"]]
-            except (ValueError, LookupError, TypeError):
-                raise ModelRefused(f"{self._url}/models lists no models; say which to use") from None
+        try:
+            return {str(model["id"]): model.get("max_model_len") for model in response.json()["data"]}
+        except (ValueError, LookupError, TypeError, AttributeError):
+            raise ModelRefused(f"{self._url}/models lists no models; say which to use") from None
 
     async def _json(self, path: str) -> dict[str, Any]:
         """What the server has at `path`; empty where it has nothing of the kind."""
         try:
-            async with self._answer("GET", path) as response:
+            async with self._connection.answer("GET", path) as response:
                 await response.aread()
                 value = response.json() if response.is_success else {}
         except (Passing, ModelUnreachable, ValueError):
@@ -179,31 +185,13 @@ class CompletionsModel:
     async def _not_found(self) -> ModelRefused:
         """What is wrong when there is no such path or no such model."""
         try:
-            names = await self._served_models()
+            names = await self._served()
         except (Passing, ModelRefused):
             return ModelRefused(f"{self._url} knows no /completions or no model {self._model!r}")
         if self._model in names:
             return ModelRefused(f"{self._url} has no /completions; a server for text completions is needed")
         served = ", ".join(map(repr, names))
         return ModelRefused(f"{self._url} serves no model {self._model!r}; it serves {served}")
-
-    @asynccontextmanager
-    async def _answer(
-        self, method: str, path: str, body: dict[str, Any] | None = None
-    ) -> AsyncIterator[httpx.Response]:
-        try:
-            async with self._link().http.stream(method, self._url + path, json=body) as response:
-                yield response
-        except httpx.RequestError as error:
-            raise broken(error, self._url) from error
-
-    def _link(self) -> _Link:
-        loop = asyncio.get_running_loop()
-        if loop not in self._links:
-            limits = httpx.Limits(max_connections=None)
-            http = httpx.AsyncClient(headers=self._headers, timeout=self._timeout, limits=limits)
-            self._links[loop] = _Link(http, asyncio.Lock())
-        return self._links[loop]
 
 
 def _told_once(on_text: Callable[[str], None] | None) -> Callable[[str], None]:

@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from threading import Event
 
-from mumath_agent.models import onnx
-from mumath_agent.records import Completion, Sampling
+from mumath_agent.models import as_text, onnx
+from mumath_agent.records import Completion, Prompt, Sampling
 
 DEFAULT = Path(__file__).parents[1] / "weights" / "embedded"
 
@@ -52,7 +52,7 @@ class EmbeddedModel:
 
     async def complete(
         self,
-        prompt: str,
+        prompt: Prompt,
         *,
         stop: tuple[str, ...],
         max_tokens: int,
@@ -63,7 +63,11 @@ class EmbeddedModel:
         loop = asyncio.get_running_loop()
         cancelled = Event()
         request = onnx.Request(
-            prompt=prompt, stop=stop, max_tokens=max_tokens, sampling=sampling, cancelled=cancelled
+            prompt=as_text(prompt, self.name),
+            stop=stop,
+            max_tokens=max_tokens,
+            sampling=sampling,
+            cancelled=cancelled,
         )
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
 

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
 from mumath_agent.errors import ModelError, ModelRefused
+from mumath_agent.models.context import nothing_fits
 from mumath_agent.models.stopping import TextUntilStop
 from mumath_agent.records import Completion, FinishReason, Sampling
 
@@ -75,14 +76,17 @@ def load(folder: Path) -> Engine:
 def complete(engine: Engine, request: Request, say: Callable[[str], None]) -> Completion:
     """Write the completion; `say` gets each piece of text that no stop string can take back.
 
+    It ends at the context's end as at the token limit, and is empty if the prompt alone is as long.
+
     Raises:
-        ModelRefused: the prompt doesn't fit the context.
+        ModelRefused: the prompt is empty.
         ModelError: the request was cancelled.
     """
     prompt = engine.tokenizer.encode(request.prompt, add_special_tokens=False).ids
-    if not 0 < len(prompt) < engine.context_tokens:
-        takes = f"the embedded model takes 1 to {engine.context_tokens - 1}"
-        raise ModelRefused(f"the prompt has {len(prompt)} tokens; {takes}")
+    if not prompt:
+        raise ModelRefused("the prompt is empty; the embedded model needs one token at least")
+    if len(prompt) >= engine.context_tokens:
+        return nothing_fits(len(prompt))
     text, finish, tokens, told = TextUntilStop(request.stop), FinishReason.LENGTH, 0, 0
     decode = decoder(engine.tokenizer)
     for token in _generate(engine, prompt, request):

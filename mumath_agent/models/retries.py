@@ -1,16 +1,10 @@
 """Trying again: which troubles pass, how long to wait, and what is said in the end."""
 
+import random
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_exponential,
-    wait_random,
-)
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
 from mumath_agent.errors import ModelUnreachable
 
@@ -19,7 +13,9 @@ T = TypeVar("T")
 
 _LONGEST_PAUSE_S = 60.0
 """A server that asks for a longer one is tried again all the same."""
-_GROWING = wait_exponential(multiplier=0.25, max=8) + wait_random(0, 0.25)
+_BUSY_S = 180.0
+"""How long a server may say that it is busy."""
+_GROWING = wait_exponential(multiplier=0.25, max=8)
 
 
 class Passing(Exception):
@@ -31,29 +27,41 @@ class Passing(Exception):
         self.retry_after_s = retry_after_s
 
 
+class Busy(Passing):
+    """A server that is well, and has too much to do."""
+
+
 async def with_retries(
     attempts: int, attempt: Callable[Args, Coroutine[Any, Any, T]], *args: Args.args, **kwargs: Args.kwargs
 ) -> T:
     """What the coroutine function `attempt` returns, tried `attempts` times as long as it raises `Passing`.
 
+    A busy server is asked more often, for some minutes.
+
     Raises:
         ModelUnreachable: the last attempt failed too.
     """
-    retrying = AsyncRetrying(
-        retry=retry_if_exception_type(Passing),
-        stop=stop_after_attempt(attempts),
-        wait=_pause,
-        reraise=True,
-    )
+
+    def enough(state: RetryCallState) -> bool:
+        if isinstance(_trouble(state), Busy):
+            return (state.seconds_since_start or 0.0) > _BUSY_S
+        return state.attempt_number >= attempts
+
+    retrying = AsyncRetrying(retry=retry_if_exception_type(Passing), stop=enough, wait=_pause, reraise=True)
     try:
         return await retrying(attempt, *args, **kwargs)
     except Passing as trouble:
-        tries = "once" if attempts == 1 else f"{attempts} times"
+        number = retrying.statistics["attempt_number"]
+        tries = "once" if number == 1 else f"{number} times"
         raise ModelUnreachable(f"{trouble}, tried {tries}; {trouble.next_move}") from trouble.__cause__
 
 
 def _pause(state: RetryCallState) -> float:
-    """Seconds to wait before the next try: growing, and at least what the server asked for."""
-    trouble = state.outcome.exception() if state.outcome else None
+    """Seconds to wait before the next try: growing, at least what the server asked for, and not the same for all."""
+    trouble = _trouble(state)
     asked = trouble.retry_after_s if isinstance(trouble, Passing) else 0.0
-    return max(min(asked, _LONGEST_PAUSE_S), _GROWING(state))
+    return max(min(asked, _LONGEST_PAUSE_S), _GROWING(state)) * random.uniform(1, 1.5)
+
+
+def _trouble(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None

@@ -6,16 +6,24 @@ Turns HTTP responses and broken connections into events, into `Passing` (try aga
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
 from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
-from mumath_agent.models.retries import Passing
+from mumath_agent.models.context import too_long
+from mumath_agent.models.retries import Busy, Passing
 
 _MESSAGE_CHARS = 300
 SEE_LOG = "see the server's log"
 _NO_SERVER = "start a server with `vllm serve …` or leave out --base-url to use the embedded model"
+
+
+class NotThere(ModelRefused):
+    """There is no such path, or no such model: servers answer both with 404."""
 
 
 def api_url(base_url: str) -> str:
@@ -52,18 +60,24 @@ async def checked(response: httpx.Response) -> httpx.Response:
 
     Raises:
         Passing: the server is busy or failed.
-        ModelRefused: it said no.
+        ModelRefused: it said no; `TooLong`, where it said that the text doesn't fit.
     """
     if response.is_success:
         return response
     await response.aread()
-    said = f"{response.request.url} answered {response.status_code}: {_message(response)}"
-    if response.status_code in (408, 429):
-        asked = response.headers.get("retry-after", "")
-        pause = float(asked) if asked.isdecimal() else 0.0
-        raise Passing(said, "send fewer requests at once or wait", pause)
+    error = _error(response)
+    said = f"{response.request.url} answered {response.status_code}: {_said(error, response.request)}"
+    retry_after = response.headers.get("retry-after")
+    if response.status_code == 429 or (response.status_code == 503 and retry_after):
+        raise Busy(said, "send fewer requests at once or wait", _seconds(retry_after or ""))
+    if response.status_code == 408:
+        raise Passing(said, SEE_LOG)
+    if response.status_code in (400, 413, 422) and (refused := too_long(error, said)):
+        raise refused
     if response.status_code >= 500:
         raise Passing(said, SEE_LOG)
+    if response.status_code == 404:
+        raise NotThere(said)
     hint = "; check the API key" if response.status_code in (401, 403) else ""
     raise ModelRefused(said + hint)
 
@@ -73,6 +87,7 @@ async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
 
     Raises:
         Passing: the server reported an error within the stream, or sent what is no JSON object.
+        TooLong: that error is that the text doesn't fit.
     """
     url = response.request.url
     async for line in _lines(response):
@@ -84,9 +99,12 @@ async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
         try:
             event = json.loads(data)
         except ValueError:
-            raise Passing(f"{url} sent a broken stream", SEE_LOG) from None
-        if not isinstance(event, dict) or event.get("error"):
-            raise Passing(f"{url} failed while answering: {_said(event, response.request)}", SEE_LOG)
+            event = None
+        if not isinstance(event, dict):
+            raise Passing(f"{url} sent a broken stream", SEE_LOG)
+        if error := event.get("error"):
+            said = f"{url} failed while answering: {_said(error, response.request)}"
+            raise too_long(error, said) or Passing(said, SEE_LOG)
         yield event
 
 
@@ -127,11 +145,22 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _message(response: httpx.Response) -> str:
+def _seconds(retry_after: str) -> float:
+    """What a `Retry-After` header asks for: seconds, or a date."""
+    if retry_after.isdecimal():
+        return float(retry_after)
+    with suppress(ValueError):
+        return (parsedate_to_datetime(retry_after).astimezone(UTC) - datetime.now(UTC)).total_seconds()
+    return 0.0
+
+
+def _error(response: httpx.Response) -> Any:
+    """The server's error: the JSON object that describes it, or whatever else it sent."""
     try:
-        return _said(response.json(), response.request)
+        body = response.json()
     except ValueError:
-        return _said(response.text, response.request)
+        return response.text
+    return body.get("error", body) if isinstance(body, dict) else body
 
 
 def _said(body: Any, request: httpx.Request) -> str:

@@ -1,16 +1,22 @@
 """The state machine: one test per way an attempt ends, and the four ways to run it."""
 
 import json
+import time
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, TypedDict
 
 import anyio
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command
 
 from mumath_agent.bridge import opened
 from mumath_agent.errors import KernelError, ModelRefused, ModelUnreachable
-from mumath_agent.graph import Event, Handles, State, build_graph, graph, trajectory
+from mumath_agent.graph import Event, Handles, Solved, State, build_graph, graph, trajectory
 from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.records import (
     AnswerSource,
@@ -154,9 +160,11 @@ async def test_invoke_ainvoke_stream_and_astream_end_in_the_same_state() -> None
         list(graph.stream(question, context=fresh(), stream_mode="values"))[-1],
         [state async for state in graph.astream(question, context=fresh(), stream_mode="values")][-1],
     ]
-    for state in states:
-        state.pop("started_at")
-    assert states[0] == states[1] == states[2] == states[3]
+    told = [{key: state[key] for key in Solved.__annotations__ if key != "duration_s"} for state in states]
+    assert told[0] == told[1] == told[2] == told[3]
+    assert (
+        set(states[0]) == set(states[1]) == set(Solved.__annotations__)
+    )  # what only nodes read stays inside
 
 
 @pytest.mark.kernel
@@ -177,7 +185,7 @@ async def test_all_four_ways_run_programs_in_a_real_kernel() -> None:
         )
         used = Handles(model=ScriptedModel(texts=texts), kernel=second)
         states += [state async for state in graph.astream(question, context=used, stream_mode="values")]
-    ended = [state for state in states if "stop_reason" in state]
+    ended = [state for state in states if state.get("stop_reason")]
     assert len(ended) == 4
     assert all(state["executions"][0]["stdout"] == "391\n" for state in ended)
 
@@ -193,8 +201,9 @@ def test_streamed_events_add_up_to_the_transcript() -> None:
     events: list[Event] = list(
         graph.stream({"question": "q"}, context=handles([ASK, ANSWER], ["391\n"]), stream_mode="custom")  # type: ignore[arg-type]
     )
-    assert [event["event"] for event in events] == ["text", "output", "text"]
-    text = "".join(e["text"].rstrip() if e["event"] == "text" else e["text"] for e in events)
+    assert [event["event"] for event in events] == ["text", "program", "stdout", "output", "text"]
+    appended = (e for e in events if e["event"] in ("text", "output"))
+    text = "".join(e["text"].rstrip() if e["event"] == "text" else e["text"] for e in appended)
     assert (
         text
         == "We multiply.\n```python\nprint(17 * 23)\n```\n```output\n391\n```\nThe answer is $\\boxed{391}$."
@@ -213,3 +222,75 @@ def test_only_the_new_turn_is_sent_to_the_kernel_and_every_prompt_extends_the_la
 def test_the_readme_shows_the_graph_as_it_is() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     assert build_graph().get_graph().draw_mermaid().strip() in readme
+
+
+class Asked(TypedDict):
+    """The state of somebody else's graph."""
+
+    question: str
+    answer: dict[str, Any] | None
+    words: str
+
+
+def around() -> StateGraph[Any, Handles, Any, Any]:
+    outer = StateGraph(Asked, context_schema=Handles)
+    outer.add_node("solve", graph)
+    outer.add_node("tell", lambda state: {"words": f"It is {state['answer']['text']}."})
+    outer.add_edge(START, "solve")
+    outer.add_edge("solve", "tell")
+    return outer
+
+
+def test_it_is_a_node_of_another_graph_that_shows_its_inside() -> None:
+    outer = around().compile()
+    state = outer.invoke({"question": "q"}, context=handles([ASK, ANSWER], ["391\n"]))
+    assert state["words"] == "It is 391."
+    assert {"solve:reason", "solve:execute"} <= set(outer.get_graph(xray=True).nodes)
+    parts = outer.stream(
+        {"question": "q"}, context=handles([ASK, ANSWER], ["391\n"]), stream_mode="custom", subgraphs=True
+    )
+    assert [part[1]["event"] for part in parts] == ["text", "program", "stdout", "output", "text"]
+
+
+def test_in_another_graph_a_program_can_wait_for_approval() -> None:
+    outer = around().compile(checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "1"}}
+    used = replace(handles([ASK, ANSWER], ["391\n"]), approve=True)
+    assert outer.invoke({"question": "q"}, config, context=used)["__interrupt__"]
+    state = outer.invoke(Command(resume={"type": "approve"}), config, context=used)
+    assert state["words"] == "It is 391."
+
+
+def test_messages_are_what_the_model_wrote_turn_by_turn() -> None:
+    parts = graph.stream({"question": "q"}, context=handles([ASK, ANSWER], ["391\n"]), stream_mode="messages")
+    chunks = [(part[0].content, part[1]["langgraph_node"]) for part in parts]  # type: ignore[index]
+    assert chunks == [(ASK.removesuffix("```output"), "reason"), (ANSWER, "reason")]
+
+
+@pytest.mark.kernel
+@pytest.mark.anyio
+async def test_what_a_program_prints_is_told_while_it_runs() -> None:
+    program = "import sys, time\nprint('one')\ntime.sleep(0.5)\nprint('two', file=sys.stderr)"
+    model = ScriptedModel(texts=[f"```python\n{program}\n```\n```output", ANSWER])
+    told: dict[str, float] = {}
+    async with JupyterExecutor() as kernel:
+        used = Handles(model=model, kernel=kernel)
+        async for event in graph.astream({"question": "q"}, context=used, stream_mode="custom"):
+            assert isinstance(event, dict)
+            told[f"{event['event']} {event['text']}"] = time.monotonic()
+    assert told["stderr two\n"] - told["stdout one\n"] > 0.3
+
+
+def test_a_thread_goes_on_with_another_question_as_if_it_were_the_first() -> None:
+    kept = build_graph(checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "1"}}
+    first = kept.invoke({"question": "q"}, config, context=handles([ASK, ANSWER], ["391\n"]))
+    used = handles(["I can't."])
+    second = kept.invoke({"question": "another"}, config, context=used)
+    assert (first["stop_reason"], second["stop_reason"]) == ("answered", "no_answer")
+    assert second["answer"] is None and second["executions"] == [] and len(second["completions"]) == 1
+    assert isinstance(used.model, ScriptedModel) and used.model.prompts == [
+        "<|user|>\nanother\n<|assistant|>\n"
+    ]
+    third = kept.invoke({"question": "another"}, config, context=handles([ANSWER]))  # asked once more
+    assert third["answer"]["text"] == "391" and len(third["completions"]) == 1

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 import anyio
 import pytest
 
+from mumath_agent.dialects import get_text_dialect
 from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
 from mumath_agent.models.several import SeveralServers
-from mumath_agent.records import Completion, Sampling
+from mumath_agent.records import Completion, Execution, ExecutionStatus, Prompt, Sampling
 from mumath_agent.testing import ScriptedModel
+from mumath_agent.transcript import Transcript
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +24,7 @@ class Slow(ScriptedModel):
 
     async def complete(
         self,
-        prompt: str,
+        prompt: Prompt,
         *,
         stop: tuple[str, ...],
         max_tokens: int,
@@ -35,7 +37,7 @@ class Slow(ScriptedModel):
         )
 
 
-async def ask(model: SeveralServers, prompt: str = "?") -> str:
+async def ask(model: SeveralServers, prompt: Prompt = "?") -> str:
     return (await model.complete(prompt, stop=(), max_tokens=9, sampling=Sampling())).text
 
 
@@ -83,6 +85,72 @@ async def test_servers_of_different_models_are_refused() -> None:
     model = SeveralServers([ScriptedModel(texts=[], name="a"), ScriptedModel(texts=[], name="b")])
     with pytest.raises(ModelRefused, match="a, b"):
         await model.warm_up()
+
+
+async def test_a_text_goes_on_where_its_beginning_was_written() -> None:
+    servers = [Slow(texts=[text] * 99) for text in ("one", "two")]
+    model = SeveralServers(servers)
+    for server in servers:
+        server.go.set()
+    async with anyio.create_task_group() as tasks:
+        for number in range(10):
+            tasks.start_soon(_attempt, model, f"question {number}: ")
+    begun = [{str(prompt)[:11] for prompt in server.prompts} for server in servers]
+    assert not begun[0] & begun[1]
+    assert [len(each) for each in begun] == [5, 5]
+
+
+async def _attempt(model: SeveralServers, prompt: str) -> None:
+    for turn in range(4):
+        prompt += f"{await ask(model, prompt)}\noutput {turn}\n"
+
+
+FENCED = "One.\n```python\nprint(1)\n```\n"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "written"),
+    [("fenced", FENCED), ("fenced-qwen", FENCED), ("fenced-numina", FENCED), ("blocks", "<|code|>print(1)")],
+)
+async def test_the_next_turn_of_every_dialect_is_known_again(dialect: str, written: str) -> None:
+    texts = get_text_dialect(dialect)
+    first, second = Slow(texts=["first"] * 9), ScriptedModel(texts=[written, "end"])
+    model = SeveralServers([first, second])
+    question = Transcript(question="?")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask, model, "another question")  # goes to the first and stays there for now
+        await anyio.wait_all_tasks_blocked()
+        completion = await model.complete(
+            texts.prompt(question), stop=texts.stop, max_tokens=9, sampling=Sampling()
+        )
+        first.go.set()
+    transcript = texts.with_completion(question, completion)
+    output = Execution(status=ExecutionStatus.OK, stdout="1\n")
+    transcript = texts.with_output(transcript, output, max_chars=99)
+    assert await ask(model, texts.prompt(transcript)) == "end"
+
+
+async def test_a_server_with_far_more_to_do_is_not_gone_back_to() -> None:
+    busy, idle = Slow(texts=["busy"] * 99), ScriptedModel(texts=["idle"] * 99)
+    model = SeveralServers([busy, idle])
+    busy.go.set()
+    texts = [f"{number} {await ask(model, f'{number} ')}" for number in range(9)]
+    assert texts[0] == "0 busy" and not idle.prompts
+    busy.go = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        for text in texts:
+            tasks.start_soon(ask, model, f"{text} and")
+        await anyio.wait_all_tasks_blocked()
+        assert len(idle.prompts) > 5
+        busy.go.set()
+
+
+async def test_a_server_that_rests_is_not_gone_back_to() -> None:
+    away = ScriptedModel(texts=["began", ModelUnreachable("away")])
+    model = SeveralServers([away, ScriptedModel(texts=["went on"] * 9)])
+    text = "? " + await ask(model, "? ")
+    assert await ask(model, f"{text} A") == await ask(model, f"{text} A B") == "went on"
+    assert away.prompts == ["? ", "? began A"]
 
 
 def test_no_server_is_an_error() -> None:

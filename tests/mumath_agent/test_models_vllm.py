@@ -74,10 +74,31 @@ async def test_wrong_model_name(base_url: str) -> None:
     await model.aclose()
 
 
-async def test_prompt_that_does_not_fit(model: CompletionsModel) -> None:
-    with pytest.raises(ModelRefused, match=r"answered 400: .*context length") as caught:
-        await ask(model, prompt=PROMPT * 300)
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize("copies", [60, 300])
+async def test_a_prompt_that_does_not_fit_ends_at_the_token_limit(
+    model: CompletionsModel, copies: int
+) -> None:
+    """vLLM counts the tokens of one of them; of the other only the characters."""
+    completion = await ask(model, prompt=PROMPT * copies)
+    assert (completion.text, completion.finish_reason) == ("", FinishReason.LENGTH)
+    assert completion.prompt_tokens > 1000 and completion.completion_tokens == 0
+
+
+@pytest.mark.parametrize("name", [None, "mumath"], ids=["context known", "context not known"])
+async def test_more_tokens_than_fit_are_as_many_as_fit(base_url: str, name: str | None) -> None:
+    model = CompletionsModel(base_url, model=name, extra_body={"ignore_eos": True})
+    completion = await ask(model, prompt=PROMPT * 39, max_tokens=10_000)
+    assert completion.finish_reason is FinishReason.LENGTH
+    assert completion.prompt_tokens + completion.completion_tokens == 1024
+    await model.aclose()
+
+
+async def test_special_tokens_on_request(base_url: str) -> None:
+    """As dialects that are made of them need: our weights' end token is one."""
+    body = {"skip_special_tokens": False, "spaces_between_special_tokens": False, "ignore_eos": True}
+    model = CompletionsModel(base_url, extra_body=body)
+    assert "<|end|>" in (await ask(model, max_tokens=120)).text
+    await model.aclose()
 
 
 async def test_cancelling_ends_the_generation(model: CompletionsModel, base_url: str) -> None:

@@ -1,0 +1,137 @@
+"""What our side of a conversation with a server costs: many streams at once, each token an event of its own.
+
+The server is simulated, in a process of its own, and does nothing but write a token to everybody at every step. CPU
+time is that of our process; no programs run, so there are no kernels in it. Twice, because they are not alike: the
+client alone, as it would be in another program, and whole attempts, with the graph that hands each piece on.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import count
+from statistics import median
+
+from benchmarks.perf.table import Row
+from benchmarks.perf.token_server import serving
+from mumath_agent.errors import MuMathError
+from mumath_agent.models.completions import CompletionsModel
+from mumath_agent.records import Problem, Sampling, StopReason
+from mumath_agent.solver import Solver
+from mumath_agent.testing import ScriptedExecutor
+
+STEP_S = 0.020
+STARVED = 2.0
+"""All texts are equally long: whoever takes so many times as long as others was forgotten meanwhile."""
+
+Attempt = Callable[[CompletionsModel, Callable[[str], None]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """How many attempts at once, and how long their texts are."""
+
+    attempts: int
+    tokens: int
+    cpu_limit: float | None = None
+    """Target: percent of a core for 1,000 tokens/s."""
+
+    @property
+    def written_s(self) -> float:
+        """How long the server takes for any of them."""
+        return self.tokens * STEP_S
+
+
+FULL = (Load(attempts=16, tokens=200), Load(attempts=256, tokens=400, cpu_limit=15))
+"""Few cost more a token: of many, several tokens have come by the time that a stream is read again."""
+QUICK = (Load(attempts=8, tokens=20),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a load came to."""
+
+    cpu_percent: float
+    """Of a core, for 1,000 tokens/s."""
+    waits_s: tuple[float, ...]
+    """From the request to the first text, sorted; one an attempt."""
+    durations_s: tuple[float, ...]
+    """Of whole attempts, sorted."""
+
+    @property
+    def p99_wait_s(self) -> float:
+        return self.waits_s[min(len(self.waits_s) - 1, len(self.waits_s) * 99 // 100)]
+
+
+def measure(quick: bool) -> list[Row]:
+    """Rows of both; with `quick`, only to see that it works."""
+    ways = {"streams, client alone": _complete, "whole attempts": _solve}
+    loads = QUICK if quick else FULL
+    return [row for load in loads for what, attempt in ways.items() for row in _rows(what, attempt, load)]
+
+
+def _rows(what: str, attempt: Attempt, load: Load) -> list[Row]:
+    with serving(step_s=STEP_S, tokens=load.tokens) as url:
+        cost = asyncio.run(_cost(url, attempt, load))
+    many = f"{load.attempts} {what}"
+    return [
+        Row(
+            what=f"{many}: CPU for 1,000 tokens/s",
+            unit="% of a core",
+            ours=cost.cpu_percent,
+            limit=load.cpu_limit,
+        ),
+        Row(what=f"{many}: p99 wait for the first text", unit="ms", ours=1000 * cost.p99_wait_s),
+        Row(
+            what=f"{many}: the slowest, beside the median one",
+            unit="s",
+            ours=cost.durations_s[-1],
+            reference=median(cost.durations_s),
+            limit=round(STARVED * median(cost.durations_s), 1),
+        ),
+    ]
+
+
+async def _cost(url: str, attempt: Attempt, load: Load) -> Cost:
+    model = CompletionsModel(url)
+    await model.warm_up()
+    waits: list[float] = []
+    durations: list[float] = []
+
+    async def one() -> None:
+        started, first = time.perf_counter(), count()
+
+        def on_text(_: str) -> None:
+            if next(first) == 0:
+                waits.append(time.perf_counter() - started)
+
+        await attempt(model, on_text)
+        durations.append(time.perf_counter() - started)
+
+    try:
+        await one()  # what is imported and connected only once
+        waits.clear()
+        durations.clear()
+        before = time.process_time()
+        await asyncio.gather(*(one() for _ in range(load.attempts)))
+        cpu_s = time.process_time() - before
+    finally:
+        await model.aclose()
+    per_token_s = cpu_s / (load.attempts * load.tokens)
+    percent = 100 * per_token_s * 1000
+    return Cost(cpu_percent=percent, waits_s=tuple(sorted(waits)), durations_s=tuple(sorted(durations)))
+
+
+async def _complete(model: CompletionsModel, on_text: Callable[[str], None]) -> None:
+    await model.complete("?", stop=("```output",), max_tokens=1024, sampling=Sampling(), on_text=on_text)
+
+
+async def _solve(model: CompletionsModel, on_text: Callable[[str], None]) -> None:
+    solver = Solver(model=model)
+    record = await solver.solve(
+        Problem(id="question", question="?"),
+        on_event=lambda event: on_text(event["text"]),
+        kernel=ScriptedExecutor(executions=[]),
+    )
+    if record.trajectory.stop_reason is not StopReason.ANSWERED:
+        raise MuMathError(f"an attempt ended with {record.trajectory.stop_reason}: {record.trajectory.error}")

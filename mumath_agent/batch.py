@@ -3,10 +3,11 @@
     problems × samples ─▶ attempts owed ─▶ solver ─▶ grader ─▶ store
 
 Nothing waits for a round of others: a free place takes the next attempt. The store is the memory: the same batch,
-after whatever ended the last one, makes the attempts that are missing and no other. Attempts that machinery broke are
-not results. One whose server didn't answer is made again as soon as the server is back; others are made again a few
-times and then kept as broken, to be counted apart. Benchmark runs, `solve --file` and the synthesis of training data
-are such batches; what their records mean is their business.
+after whatever ended the last one, makes the attempts that are missing and no other. Where the solver has a
+checkpointer, attempts that were under way go on from their last step, and their kernels draw the random numbers they
+would have drawn. Attempts that machinery broke are not results. One whose server didn't answer is made again as soon as
+the server is back; others are made again a few times and then kept as broken, to be counted apart. Benchmark runs,
+`solve --file` and the synthesis of training data are such batches; what their records mean is their business.
 """
 
 import hashlib
@@ -34,6 +35,7 @@ TRIES = 3
 PATIENCE_S = 600.0
 """How long a server may be away."""
 _LONGEST_PAUSE_S = 15.0
+_SEEDS = 2**32 - 1
 _MAY_PASS = (StopReason.KERNEL_ERROR, StopReason.INTERNAL_ERROR)
 """A server that said no would say so again."""
 
@@ -70,7 +72,8 @@ class Batch:
         """Names all that makes an attempt what it is: problem, prompt, settings, number of the sample."""
         solver, problem = self.solver_for(sample), sample.problem
         prompt = solver.dialect.prompt(Transcript(question=problem.question))
-        content = [problem.id, problem.question, prompt, to_json(solver.settings), sample.number]
+        sent = prompt if isinstance(prompt, str) else to_json(prompt)
+        content = [problem.id, problem.question, sent, to_json(solver.settings), sample.number]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -127,12 +130,18 @@ async def run_batch(
     )
     tries: Counter[Sample] = Counter()
     outage = _Outage(patience_s, on_outage)
+    keeper = batch.solver.checkpointer
+
+    spares = 0 if keeper else 1  # a kernel with a seed of its own is none that waits ready
 
     async def work(pool: KernelPool) -> None:
         while owed:
             sample = owed.popleft()
-            async with batch.solver.new_kernel(pool) as kernel:
-                record = await batch.solver_for(sample).solve(sample.problem, kernel=kernel)
+            key = batch.key(sample)
+            seed = int(key, 16) & _SEEDS if keeper else None
+            async with batch.solver.new_kernel(pool, seed=seed) as kernel:
+                solver = batch.solver_for(sample)
+                record = await solver.solve(sample.problem, kernel=kernel, thread=key)
             stop = record.trajectory.stop_reason
             if stop is StopReason.MODEL_UNREACHABLE:
                 owed.append(sample)
@@ -143,14 +152,19 @@ async def run_batch(
             if stop in _MAY_PASS and tries[sample] < TRIES:
                 owed.append(sample)
                 continue
-            record = replace(record, sample=sample.number, key=batch.key(sample))
+            record = replace(record, sample=sample.number, key=key)
             record = await _judged(record, batch, grader)
             if store:
                 store.append(record)
             on_record(record)
+            if keeper and stop not in BROKEN:
+                await keeper.adelete_thread(key)
 
     try:
-        async with KernelPool(batch.solver.sandbox, spares=1) as pool, anyio.create_task_group() as workers:
+        async with (
+            KernelPool(batch.solver.sandbox, spares=spares) as pool,
+            anyio.create_task_group() as workers,
+        ):
             for _ in range(min(concurrency, len(owed))):
                 workers.start_soon(work, pool)
     except BaseExceptionGroup as group:

@@ -37,7 +37,7 @@ class LiveTranscript:
             # White space at the end may turn out to stand before program output, where it is dropped.
             self._held = text[len(shown) :]
             self._print(shown, "")
-        else:
+        elif event["event"] == "output":
             self._held = ""
             failed = event.get("status") != ExecutionStatus.OK
             self._print(event["text"], "red" if failed else "green")

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
-from mumath_agent.dialects import Dialect, Fenced
+from mumath_agent.dialects import Fenced, TextDialect
 from mumath_agent.errors import ModelError, ModelRefused
-from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason, Sampling
+from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason, Prompt, Sampling
 from mumath_agent.transcript import Kind, Segment, Transcript
 
 
@@ -22,7 +22,7 @@ class ScriptedModel:
 
     texts: Iterable[str | Completion | Exception]
     name: str = "scripted"
-    prompts: list[str] = field(default_factory=list)
+    prompts: list[Prompt] = field(default_factory=list)
     """Every prompt it was sent."""
 
     def __post_init__(self) -> None:
@@ -33,7 +33,7 @@ class ScriptedModel:
 
     async def complete(
         self,
-        prompt: str,
+        prompt: Prompt,
         *,
         stop: tuple[str, ...],
         max_tokens: int,
@@ -77,7 +77,7 @@ class ReplayModel:
     """
 
     recordings: Iterable[Recording]
-    dialect: Dialect = field(default_factory=Fenced)
+    dialect: TextDialect = field(default_factory=Fenced)
     name: str = "replay"
 
     def __post_init__(self) -> None:
@@ -92,7 +92,7 @@ class ReplayModel:
 
     async def complete(
         self,
-        prompt: str,
+        prompt: Prompt,
         *,
         stop: tuple[str, ...],
         max_tokens: int,
@@ -104,6 +104,8 @@ class ReplayModel:
         Raises:
             ModelRefused: nothing recorded follows `prompt`.
         """
+        if not isinstance(prompt, str):
+            raise ModelRefused(f"{self.name} repeats text and was sent messages; replay in a dialect of text")
         fitting = self._recorded_after(prompt)
         recorded = fitting[self._served[prompt] % len(fitting)]
         self._served[prompt] += 1
@@ -155,10 +157,18 @@ class ScriptedExecutor:
     def __post_init__(self) -> None:
         self._executions = iter(self.executions)
 
-    async def run(self, code: str, *, timeout_s: float) -> Execution:
+    async def run(
+        self, code: str, *, timeout_s: float, on_output: Callable[[str, str], None] | None = None
+    ) -> Execution:
         self.programs.append(code)
         item = next(self._executions)
-        return item if isinstance(item, Execution) else Execution(status=ExecutionStatus.OK, stdout=item)
+        execution = item if isinstance(item, Execution) else Execution(status=ExecutionStatus.OK, stdout=item)
+        if on_output and execution.stdout:
+            on_output("stdout", execution.stdout)
+        return execution
+
+    async def restore(self, history: Sequence[tuple[str, Execution]]) -> bool:
+        return True
 
     async def __aenter__(self) -> Self:
         return self

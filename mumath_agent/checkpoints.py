@@ -1,0 +1,39 @@
+"""A file that remembers how far each attempt has come, so that a killed run goes on in the middle of its problems.
+
+It is LangGraph's SQLite checkpointer, which the extra `durable` brings. What is written before a step is on disk when
+the step begins (a process may be killed at any moment); after a power cut an attempt may go on a step earlier.
+"""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mumath_agent.errors import InputError
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+
+@asynccontextmanager
+async def checkpoints(path: Path) -> "AsyncIterator[AsyncSqliteSaver]":
+    """A checkpointer that keeps its states in the file `path`; for one process at a time.
+
+    Raises:
+        InputError: the extra is missing, or `path` can't be used.
+    """
+    try:
+        from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+    except ModuleNotFoundError:
+        raise InputError(
+            "checkpoints need the extra `durable`: pip install 'mumath-agent[durable]'"
+        ) from None
+    try:
+        async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
+            await saver.setup()
+            # One write-ahead log of the operating system is enough against a kill; a sync per step costs milliseconds.
+            await saver.conn.execute("PRAGMA synchronous = NORMAL")
+            yield saver
+    except sqlite3.Error as error:
+        raise InputError(f"can't keep checkpoints in {path}: {error}; name another file") from None

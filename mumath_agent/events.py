@@ -1,0 +1,52 @@
+"""What those who stream a run get to see of it while its nodes are at work.
+
+`stream_mode="custom"` yields `Event`s; `stream_mode="messages"` yields what the model writes as message chunks, as if a
+chat model wrote it. Both come through LangGraph's run-time values, so all of this is called from inside a node.
+"""
+
+import uuid
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import NotRequired, TypedDict
+
+from langchain_core.messages import AIMessageChunk
+from langgraph.config import get_config, get_stream_writer
+from langgraph.graph.message import push_message
+
+
+class Event(TypedDict):
+    """One thing that happened."""
+
+    event: str
+    """"text": the model wrote `text`. "program": `text` starts to run. "stdout", "stderr": it has just printed `text`.
+    "output": it has ended, and `text` was appended to the transcript to say how."""
+    text: str
+    status: NotRequired[str]
+    """The `ExecutionStatus`, with "output"."""
+
+
+def emit(event: Event) -> None:
+    """Tell those who stream."""
+    get_stream_writer()(event)
+
+
+def writing() -> Callable[[str], None]:
+    """A function that tells what the model writes, piece by piece."""
+    write, identity = get_stream_writer(), str(uuid.uuid4())
+    if not getattr(get_config().get("callbacks"), "handlers", None):  # nobody who could listen to messages
+        return lambda text: write({"event": "text", "text": text})
+
+    def tell(text: str) -> None:
+        write({"event": "text", "text": text})
+        push_message(AIMessageChunk(content=text, id=identity), state_key=None)
+
+    return tell
+
+
+def printing() -> Callable[[str, str], None]:
+    """A function that tells what a program prints; the kernel calls it, from outside of the node."""
+    write, here = get_stream_writer(), copy_context()
+    return lambda stream, text: here.run(write, {"event": stream, "text": text})
+
+
+__all__ = ["Event", "emit", "printing", "writing"]

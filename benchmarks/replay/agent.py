@@ -15,7 +15,7 @@ from benchmarks.manifest import commit, isolation_of, now, versions
 from benchmarks.replay.recordings import RecordedSolution, answer_rule
 from benchmarks.runs import ATTEMPTS, Manifest, RunFolder
 from mumath_agent.batch import Batch, run_batch
-from mumath_agent.dialects import get_dialect
+from mumath_agent.dialects import get_replay_dialect
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.records import Completion, Problem, RunRecord, Settings
@@ -63,7 +63,9 @@ def replay_model(solutions: Sequence[RecordedSolution]) -> ReplayModel:
     settings = _common_settings(solutions)
     recordings = [Recording(question=solution.question, turns=solution.turns) for solution in solutions]
     return ReplayModel(
-        recordings=recordings, dialect=get_dialect(settings.dialect), name=f"replay of {settings.model}"
+        recordings=recordings,
+        dialect=get_replay_dialect(settings.dialect),
+        name=f"replay of {settings.model}",
     )
 
 

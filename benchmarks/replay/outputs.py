@@ -15,6 +15,7 @@ import numpy
 
 from benchmarks.replay.recordings import Runtime, whole_output
 from mumath_agent.records import Execution, ExecutionStatus
+from mumath_agent.replay import NUMBER, same_numbers, wording
 
 
 class Cause(StrEnum):
@@ -64,10 +65,8 @@ class Pair:
 
 _MISSING = re.compile(r"ModuleNotFoundError: No module named '(\w+)")
 _REMOVED = re.compile(r"AttributeError: module 'numpy' has no attribute '(\w+)'")
-_RELATIVE = 1e-6
 _NOISE, _NOISY_SHARE = 1e-3, 0.01
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _NUMPY_SCALAR = re.compile(r"\bnp\.(?:(True|False)_|\w+\(([^()]*)\))")
 _RANDOM = re.compile(r"\brandom\b")
 _SEED = re.compile(r"\bseed\(|\bdefault_rng\(\d")
@@ -144,9 +143,9 @@ def cause_of(pair: Pair, earlier: Sequence[Pair], later: Sequence[Output] = ()) 
         if recorded.error == ours.error:
             return Cause.TEXT_FORMAT
         return Cause.LIBRARY_VERSION if _lacks_library(ours) else Cause.OURS
-    if _same_numbers(recorded.text, ours.text):
+    if same_numbers(recorded.text, ours.text):
         return Cause.FLOAT_FORMAT
-    if _same_numbers(recorded.text, _plain_numpy(ours.text)) or _is_array_noise(recorded.text, ours.text):
+    if same_numbers(recorded.text, _plain_numpy(ours.text)) or _is_array_noise(recorded.text, ours.text):
         return Cause.LIBRARY_VERSION
     return Cause.RANDOM if _is_drawn(pair, earlier) else Cause.OURS
 
@@ -191,14 +190,14 @@ def _lag(earlier: Sequence[Pair]) -> int:
 def _is_same(recorded: Output, ours: Output) -> bool:
     if recorded.error or ours.error:
         return recorded.error == ours.error
-    return _words(recorded.text) == _words(ours.text) or _same_numbers(recorded.text, ours.text)
+    return _words(recorded.text) == _words(ours.text) or same_numbers(recorded.text, ours.text)
 
 
 def _is_drawn(pair: Pair, earlier: Sequence[Pair]) -> bool:
     """Whether the solution draws random numbers without a seed, and the outputs differ in numbers only."""
     program = "\n".join(each.code for each in (*earlier, pair))
     is_random = _RANDOM.search(program) and not _SEED.search(program)
-    return bool(is_random) and _wording(pair.recorded.text) == _wording(_plain_numpy(pair.ours.text))
+    return bool(is_random) and wording(pair.recorded.text) == wording(_plain_numpy(pair.ours.text))
 
 
 def _lacks_library(ours: Output) -> bool:
@@ -211,10 +210,10 @@ def _lacks_library(ours: Output) -> bool:
 
 def _is_array_noise(recorded: str, ours: str) -> bool:
     """Whether both are large arrays that differ in the last bits of few items (numpy's exp, say, rounds otherwise)."""
-    if "array(" not in recorded or _wording(recorded) != _wording(ours):
+    if "array(" not in recorded or wording(recorded) != wording(ours):
         return False
     items = [
-        (float(a), float(b)) for a, b in zip(_NUMBER.findall(recorded), _NUMBER.findall(ours), strict=True)
+        (float(a), float(b)) for a, b in zip(NUMBER.findall(recorded), NUMBER.findall(ours), strict=True)
     ]
     others = [(a, b) for a, b in items if a != b]
     return len(others) <= _NOISY_SHARE * len(items) and all(
@@ -225,23 +224,6 @@ def _is_array_noise(recorded: str, ours: str) -> bool:
 def _plain_numpy(text: str) -> str:
     """`text` with scalars as numpy 1 printed them: 0.5 for np.float64(0.5)."""
     return _NUMPY_SCALAR.sub(lambda scalar: scalar[1] or scalar[2], text)
-
-
-def _same_numbers(one: str, other: str) -> bool:
-    if _wording(one) != _wording(other):
-        return False
-    return all(map(_same_number, _NUMBER.findall(one), _NUMBER.findall(other)))
-
-
-def _same_number(one: str, other: str) -> bool:
-    if one.lstrip("+-").isdigit() and other.lstrip("+-").isdigit():
-        return one == other
-    return math.isclose(float(one), float(other), rel_tol=_RELATIVE)
-
-
-def _wording(text: str) -> str:
-    """`text` with a mark in the place of each number."""
-    return _words(_NUMBER.sub("#", text))
 
 
 def _words(text: str) -> str:

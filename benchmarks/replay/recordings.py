@@ -211,7 +211,7 @@ def _mumath(record: RunRecord) -> RecordedSolution:
         runtime=Runtime.MUMATH,
         settings=record.settings,
         cells=tuple(
-            RecordedCell(code=program, output=whole_output(execution))
+            RecordedCell(code=execution.edited or program, output=whole_output(execution))
             for program, execution in zip(_programs(record), attempt.executions, strict=False)
         ),
         turns=attempt.completions,

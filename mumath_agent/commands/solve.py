@@ -1,10 +1,14 @@
 """`mumath-agent solve`: one question, or a file of them."""
 
 import json
-import os
-from dataclasses import dataclass
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio
 import typer
@@ -30,6 +34,9 @@ from mumath_agent.commands.console import (
     say,
     stderr,
 )
+from mumath_agent.commands.notebooks import Keep, folder_of_notebooks, nothing, one_notebook
+from mumath_agent.commands.serve import VllmPython, served_for_a_run
+from mumath_agent.dialects import Dialect, get_dialect
 from mumath_agent.errors import InputError
 from mumath_agent.kernels import JupyterExecutor, Sandbox
 from mumath_agent.models import CompletionModel
@@ -39,7 +46,9 @@ from mumath_agent.results import ResultsFile
 from mumath_agent.terminal import LiveTranscript, answer_line, result_line
 
 if TYPE_CHECKING:
-    from mumath_agent.solver import Solver
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from mumath_agent.solver import Reviewer, Solver
 
 
 def solve(
@@ -56,6 +65,18 @@ def solve(
         str | None,
         typer.Option(envvar="MUMATH_MODEL", help="The model's name on the server, if it serves several."),
     ] = None,
+    dialect: Annotated[
+        str | None,
+        typer.Option(
+            help="How the model is spoken to: fenced, fenced-qwen, fenced-numina, blocks, chat or tools. "
+            "Without it, as its family is."
+        ),
+    ] = None,
+    serve: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Serve a folder or a hub's model with vLLM, for this run."),
+    ] = None,
+    vllm_python: VllmPython = None,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
     top_p: Annotated[float, typer.Option(min=0.01, max=1.0)] = 1.0,
     seed: Annotated[int | None, typer.Option(help="Makes sampling repeatable.")] = None,
@@ -75,6 +96,17 @@ def solve(
         bool, typer.Option(help="Run programs even where this machine can't confine them, with your rights.")
     ] = False,
     concurrency: Annotated[int, typer.Option(min=1, help="With --file: problems solved at a time.")] = 8,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --output: keep every step here; killed, the same command goes on mid-problem."
+        ),
+    ] = None,
+    approve: Annotated[bool, typer.Option(help="Ask before each program: run it, edit it, or not.")] = False,
+    notebook: Annotated[
+        Path | None,
+        typer.Option(help="Write a Jupyter notebook of what happened; with --file, a folder of them."),
+    ] = None,
 ) -> None:
     """Answer a question: the model reasons, writes Python, reads what it printed, and answers.
 
@@ -83,14 +115,24 @@ def solve(
     """
     if (question is None) == (file is None):
         raise InputError("give either a question (or - for stdin) or --file")
+    if serve is not None and base_url is not None:
+        raise InputError("--serve starts a server of its own; leave out --base-url, or unset MUMATH_BASE_URL")
     if output is not None and file is None:
         raise InputError("--output goes with --file")
+    if checkpoint is not None and output is None:
+        raise InputError("--checkpoint goes with --file and --output, which keeps what is finished")
+    if approve:
+        if file is not None:
+            raise InputError("--approve goes with one question, not with --file")
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise InputError("--approve asks at a terminal, and stdin or stderr is none; run it in one")
     limits = Limits(
         max_turns=max_turns, max_new_tokens=max_new_tokens, cell_timeout_s=cell_timeout, wall_s=wall
     )
     settings = _Settings(
         base_url=base_url,
         model=model,
+        dialect=dialect,
         limits=limits,
         sampling=Sampling(temperature=temperature, top_p=top_p, seed=seed),
         fresh_cells=fresh_cells,
@@ -99,10 +141,16 @@ def solve(
     )
 
     def run() -> int:
-        if file is not None:
-            return anyio.run(_solve_file, settings.solver(), _File.read(file), output, as_json, concurrency)
+        problems = _File.read(file) if file is not None else None
         text = read_stdin() if question == "-" else question or ""
-        return anyio.run(_solve_one, settings, text.strip(), as_json)
+        with served_for_a_run(serve, vllm_python) if serve else nullcontext(base_url) as url:
+            settings_here = replace(settings, base_url=url)
+            if problems is not None:
+                keep = folder_of_notebooks(notebook, problems.problems) if notebook else nothing
+                solving = partial(_solve_file, settings_here, problems, output, as_json, concurrency, keep)
+                return anyio.run(_with_checkpoints, checkpoint, solving) if checkpoint else anyio.run(solving)
+            keep = one_notebook(notebook) if notebook else nothing
+            return anyio.run(_solve_one, settings_here, text.strip(), as_json, approve, keep)
 
     raise typer.Exit(interruptible(run))
 
@@ -113,6 +161,7 @@ class _Settings:
 
     base_url: str | None
     model: str | None
+    dialect: str | None
     limits: Limits
     sampling: Sampling
     fresh_cells: bool
@@ -123,12 +172,15 @@ class _Settings:
         sandbox = Sandbox(memory_mb=self.limits.memory_mb, unsafe_local=self.unsafe_local)
         return JupyterExecutor(sandbox, fresh_cells=self.fresh_cells, replay=self.replay)
 
-    def solver(self) -> "Solver":
-        """Imports what it needs: LangGraph alone takes longer than a kernel needs to start."""
+    async def solver(self) -> "Solver":
+        """Imports what it needs, in a thread: LangGraph alone takes longer than a kernel needs to start."""
+        await anyio.to_thread.run_sync(import_module, "mumath_agent.solver")
         from mumath_agent.solver import Solver
 
+        model, dialect = await self._model()
         return Solver(
-            model=self._model(),
+            model=model,
+            dialect=dialect,
             limits=self.limits,
             sampling=self.sampling,
             fresh_cells=self.fresh_cells,
@@ -136,31 +188,34 @@ class _Settings:
             unsafe_local=self.unsafe_local,
         )
 
-    def _model(self) -> CompletionModel:
-        from mumath_agent.models.completions import CompletionsModel
+    async def _model(self) -> tuple[CompletionModel, Dialect]:
+        from mumath_agent.models.choosing import chosen_at
         from mumath_agent.models.embedded import EmbeddedModel
 
         if self.base_url is not None:
-            api_key = os.environ.get("MUMATH_API_KEY")
-            return CompletionsModel(self.base_url, model=self.model, api_key=api_key)
+            chosen = await chosen_at([self.base_url], self.model, self.dialect)
+            if chosen.family.notice and self.dialect is None:
+                remark(f"{chosen.family.notice}; --dialect says otherwise")
+            return chosen.model, chosen.dialect
         if self.model is not None:
             raise InputError(
                 f"--model {self.model} needs --base-url, the address of the server that serves it"
             )
-        return EmbeddedModel()
+        return EmbeddedModel(), get_dialect(self.dialect or "fenced")
 
 
-async def _solve_one(settings: _Settings, question: str, as_json: bool) -> int:
+async def _solve_one(settings: _Settings, question: str, as_json: bool, approve: bool, keep: Keep) -> int:
     check_question(question)
     stdout = Console(highlight=False)
     live = None if as_json else LiveTranscript(stdout)
     async with settings.kernel() as kernel:  # starts while the graph is imported and the model loaded
-        solver = await anyio.to_thread.run_sync(settings.solver)
+        solver = await settings.solver()
         try:
             await solver.model.warm_up()
-            _introduce(solver.model)
+            _introduce(solver)
             problem = Problem(id="question", question=question)
-            record = await solver.solve(problem, on_event=live, kernel=kernel)
+            review = _asker(show=as_json) if approve else None
+            record = await solver.solve(problem, on_event=live, kernel=kernel, review=review)
         finally:
             await solver.model.aclose()
     if as_json:
@@ -169,6 +224,7 @@ async def _solve_one(settings: _Settings, question: str, as_json: bool) -> int:
         say(record.trajectory.error)
     elif not as_json:
         typer.echo(f"\n\n{answer_line(record.trajectory)}")
+    keep(record)
     return _exit_code(record)
 
 
@@ -199,7 +255,13 @@ class _File:
 
 
 async def _solve_file(
-    solver: "Solver", file: _File, output: Path | None, as_json: bool, concurrency: int
+    settings: _Settings,
+    file: _File,
+    output: Path | None,
+    as_json: bool,
+    concurrency: int,
+    keep: Keep,
+    checkpointer: "BaseCheckpointSaver[Any] | None" = None,
 ) -> int:
     from mumath_agent.batch import Batch, run_batch
 
@@ -207,6 +269,7 @@ async def _solve_file(
         fail(error)
     codes = [USAGE] if file.errors else []
     results = ResultsFile(output) if output else None
+    solver = replace(await settings.solver(), checkpointer=checkpointer)
     batch = Batch(problems=file.problems, solver=solver)
     progress = Progress(
         TextColumn("solving"),
@@ -222,12 +285,13 @@ async def _solve_file(
 
         def finish(record: RunRecord) -> None:
             typer.echo(_line(record) if as_json else result_line(record))
+            keep(record)
             codes.append(_exit_code(record))
             progress.advance(task)
 
         try:
             await solver.model.warm_up()
-            _introduce(solver.model)
+            _introduce(solver)
             if results:
                 results.check(solver.settings)
                 for record in batch.finished(results):
@@ -240,9 +304,22 @@ async def _solve_file(
     return max(codes, key=(ANSWERED, NO_ANSWER, USAGE, BROKEN).index)
 
 
-def _introduce(model: CompletionModel) -> None:
-    about = getattr(model, "about", None)
-    remark(f"model: {model.name}" + (f" ({about})" if about else ""))
+def _asker(*, show: bool) -> "Reviewer":
+    from mumath_agent.commands.approve import Asker
+
+    return Asker(show=show)
+
+
+async def _with_checkpoints(path: Path, solving: Callable[..., Awaitable[int]]) -> int:
+    from mumath_agent.checkpoints import checkpoints
+
+    async with checkpoints(path) as checkpointer:
+        return await solving(checkpointer=checkpointer)
+
+
+def _introduce(solver: "Solver") -> None:
+    about = getattr(solver.model, "about", None) or f"dialect {solver.dialect.name}"
+    remark(f"model: {solver.model.name} ({about})")
 
 
 def _line(record: RunRecord) -> str:

@@ -1,0 +1,67 @@
+"""`solve --approve`: a person at the terminal decides on each program before it runs."""
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import anyio
+
+from mumath_agent.approval import Action, Approve, Arguments, Decision, Edit, Reject
+from mumath_agent.commands.console import remark, say, stderr
+
+
+class Asker:
+    """Asks about programs. Those that stdout has just shown, and shown truly, are not shown again."""
+
+    def __init__(self, *, show: bool) -> None:
+        self._show = show
+
+    async def __call__(self, program: str) -> Decision:
+        if self._show or visible(program) != program:
+            remark(visible(program))
+        asked = program
+        while True:
+            match (await _answer("\nRun this program? [y]es, [e]dit, [n]o: ")).strip().lower():
+                case "y" | "yes" if asked == program:
+                    return Approve()
+                case "y" | "yes":
+                    return Edit(edited_action=Action(args=Arguments(code=asked)))
+                case "e" | "edit":
+                    asked = _edited(asked)
+                    remark(visible(asked))
+                case "n" | "no" | "":
+                    return Reject(
+                        message=(await _answer("Why not? The model is told (may be empty): ")).strip()
+                    )
+                case other:
+                    say(f"{other!r} is none of y, e and n")
+
+
+def visible(program: str) -> str:
+    """`program` with what a terminal would hide or obey written out: nobody approves what they can't see."""
+    shown = (c if c in "\n\t" or c.isprintable() else ascii(c)[1:-1] for c in program)
+    return "".join(shown)
+
+
+async def _answer(prompt: str) -> str:
+    """A line from the terminal; empty when it is closed. Ctrl-C gets through, which `input` would keep from us."""
+    stderr.print(prompt, end="", markup=False)
+    await anyio.wait_readable(sys.stdin)
+    return sys.stdin.readline()
+
+
+def _edited(program: str) -> str:
+    """What a person's editor makes of it."""
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    with tempfile.TemporaryDirectory(prefix="mumath-") as folder:
+        file = Path(folder) / "program.py"
+        file.write_text(program, encoding="utf-8")
+        try:
+            subprocess.run([*shlex.split(editor), str(file)], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            say(f"the editor {editor!r} failed: {error}; name another one in EDITOR")
+            return program
+        return file.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,102 @@
+"""`mumath-agent doctor`: is everything there, and does it work?"""
+
+import json
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import anyio
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from mumath_agent import __version__
+from mumath_agent.commands.console import ANSWERED, NO_ANSWER, interruptible, remark, stderr
+from mumath_agent.records import Limits, to_json
+
+if TYPE_CHECKING:
+    from mumath_agent.doctor import Finding, Wanted
+
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim"}
+_STATUS_WIDTH, _NAME_WIDTH = 9, 16
+
+
+def doctor(
+    base_url: Annotated[
+        str | None, typer.Option(envvar="MUMATH_BASE_URL", help="Also examine this server.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(envvar="MUMATH_MODEL", help="The model's name on the server, if it serves several."),
+    ] = None,
+    dialect: Annotated[
+        str | None, typer.Option(help="What the model is asked in; without it, what its family knows.")
+    ] = None,
+    serve_model: Annotated[
+        str | None,
+        typer.Option(
+            help="The model that is served, or shall be: a folder or hub id; its files are checked."
+        ),
+    ] = None,
+    vllm_python: Annotated[
+        Path | None, typer.Option(envvar="MUMATH_VLLM_PYTHON", help="The python of vLLM's environment.")
+    ] = None,
+    max_turns: Annotated[int, typer.Option(min=1, help="As for solve.")] = Limits().max_turns,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="As for solve.")] = Limits().max_new_tokens,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Say what of this installation works, and how to mend what doesn't.
+
+    Run it where results shall be written. Really starts kernels, writes to disks
+    and, with --base-url, asks the server; mends nothing. The API key of a server
+    is read from MUMATH_API_KEY.
+
+    Exit codes: 0 nothing failed, 1 something did, 2 an option can't be used,
+    130 interrupted.
+    """
+    from mumath_agent.doctor import Wanted
+
+    wanted = Wanted(
+        results=Path.cwd(),
+        vllm_python=vllm_python,
+        base_url=base_url,
+        model=model,
+        dialect=dialect,
+        files=serve_model,
+        limits=Limits(max_turns=max_turns, max_new_tokens=max_new_tokens),
+    )
+
+    def run() -> int:
+        findings = anyio.run(_examined, wanted, as_json)
+        failed = [finding for finding in findings if finding.status == "fail"]
+        if as_json:
+            report = {"version": __version__, "findings": [to_json(finding) for finding in findings]}
+            typer.echo(json.dumps(report, ensure_ascii=False))
+        warned = sum(finding.status == "warn" for finding in findings)
+        remark(f"{len(failed) or 'nothing'} failed, {warned or 'no'} warning{'s'[: warned != 1]}")
+        return NO_ANSWER if failed else ANSWERED
+
+    raise typer.Exit(interruptible(run))
+
+
+async def _examined(wanted: "Wanted", quiet: bool) -> list["Finding"]:
+    """All findings; unless quiet each is printed when it is there."""
+    from mumath_agent.doctor import survey
+
+    stdout, findings = Console(highlight=False), list["Finding"]()
+    with stderr.status("") as status:
+        async with aclosing(survey(wanted, lambda name: status.update(f"{name} ..."))) as found:
+            async for finding in found:
+                findings.append(finding)
+                if not quiet:
+                    stdout.print(_lines(finding), soft_wrap=True)
+    return findings
+
+
+def _lines(finding: "Finding") -> Text:
+    """A line for what was found; the remedy on one of its own."""
+    text = Text(f"{finding.status:<{_STATUS_WIDTH}}", style=_COLOURS[finding.status])
+    text.append(f"{finding.name:<{_NAME_WIDTH}}{finding.detail}", style="default")
+    if finding.remedy:
+        text.append(f"\n{'':{_STATUS_WIDTH + _NAME_WIDTH}}→ {finding.remedy}", style="cyan")
+    return text

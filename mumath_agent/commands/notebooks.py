@@ -1,0 +1,48 @@
+"""`--notebook` of `solve`: a file for one question, a folder with a file for each of many."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from mumath_agent.errors import InputError
+from mumath_agent.notebook import notebook_name, require_nbformat, write_notebook
+from mumath_agent.records import Problem, RunRecord
+
+Keep = Callable[[RunRecord], None]
+"""Does with a finished record what else was asked for."""
+
+
+def nothing(record: RunRecord) -> None:
+    """Where nothing else was asked for."""
+
+
+def one_notebook(path: Path) -> Keep:
+    """Writes the record as the notebook `path`.
+
+    Raises:
+        InputError: it can't be written there, as far as can be told before there is a record.
+    """
+    require_nbformat()
+    if not path.parent.is_dir():
+        raise InputError(f"can't write the notebook {path}: there is no folder {path.parent}")
+    return partial(write_notebook, path=path)
+
+
+def folder_of_notebooks(folder: Path, problems: Sequence[Problem]) -> Keep:
+    """Writes each record as a notebook in `folder`, named after its problem.
+
+    Raises:
+        InputError: the folder can't be made, or two of the problems would get the same name.
+    """
+    require_nbformat()
+    names = Counter(map(notebook_name, problems))
+    if names and (most := names.most_common(1)[0])[1] > 1:
+        raise InputError(
+            f"{most[1]} problems would become the notebook {most[0]}; give them ids of their own"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"can't make the folder {folder}: {error.strerror}") from None
+    return lambda record: write_notebook(record, folder / notebook_name(record.problem))

@@ -1,0 +1,145 @@
+"""`mumath-agent replay`: do the programs of a record or a notebook still give what they gave?"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from mumath_agent.commands.console import USAGE, fail, interruptible, stderr
+from mumath_agent.errors import InputError
+from mumath_agent.records import to_json
+from mumath_agent.replay import Found, Outcome, Replayed, recorded_sessions, replay_all
+from mumath_agent.sessions import Session
+
+SAME, DIFFERS = 0, 1
+_FINE = (Outcome.SAME, Outcome.ROUNDED)
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(help="A notebook (.ipynb), or run records, one a line (JSONL).")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with every cell.")] = False,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.1, help="Seconds per cell, instead of the recorded limit.")
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Sessions replayed at a time.")] = 4,
+    unsafe_local: Annotated[
+        bool, typer.Option(help="Run programs even where this machine can't confine them, with your rights.")
+    ] = False,
+) -> None:
+    """Run recorded programs again and say which cells still give what they gave.
+
+    Each session runs in a new isolated kernel, with the limits it was recorded with. A cell gives the same, the same
+    but for rounding, or something else; it fails, or is stopped; or nobody can tell, because the recorded program was
+    stopped or gives something else every time.
+
+    Exit codes: 0 all the same, 1 some not, 2 the file or a line of it is of no use, 3 machinery broke,
+    130 interrupted.
+    """
+    report = _Report(quiet=as_json)
+
+    def run() -> int:
+        with _progress(file) as progress:
+            task = progress.tasks[0].id
+
+            def finish(replayed: Replayed) -> None:
+                report.add(replayed)
+                progress.advance(task)
+
+            sessions = report.usable(recorded_sessions(file))
+            anyio.run(
+                partial(
+                    replay_all,
+                    sessions,
+                    concurrency=concurrency,
+                    timeout_s=timeout,
+                    unsafe_local=unsafe_local,
+                    on_replayed=finish,
+                )
+            )
+        return report.end(file, as_json)
+
+    raise typer.Exit(interruptible(run))
+
+
+class _Report:
+    """What was found, shown as it comes or kept for one JSON object."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._counts: Counter[Outcome] = Counter()
+        self._sessions: list[Replayed] = []
+        self._seen = self._errors = 0
+
+    def usable(self, sessions: Iterator[Session | InputError]) -> Iterator[Session]:
+        for session in sessions:
+            if isinstance(session, InputError):
+                fail(session)
+                self._errors += 1
+            else:
+                yield session
+
+    def add(self, replayed: Replayed) -> None:
+        self._seen += 1
+        self._counts.update(cell.outcome for cell in replayed.cells)
+        if self._quiet:
+            self._sessions.append(replayed)
+        else:
+            typer.echo("\n".join(_lines(replayed)))
+
+    def end(self, file: Path, as_json: bool) -> int:
+        """The sum of it all, and the exit code."""
+        if not self._seen and not self._errors:
+            raise InputError(f"{file} holds no run record")
+        if as_json:
+            counts = {outcome.value: self._counts[outcome] for outcome in Outcome}
+            sessions = [to_json(session) for session in self._sessions]
+            typer.echo(json.dumps({"cells": counts, "sessions": sessions}, ensure_ascii=False))
+        else:
+            found = (outcome for outcome in Outcome if self._counts[outcome])
+            said = ", ".join(f"{self._counts[outcome]} {_words(outcome)}" for outcome in found)
+            typer.echo(f"cells: {said or 'none'}; sessions: {self._seen}")
+        if self._errors:
+            return USAGE
+        return SAME if all(outcome in _FINE for outcome in self._counts) else DIFFERS
+
+
+def _lines(replayed: Replayed) -> Iterator[str]:
+    """One line for the session, and a few for each of its cells that don't give the same."""
+    fine = sum(cell.outcome in _FINE for cell in replayed.cells)
+    yield f"{replayed.id}: {fine} of {len(replayed.cells)} cells give the same"
+    for number, cell in enumerate(replayed.cells, start=1):
+        if cell.outcome is not Outcome.SAME:
+            yield from _cell_lines(number, cell)
+
+
+def _cell_lines(number: int, cell: Found) -> Iterator[str]:
+    yield f"  cell {number}: {_words(cell.outcome)}" + (f" ({cell.detail})" if cell.detail else "")
+    if cell.recorded is not None:
+        yield f"    recorded: {cell.recorded}"
+        yield f"    now:      {cell.now}"
+
+
+def _words(outcome: Outcome) -> str:
+    return outcome.value.replace("_", " ")
+
+
+def _progress(file: Path) -> Progress:
+    columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    progress = Progress(*columns, console=stderr, disable=not stderr.is_terminal)
+    progress.add_task("", total=1 if file.suffix == ".ipynb" else _lines_in(file))
+    return progress
+
+
+def _lines_in(file: Path) -> int | None:
+    """How many sessions to expect; None where the file can't be read, which is said later."""
+    try:
+        with file.open("rb") as lines:
+            return sum(bool(line.strip()) for line in lines)
+    except OSError:
+        return None

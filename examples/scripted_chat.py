@@ -1,0 +1,39 @@
+"""A chat model that plays a recorded conversation: for examples and tests, in the place of a real one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, ToolCall
+from langchain_core.outputs import ChatGeneration, ChatResult
+
+Turn = str | AIMessage
+
+
+class ScriptedChatModel(BaseChatModel):
+    """Answers with the given turns. Which one is next is read off the conversation, so that any process can go on."""
+
+    turns: Sequence[Turn]
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    def bind_tools(self, tools: Sequence[Any], **settings: Any) -> "ScriptedChatModel":
+        return self
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        turn = self.turns[sum(message.type == "ai" for message in messages)]
+        message = AIMessage(turn) if isinstance(turn, str) else turn
+        return ChatResult(generations=[ChatGeneration(message=message.model_copy())])
+
+
+def calls(*codes: str, name: str = "python", argument: str = "code") -> AIMessage:
+    """A turn that asks for these programs at once; ids tell them apart."""
+    return AIMessage(
+        "",
+        tool_calls=[
+            ToolCall(name=name, args={argument: code}, id=f"call {position}: {code}")
+            for position, code in enumerate(codes)
+        ],
+    )

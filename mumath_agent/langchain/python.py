@@ -1,0 +1,142 @@
+"""`PythonKernelTool`: an isolated Python session as a LangChain tool.
+
+Every conversation has a session of its own, whose variables last from call to call, and no conversation can reach
+another's. What a program does wrong is what the model reads, never an exception; a `ToolException` is raised where no
+kernel can be had, and becomes a message with status "error" unless `handle_tool_error` says otherwise.
+
+A conversation is a thread (`configurable.thread_id`, and within it the graph or subgraph that calls); in an agent
+without a checkpointer it is known by the id of its first message; where the tool is invoked by hand it is the tool
+itself. For agents whose sessions must outlive a restart of the process, see `middleware.py`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.messages import AnyMessage, ToolMessage
+from langchain_core.runnables import ensure_config
+from langchain_core.tools import ToolException
+from pydantic import BaseModel, Field, PrivateAttr, SkipValidation
+
+from mumath_agent.bridge import on_bridge, run_sync
+from mumath_agent.dialects.output import output_text
+from mumath_agent.errors import KernelError
+from mumath_agent.kernels import Sandbox
+from mumath_agent.langchain.session import Cell, Keeping, Program, Tell
+from mumath_agent.langchain.sessions import Sessions
+from mumath_agent.langchain.tool import Arguments, ClosableTool, MaybeRuntime, teller
+from mumath_agent.records import Execution, to_json
+
+DESCRIPTION = (
+    "Run Python and read what it prints. Variables, functions and imports last from one call to the next in this "
+    "conversation. numpy, scipy and sympy are there; the network, files and input() are not. Print what you need to "
+    "see; the value of a last line that is an expression is shown, too. An error is shown with the line it came from."
+)
+
+
+class Code(Arguments):
+    """What the model fills in."""
+
+    code: str = Field(description="The Python program to run next in the session.")
+
+
+class PythonKernelTool(ClosableTool):
+    """See the module. Use it as a context manager, or call `close`, to end its sessions before the process does.
+
+    The artefact of each message is {"code", "execution", "isolation"}: the program, its `Execution` as JSON (figures
+    included), and how it was confined.
+    """
+
+    name: str = "python"
+    description: str = DESCRIPTION
+    args_schema: type[BaseModel] = Code
+
+    timeout_s: float = Field(default=30.0, gt=0)
+    """Wall-clock seconds a program may run."""
+    output_chars: int = Field(default=4000, gt=0)
+    """Characters of an output shown to the model; longer ones lose their middle, visibly."""
+    sandbox: SkipValidation[Sandbox] = Sandbox()
+    """How sessions are confined, and what each may use."""
+    replay: bool = True
+    """Rebuild a session that broke by running its programs again; kept only if each does exactly what it did."""
+    idle_s: float = Field(default=600.0, gt=0)
+    """A session that nobody used for so many seconds ends."""
+    max_sessions: int = Field(default=64, gt=0)
+    """With more sessions than this those unused for longest end; one that runs a program never does."""
+    shows_figures: bool = False
+    """Give figures to the model as image blocks: for models that can see. Without it they are in the artefact only."""
+
+    _sessions: Sessions = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:
+        super().model_post_init(context)
+        keeping = Keeping(
+            sandbox=self.sandbox, replay=self.replay, idle_s=self.idle_s, most=self.max_sessions
+        )
+        self._sessions = Sessions(keeping)
+
+    @property
+    def sessions(self) -> tuple[str, ...]:
+        """Names of the sessions that live now."""
+        return self._sessions.names
+
+    async def end(self) -> None:
+        await self._sessions.aclose()
+
+    def _run(self, code: str, runtime: MaybeRuntime = None) -> Any:
+        return self._answer(run_sync(self._cell(code, runtime)), runtime)
+
+    async def _arun(self, code: str, runtime: MaybeRuntime = None) -> Any:
+        return self._answer(await on_bridge(self._cell(code, runtime)), runtime)
+
+    async def _cell(self, code: str, runtime: MaybeRuntime) -> Cell:
+        """Run the program; on the bridge."""
+        call_id = (runtime.tool_call_id if runtime else None) or ""
+        program = Program(code=code, call_id=call_id, timeout_s=self.timeout_s)
+        tell = teller(runtime, deltas=("stdout", "stderr"))
+        try:
+            return await self._run_program(
+                program, runtime, lambda stream, text: tell({"event": stream, "text": text})
+            )
+        except KernelError as error:
+            raise ToolException(f"Python can't be run: {error}") from error
+
+    async def _run_program(self, program: Program, runtime: MaybeRuntime, on_output: Tell) -> Cell:
+        messages = messages_of(runtime)
+        had_one = any(isinstance(message, ToolMessage) and message.name == self.name for message in messages)
+        name = thread() or (f"message {messages[0].id}" if messages else "by hand")
+        return await self._sessions.run(name, program, had_one=had_one, on_output=on_output)
+
+    def _answer(self, cell: Cell, runtime: MaybeRuntime) -> Any:
+        """What `_run` returns: content and artefact."""
+        execution = cell.execution
+        artefact = {"code": cell.code, "execution": to_json(execution), "isolation": cell.isolation}
+        return self._content(execution), artefact
+
+    def _content(self, execution: Execution) -> str | list[str | dict[str, Any]]:
+        text = output_text(execution, max_chars=self.output_chars)
+        if not execution.artefacts:
+            return text
+        if not self.shows_figures:
+            return f"{text}\n[{len(execution.artefacts)} figure(s) drawn. They are kept, but you can't see them.]"
+        return [{"type": "text", "text": text}, *map(_image, execution.artefacts)]
+
+
+def thread() -> str | None:
+    """The thread a tool or a middleware is called in, and within it the graph that calls; None without a thread."""
+    configurable = ensure_config().get("configurable", {})
+    if (thread_id := configurable.get("thread_id")) is None:
+        return None
+    calling_graph = str(configurable.get("checkpoint_ns", "")).rpartition("|")[0]
+    return f"thread {thread_id!r} {calling_graph}"
+
+
+def messages_of(runtime: MaybeRuntime) -> Sequence[AnyMessage]:
+    """The conversation of the agent that calls; empty where none does."""
+    state = runtime.state if runtime else {}
+    messages: Sequence[AnyMessage] = state.get("messages", []) if isinstance(state, dict) else []
+    return messages
+
+
+def _image(data_url: str) -> dict[str, Any]:
+    head, _, data = data_url.partition(",")
+    return {"type": "image", "base64": data, "mime_type": head.removeprefix("data:").removesuffix(";base64")}

@@ -1,0 +1,161 @@
+"""`MuMathTool`: a whole attempt at a problem as one LangChain tool.
+
+The agent's model hands over a question; a solver with a model and an isolated kernel of its own reasons, runs programs
+and answers (`solver.py`). The agent reads the answer and how it was found; the `RunRecord` is the artefact. A problem
+without an answer is a sentence that says why, not an error. Where machinery broke a `ToolException` is raised, which
+becomes a message with status "error" unless `handle_tool_error` says otherwise.
+"""
+
+import asyncio
+from functools import partial
+from typing import Any, Self, cast
+
+from langchain_core.runnables import RunnableConfig, ensure_config
+from langchain_core.runnables.config import set_config_context
+from langchain_core.tools import ToolException
+from langchain_core.utils import from_env, secret_from_env
+from pydantic import BaseModel, Field, PrivateAttr, SecretStr, SkipValidation, model_validator
+
+from mumath_agent.bridge import on_bridge, run_sync
+from mumath_agent.dialects.output import output_text
+from mumath_agent.errors import InputError, ModelError
+from mumath_agent.langchain.tool import Arguments, ClosableTool, MaybeRuntime, teller
+from mumath_agent.models.choosing import chosen_at
+from mumath_agent.models.embedded import EmbeddedModel
+from mumath_agent.records import AnswerSource, Limits, Problem, RunRecord, StopReason, Trajectory, to_json
+from mumath_agent.solver import Solver
+
+DESCRIPTION = (
+    "Solve a mathematical problem by reasoning and executed Python, and get its final answer. Use it for whatever has "
+    "to be computed, counted, solved or simplified exactly. It sees nothing of this conversation: give it the whole "
+    "problem in one self-contained question that asks for one answer."
+)
+
+_WHY_NOT = {
+    StopReason.NO_ANSWER: "the solver stopped without stating an answer",
+    StopReason.MAX_TURNS: "the solver ran as many programs as it may and had not come to an answer",
+    StopReason.MAX_TOKENS: "the solver's text grew too long and was cut off",
+    StopReason.WALL_CLOCK: "the solver ran out of time",
+    StopReason.KERNEL_DIED: "the solver's programs broke their Python session too often",
+}
+_FOUND_IN = {
+    AnswerSource.BOXED: "The solver stated it as its final answer",
+    AnswerSource.PHRASE: "It is read from the solver's last sentences",
+    AnswerSource.OUTPUT: "It is only what the last program printed: the solver did not state an answer",
+}
+_OUTPUT_CHARS = 400
+"""Of the last program's output, as far as the agent reads it."""
+_OF_THE_SOLVER = frozenset({"base_url", "model", "dialect", "api_key", "limits", "unsafe_local"})
+
+
+class Question(Arguments):
+    """What the model fills in."""
+
+    question: str = Field(
+        description="The whole problem, self-contained, in words and LaTeX, with every number it needs."
+    )
+
+
+class MuMathTool(ClosableTool):
+    """See the module. Without `solver`, one is made of the other settings, and the embedded model without `base_url`.
+
+    `solver` and its model then live on the bridge's loop; `close` releases the model.
+    """
+
+    name: str = "solve_math"
+    description: str = DESCRIPTION
+    args_schema: type[BaseModel] = Question
+
+    solver: SkipValidation[Solver | None] = None
+    """How problems are solved, where it shall be something else than what the settings below can say."""
+    base_url: str | None = Field(default_factory=from_env("MUMATH_BASE_URL", default=None))
+    """An OpenAI-compatible server, e.g. of vLLM."""
+    model: str | None = Field(default_factory=from_env("MUMATH_MODEL", default=None))
+    """The model's name on the server, if it serves several."""
+    dialect: str | None = None
+    """How a server's model is spoken to; without it, as its family is."""
+    api_key: SecretStr | None = Field(default_factory=secret_from_env("MUMATH_API_KEY", default=None))
+    limits: SkipValidation[Limits] = Limits()
+    unsafe_local: bool = False
+    """Run programs also where this machine can't confine them: with your rights."""
+
+    _solver: Solver | None = PrivateAttr(default=None)
+    _making: asyncio.Lock = PrivateAttr(default_factory=asyncio.Lock)
+
+    async def end(self) -> None:
+        solver, self._solver = self._solver, None
+        if solver is not None:
+            await solver.model.aclose()
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if self.solver is not None and (given := self.model_fields_set & _OF_THE_SOLVER):
+            raise ValueError(f"solver is given, so {sorted(given)[0]} must be said there")
+        if self.model is not None and self.base_url is None and self.solver is None:
+            raise ValueError(f"model {self.model} needs base_url, the address of the server that serves it")
+        return self
+
+    def _run(self, question: str, runtime: MaybeRuntime = None) -> Any:
+        return run_sync(self._solve(question, runtime))
+
+    async def _arun(self, question: str, runtime: MaybeRuntime = None) -> Any:
+        return await on_bridge(self._solve(question, runtime))
+
+    async def _solve(self, question: str, runtime: MaybeRuntime) -> tuple[str, dict[str, Any]]:
+        """Make the attempt; on the bridge."""
+        call_id = runtime.tool_call_id if runtime else None
+        problem = Problem(id=call_id or "question", question=question, source="agent")
+        tell = teller(runtime, deltas=("text", "output"))  # together they are the transcript
+        solver = self.solver or await self._own_solver()
+        try:
+            with set_config_context(_traced_only(ensure_config())) as context:
+                record = await asyncio.create_task(solver.solve(problem, on_event=tell), context=context)
+        except InputError as error:
+            raise ToolException(f"This question can't be taken: {error}") from error
+        if record.trajectory.error:
+            raise ToolException(f"No answer: the solver broke down ({record.trajectory.error}).")
+        return report(record), to_json(record)
+
+    async def _own_solver(self) -> Solver:
+        """The one of the settings, made with the first question."""
+        async with self._making:
+            if self._solver is None:
+                try:
+                    self._solver = await self._new_solver()
+                except ModelError as error:
+                    raise ToolException(f"No answer: the solver has no model ({error}).") from error
+            return self._solver
+
+    async def _new_solver(self) -> Solver:
+        made = partial(Solver, limits=self.limits, unsafe_local=self.unsafe_local)
+        if self.base_url is None:
+            return made(model=EmbeddedModel())
+        key = self.api_key.get_secret_value() if self.api_key else None
+        chosen = await chosen_at([self.base_url], self.model, self.dialect, api_key=key)
+        return made(model=chosen.model, dialect=chosen.dialect)
+
+
+def report(record: RunRecord) -> str:
+    """What an agent's model reads of an attempt: the answer, or why there is none, and what it rests on."""
+    attempt = record.trajectory
+    if attempt.answer is None:
+        why = _WHY_NOT.get(attempt.stop_reason, attempt.stop_reason.value)
+        return f"No answer: {why}. {_programs(attempt)}"
+    return f"Answer: {attempt.answer.text}\n{_FOUND_IN[attempt.answer.found_in]}. {_programs(attempt)}"
+
+
+def _programs(attempt: Trajectory) -> str:
+    if not attempt.executions:
+        return "No program was run."
+    count = len(attempt.executions)
+    ran = "1 program was run; it" if count == 1 else f"{count} programs were run; the last one"
+    return f"{ran} printed:\n{output_text(attempt.executions[-1], max_chars=_OUTPUT_CHARS)}"
+
+
+def _traced_only(config: RunnableConfig) -> RunnableConfig:
+    """The agent's config without what makes the solver's graph a subgraph of the agent's.
+
+    The attempt is one tool call: its states go into no checkpoint of the agent, whose saver may be of the other colour.
+    """
+    kept = ("callbacks", "tags", "metadata")
+    return cast(RunnableConfig, {key: value for key, value in config.items() if key in kept})

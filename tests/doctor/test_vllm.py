@@ -1,0 +1,32 @@
+"""A real vLLM that serves the embedded model's weights: there is nothing to complain of."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mumath_agent.doctor import Finding, Status, examine
+from mumath_agent.doctor.endpoint import Endpoint
+from mumath_agent.doctor.survey import of_server
+from mumath_agent.doctor.visit import Visit
+from mumath_agent.models.embedded import DEFAULT
+from mumath_agent.records import Limits
+
+pytestmark = [pytest.mark.anyio, pytest.mark.vllm]
+
+
+async def found(url: str, model: str | None = None) -> dict[str, Finding]:
+    async with Endpoint(url) as endpoint:
+        visit = Visit(endpoint=endpoint, limits=Limits(), model=model)
+        return {finding.name: finding async for finding in examine(of_server(visit))}
+
+
+async def test_all_is_well(serve_vllm: Callable[[Path], str]) -> None:
+    findings = await found(serve_vllm(DEFAULT))
+    assert {finding.status for finding in findings.values()} == {Status.OK}, findings
+    assert findings["token identity"].detail.endswith("all the same")
+
+
+async def test_a_wrong_name(serve_vllm: Callable[[Path], str]) -> None:
+    findings = await found(serve_vllm(DEFAULT), model="llama")
+    assert [name for name, finding in findings.items() if finding.status is Status.FAIL] == ["model name"]

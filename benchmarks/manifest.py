@@ -7,6 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from mumath_agent.kernels import KernelPool, Sandbox
+from mumath_agent.models import CompletionModel
+from mumath_agent.models.blockwise import Blockwise
+from mumath_agent.models.completions import CompletionsModel
+from mumath_agent.models.embedded import EmbeddedModel
+from mumath_agent.models.several import SeveralServers
 
 PACKAGES = (
     "mumath-agent",
@@ -46,6 +51,19 @@ async def isolation_of(sandbox: Sandbox) -> str:
     """
     async with KernelPool(sandbox, spares=0) as pool, pool.lease() as kernel:
         return kernel.isolation
+
+
+async def servers_of(model: CompletionModel) -> tuple[dict[str, str], ...]:
+    """What each server of `model` says of itself, as far as it does."""
+    asked = model.model if isinstance(model, Blockwise) else model
+    servers = asked.models if isinstance(asked, SeveralServers) else (asked,)
+    return tuple([await _facts(server) for server in servers])
+
+
+async def _facts(server: CompletionModel) -> dict[str, str]:
+    if isinstance(server, CompletionsModel | EmbeddedModel):
+        return await server.facts()
+    return {"model": server.name}
 
 
 def commit() -> str | None:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,17 +13,17 @@ from benchmarks.commands.console import remark, stderr
 from benchmarks.commands.console import run as run_to_end
 from benchmarks.live import Live
 from benchmarks.loaders import Loaded, load_problems
-from benchmarks.manifest import commit, isolation_of, now, versions
+from benchmarks.manifest import commit, isolation_of, now, servers_of, versions
 from benchmarks.runs import ATTEMPTS, Manifest, RunFolder
 from benchmarks.tasks import get_task
 from mumath_agent.answers import extract_answer
 from mumath_agent.batch import PATIENCE_S, Batch, run_batch
+from mumath_agent.dialects import Dialect, get_dialect
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.grading import Grader
 from mumath_agent.models import CompletionModel
-from mumath_agent.models.completions import CompletionsModel
+from mumath_agent.models.choosing import chosen_at
 from mumath_agent.models.embedded import EmbeddedModel
-from mumath_agent.models.several import SeveralServers, served_at
 from mumath_agent.problems import parse_problems, read_text
 from mumath_agent.records import Answer, Limits, Problem, Sampling
 from mumath_agent.solver import Solver
@@ -48,6 +49,10 @@ def run(
         typer.Option(envvar="MUMATH_BASE_URL", help="An OpenAI-compatible server; several share the work."),
     ] = None,
     model: Annotated[str | None, typer.Option(envvar="MUMATH_MODEL", help="The model's name there.")] = None,
+    dialect: Annotated[
+        str | None,
+        typer.Option(help="How it is spoken to, e.g. chat; without it, as its family is (docs/dialects.md)."),
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Without a server: a folder in the embedded engine's format.")
     ] = None,
@@ -80,8 +85,12 @@ def run(
         raise InputError(
             f"--samples {samples} with --temperature 0 would be {samples} times the same; raise it"
         )
-    solver = Solver(
-        model=_model(base_url or [], model, weights),
+    if base_url and weights is not None:
+        raise InputError(f"--weights {weights} is for the embedded engine; leave it or --base-url out")
+    if not base_url and model is not None:
+        raise InputError(f"--model {model} needs --base-url, the address of the server that serves it")
+    solver = partial(
+        Solver,
         limits=Limits(
             max_turns=max_turns, max_new_tokens=max_new_tokens, cell_timeout_s=cell_timeout, wall_s=wall
         ),
@@ -93,8 +102,18 @@ def run(
     loaded, answer_of = _problems(task, data_dir, limit)
     for line in loaded.remarks:
         remark(line)
-    batch = Batch(problems=loaded.problems, samples=samples, solver=solver, answer_of=answer_of)
-    broken = run_to_end(lambda: _run(batch, task, loaded.source, out, resume, concurrency, patience))
+
+    async def work() -> int:
+        chosen, spoken = await _model(base_url or [], model, dialect, weights)
+        batch = Batch(
+            problems=loaded.problems,
+            samples=samples,
+            solver=solver(model=chosen, dialect=spoken),
+            answer_of=answer_of,
+        )
+        return await _run(batch, task, loaded.source, out, resume, concurrency, patience)
+
+    broken = run_to_end(work)
     if broken:
         raise MuMathError(
             f"{broken} attempts were broken by machinery and are not scored; the same command makes them again"
@@ -127,14 +146,15 @@ def _own_problems(path: Path, limit: int | None) -> Loaded:
     return Loaded(problems=found, source=f"{path.name} sha256:{digest}", remarks=remarks)
 
 
-def _model(base_urls: list[str], name: str | None, weights: Path | None) -> CompletionModel:
-    if base_urls and weights is not None:
-        raise InputError(f"--weights {weights} is for the embedded engine; leave it or --base-url out")
-    if base_urls:
-        return served_at(base_urls, name)
-    if name is not None:
-        raise InputError(f"--model {name} needs --base-url, the address of the server that serves it")
-    return EmbeddedModel(weights) if weights is not None else EmbeddedModel()
+async def _model(
+    base_urls: list[str], name: str | None, dialect: str | None, weights: Path | None
+) -> tuple[CompletionModel, Dialect]:
+    if not base_urls:
+        return (EmbeddedModel(weights) if weights else EmbeddedModel()), get_dialect(dialect or "fenced")
+    chosen = await chosen_at(base_urls, name, dialect)
+    if chosen.family.notice and dialect is None:
+        remark(chosen.family.notice)
+    return chosen.model, chosen.dialect
 
 
 async def _run(
@@ -183,11 +203,6 @@ async def _run(
 
 
 async def _manifest(batch: Batch, task: str, source: str) -> Manifest:
-    model = batch.solver.model
-    servers = model.models if isinstance(model, SeveralServers) else (model,)
-    facts = [
-        await server.facts() for server in servers if isinstance(server, CompletionsModel | EmbeddedModel)
-    ]
     return Manifest(
         task=task,
         source=source,
@@ -199,7 +214,7 @@ async def _manifest(batch: Batch, task: str, source: str) -> Manifest:
         started_at=now(),
         versions=versions(),
         commit=commit(),
-        servers=tuple(facts),
+        servers=await servers_of(batch.solver.model),
     )
 
 

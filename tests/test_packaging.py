@@ -65,7 +65,8 @@ def test_the_wheel_in_a_new_environment_solves_the_question_of_the_readme(
 
 
 def test_the_source_distribution_can_be_tested(tmp_path: Path) -> None:
-    names = tarfile.open(built("sdist", tmp_path)).getnames()
+    with tarfile.open(built("sdist", tmp_path)) as archive:
+        names = archive.getnames()
     for part in ("mumath_agent/py.typed", "finetune/cli.py", "benchmarks/cli.py", "tests/conftest.py", "docs"):
         assert any(name.partition("/")[2].startswith(part) for name in names), part
 

@@ -19,7 +19,7 @@ from mumath_agent.models.retries import Busy, Passing
 
 _MESSAGE_CHARS = 300
 SEE_LOG = "see the server's log"
-_NO_SERVER = "start a server with `vllm serve …` or leave out --base-url to use the embedded model"
+_NO_SERVER = "is a server running there? `mumath-agent serve MODEL` starts one"
 
 
 class NotThere(ModelRefused):

@@ -359,7 +359,7 @@ async def test_nothing_listens(server: Server) -> None:
         await ask(model)
     assert str(caught.value) == (
         f"nothing answers at {server.url}/v1 (connection refused), tried 2 times; "
-        "start a server with `vllm serve …` or leave out --base-url to use the embedded model"
+        "is a server running there? `mumath-agent serve MODEL` starts one"
     )
     await model.aclose()
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,19 +21,40 @@ from serve_process import ServeProcess
 from vllm_env import Building
 
 BUILDING = pytest.StashKey[Building]()
+VLLM = "vllm"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[BUILDING] = Building()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (_needs_vllm(item), "ended_vllm" in getattr(item, "fixturenames", ())))
+    for (
+        item
+    ) in items:  # what shares a server, a trained model or a module's fixtures stays in one process of `-n`
+        item.add_marker(pytest.mark.xdist_group(_house(item)))
+
+
+def _house(item: pytest.Item) -> str:
+    if _needs_vllm(item):
+        return VLLM
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    return folder if folder == "finetune" else item.path.name
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if any(map(_needs_vllm, session.items)) and not session.config.option.collectonly:
+    is_worker, only_collects = hasattr(session.config, "workerinput"), session.config.option.collectonly
+    if any(map(_needs_vllm, session.items)) and not is_worker and not only_collects:
         session.config.stash[BUILDING].begin()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    """The process that started the others builds: it outlives them all."""
+    if any(name.endswith(f"@{VLLM}") for name in ids):
+        node.config.stash[BUILDING].begin()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

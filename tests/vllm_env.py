@@ -1,10 +1,9 @@
 """The environment with vLLM that tests run against: built once, in the background, kept beside the checkout's own.
 
 vLLM's CPU build and what it needs, at the versions and with the hashes of `vllm-requirements.txt`, which `vllm_lock.py`
-writes. PyTorch's CPU build comes without a hash, from wherever pip is told to look: the package index has not got it, its
-makers' own has (PIP_EXTRA_INDEX_URL). Where a package can't be had, the tests that need vLLM are skipped, and the
-summary says why. `MUMATH_VLLM_PYTHON` names an
-environment of one's own instead.
+writes. PyTorch's CPU build comes without a hash, from wherever pip is told to look: the package index has not got it,
+its makers' own has (PIP_EXTRA_INDEX_URL). Where a package can't be had, the tests that need vLLM are skipped, and the
+summary says why. `MUMATH_VLLM_PYTHON` names an environment of one's own instead.
 """
 
 import fcntl
@@ -39,15 +38,22 @@ class Building:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self.failure: str | None = None
-        """Why there will be none."""
+
+    @property
+    def failure(self) -> str | None:
+        """Why there will be none, once that is known."""
+        if self._process is None or not self._process.poll():
+            return None
+        said = LOG.read_text("utf-8", "replace").strip().splitlines() or ["nothing"]
+        cause = next((line for line in reversed(said) if line.startswith("ERROR")), said[-1])
+        return f"vLLM's environment can't be made here: {cause} (all of it: {LOG})"
 
     def begin(self) -> None:
         """In the background, if there is something to do; with little urgency, tests are running."""
         if GIVEN in os.environ or self._process is not None or is_built():
             return
         BASE.mkdir(exist_ok=True)
-        with LOG.open("wb") as log:
+        with LOG.open("ab") as log:  # several processes of one session may wait for it
             self._process = subprocess.Popen(
                 ["nice", sys.executable, __file__],
                 stdin=subprocess.DEVNULL,
@@ -61,14 +67,9 @@ class Building:
         if given := os.environ.get(GIVEN):
             return Path(given)
         self.begin()
-        if self._process is not None and self._process.wait():
-            said = LOG.read_text("utf-8", "replace").strip().splitlines()
-            cause = next(
-                (line for line in reversed(said) if line.startswith("ERROR")), said[-1] if said else "nothing"
-            )
-            self.failure = f"vLLM's environment can't be made here: {cause} (all of it: {LOG})"
-            return None
-        return PYTHON
+        if self._process is not None:
+            self._process.wait()
+        return None if self.failure else PYTHON
 
     def end(self) -> None:
         """Nobody waits for it any more."""

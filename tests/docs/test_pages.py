@@ -25,13 +25,12 @@ def test_llms_txt_lists_every_page() -> None:
 
 
 def test_the_reference_is_made_of_the_docstrings(tmp_path: Path) -> None:
-    """`pdoc` imports every module; one that fails to import, or a link it can't make, is a warning."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-m", "pdoc", "mumath_agent", "-o", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0 and not done.stderr, done.stderr
+    command = [sys.executable, "-m", "pdoc", "mumath_agent", "-o", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    here = ROOT / "mumath_agent"
+    modules = {path.stem for path in here.glob("*.py")} - {"__init__", "__main__"}
+    packages = {path.parent.name for path in here.glob("*/__init__.py")}
+    pages = {path.stem for path in (tmp_path / "mumath_agent").glob("*.html")}
+    assert modules | packages <= pages
     made = (tmp_path / "mumath_agent" / "solver.html").read_text("utf-8")
     assert "Answer one question and wait for it" in made

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from finetune.encode import UNTRAINED, Encoded, Row, characters, encode, whole_text
 from finetune.seams import broken_seams
-from mumath_agent.dialects import Dialect
+from mumath_agent.dialects import TextDialect
 from mumath_agent.transcript import Kind, Transcript
 
 
@@ -58,7 +58,7 @@ class Audit:
 
 
 def audit(
-    rows: Sequence[Row], tokenizer: PreTrainedTokenizerFast, dialect: Dialect, *, max_tokens: int
+    rows: Sequence[Row], tokenizer: PreTrainedTokenizerFast, dialect: TextDialect, *, max_tokens: int
 ) -> Audit:
     """Look at every row."""
     everything, _ = encode(rows, tokenizer, dialect, max_tokens=2**31)
@@ -81,7 +81,7 @@ def audit(
     )
 
 
-def marked(row: Row, encoded: Encoded, tokenizer: PreTrainedTokenizerFast, dialect: Dialect) -> Text:
+def marked(row: Row, encoded: Encoded, tokenizer: PreTrainedTokenizerFast, dialect: TextDialect) -> Text:
     """The whole text of a row; what is trained is green and stands between ⟦ and ⟧, also where there is no colour."""
     whole, text, start = whole_text(row, tokenizer, dialect), Text(), 0
     for trained, run in groupby(_trained(whole, encoded, tokenizer)):
@@ -92,7 +92,7 @@ def marked(row: Row, encoded: Encoded, tokenizer: PreTrainedTokenizerFast, diale
 
 
 def _requests(
-    row: Row, encoded: Encoded, tokenizer: PreTrainedTokenizerFast, dialect: Dialect
+    row: Row, encoded: Encoded, tokenizer: PreTrainedTokenizerFast, dialect: TextDialect
 ) -> Iterator[bool]:
     """For each program that asks for its output, whether the stop string it asks with is trained, all of it."""
     whole = whole_text(row, tokenizer, dialect)

@@ -1,9 +1,9 @@
 """The order in which a stage sees its rows, and rows as tensors.
 
-A batch is a number of lines of tokens. Padded, each line holds one row, and lines of similar length come together;
-packed, a line holds as many whole rows as fit. Rows never see each other: on a shared line their positions begin
-anew, from which transformers makes block-diagonal attention. The order is a function of lengths, layout, seed and
-step only: that is what makes a resumed run continue exactly where the killed one would have gone on.
+A batch is some rows. Padded, each stands on a line of its own, and rows of similar length come together; packed, as
+many as fit are laid end to end on one line. Rows never see each other: that is attention's business (`attention`),
+which a shared line tells where its rows end. The order is a function of lengths, layout, seed and step only: that is
+what makes a resumed run continue exactly where the killed one would have gone on.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,8 +22,8 @@ WIDTH_STEP = 32
 _POOL_BATCHES = 48
 """Rows are sorted by length within pools of about this many batches."""
 
-Lines = list[list[int]]
-"""A batch: the row numbers of each of its lines."""
+Numbers = list[int]
+"""A batch: the numbers of its rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +32,8 @@ class Layout:
 
     batch_tokens: int
     """Tokens of a batch, padding included."""
-    line_tokens: int | None = None
-    """Pack rows on lines of this length. None: a row a line, padded."""
+    packed: bool = False
+    """Rows on one line. False: a row a line, padded."""
     seed: int
 
 
@@ -45,6 +45,8 @@ class Batch:
     weights: torch.Tensor
     positions: torch.Tensor | None
     """Where each token stands in its row. None: every line is one row."""
+    row_lengths: tuple[int, ...] | None
+    """Of the rows on the one line, padding as the last of them. None: every line is one row."""
     tokens: int
     """Without padding."""
 
@@ -54,7 +56,7 @@ class Batch:
         return replace(self, ids=self.ids.to(device), weights=self.weights.to(device), positions=positions)
 
 
-def endless(lengths: Sequence[int], layout: Layout, *, skip: int) -> Iterator[Lines]:
+def endless(lengths: Sequence[int], layout: Layout, *, skip: int) -> Iterator[Numbers]:
     """Batches, epoch after epoch, from batch `skip` on."""
     for epoch in count():
         batches = epoch_batches(lengths, layout, epoch=epoch)
@@ -63,32 +65,30 @@ def endless(lengths: Sequence[int], layout: Layout, *, skip: int) -> Iterator[Li
         skip = max(0, skip - len(batches))
 
 
-def epoch_batches(lengths: Sequence[int], layout: Layout, *, epoch: int) -> list[Lines]:
-    """Every row number once, in batches of at most `batch_tokens` tokens with padding (or one line)."""
+def epoch_batches(lengths: Sequence[int], layout: Layout, *, epoch: int) -> list[Numbers]:
+    """Every row number once, in batches of at most `batch_tokens` tokens with padding (or one row)."""
     random = Random(f"{layout.seed}/{epoch}")
     order = list(range(len(lengths)))
     random.shuffle(order)
-    if layout.line_tokens is not None:
-        lines = list(pack(order, lengths, line_tokens=layout.line_tokens))
-        random.shuffle(lines)
-        size = max(1, layout.batch_tokens // layout.line_tokens)
-        return [lines[start : start + size] for start in range(0, len(lines), size)]
-    pool_rows = max(1, _POOL_BATCHES * layout.batch_tokens * len(lengths) // sum(lengths))
-    batches: list[Lines] = []
-    for start in range(0, len(order), pool_rows):
-        pool = sorted(order[start : start + pool_rows], key=lengths.__getitem__)
-        batches.extend(_cut(pool, lengths, layout.batch_tokens))
+    batches = list((pack if layout.packed else _grouped)(order, lengths, layout.batch_tokens))
     random.shuffle(batches)
     return batches
 
 
-def _cut(pool: list[int], lengths: Sequence[int], batch_tokens: int) -> Iterator[Lines]:
-    batch: Lines = []
+def _grouped(order: Numbers, lengths: Sequence[int], batch_tokens: int) -> Iterator[Numbers]:
+    pool_rows = max(1, _POOL_BATCHES * batch_tokens * len(lengths) // sum(lengths))
+    for start in range(0, len(order), pool_rows):
+        pool = sorted(order[start : start + pool_rows], key=lengths.__getitem__)
+        yield from _cut(pool, lengths, batch_tokens)
+
+
+def _cut(pool: Numbers, lengths: Sequence[int], batch_tokens: int) -> Iterator[Numbers]:
+    batch: Numbers = []
     for row in pool:
         if batch and width(lengths[row]) * (len(batch) + 1) > batch_tokens:
             yield batch
             batch = []
-        batch.append([row])
+        batch.append(row)
     if batch:
         yield batch
 
@@ -98,12 +98,14 @@ def width(length: int) -> int:
     return -(-length // WIDTH_STEP) * WIDTH_STEP
 
 
-def collate(lines: Sequence[Sequence[Encoded]], *, pad_id: int, question_weight: float = 0.0) -> Batch:
-    """The lines as tensors, padded on the right. The first token of a row is never predicted."""
+def collate(
+    rows: Sequence[Encoded], *, pad_id: int, packed: bool = False, question_weight: float = 0.0
+) -> Batch:
+    """The rows as tensors, padded on the right. The first token of a row is never predicted."""
+    lines = [rows] if packed else [[row] for row in rows]
     columns = width(max(sum(len(row.ids) for row in line) for line in lines))
     ids = np.full((len(lines), columns), pad_id, dtype=np.int64)
     weights = np.zeros((len(lines), columns), dtype=np.float32)
-    positions = np.zeros((len(lines), columns), dtype=np.int64)
     for index, line in enumerate(lines):
         start = 0
         for row in line:
@@ -112,13 +114,19 @@ def collate(lines: Sequence[Sequence[Encoded]], *, pad_id: int, question_weight:
             weights[index, start:end] = row.labels != UNTRAINED
             weights[index, start : start + row.prompt_tokens] = question_weight
             weights[index, start] = 0
-            positions[index, start:end] = np.arange(end - start)
             start = end
-        positions[index, start:] = np.arange(columns - start)  # padding is a row of its own
-    shared = any(len(line) > 1 for line in lines)
+    lengths = _lengths_on_one_line(rows, columns) if packed else None
     return Batch(
         ids=torch.from_numpy(ids),
         weights=torch.from_numpy(weights),
-        positions=torch.from_numpy(positions) if shared else None,
-        tokens=sum(len(row.ids) for line in lines for row in line),
+        positions=torch.cat([torch.arange(length) for length in lengths])[None] if lengths else None,
+        row_lengths=lengths,
+        tokens=sum(len(row.ids) for row in rows),
     )
+
+
+def _lengths_on_one_line(rows: Sequence[Encoded], columns: int) -> tuple[int, ...]:
+    """Of the rows, and of the padding, which is a row of its own."""
+    lengths = [len(row.ids) for row in rows]
+    padding = columns - sum(lengths)
+    return (*lengths, padding) if padding else tuple(lengths)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
@@ -50,7 +51,7 @@ def save_checkpoint(
         InputError: it can't be written (the disk is full, say); the last one is kept.
     """
     partial = out / "checkpoint.partial"
-    try:
+    with writing(f"a checkpoint to {out}"):
         if workers.first:
             shutil.rmtree(partial, ignore_errors=True)
         workers.wait()
@@ -62,8 +63,33 @@ def save_checkpoint(
             for old in checkpoints(out)[:-1]:
                 shutil.rmtree(old)
         workers.wait()
-    except (OSError, CheckpointException) as error:
-        raise InputError(f"can't write a checkpoint to {out}: {error}; the last one is kept") from None
+
+
+@contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Say in one line that `what` can't be written.
+
+    Raises:
+        InputError: the disk is full, say.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError, CheckpointException) as error:
+        raise InputError(
+            f"can't write {what}: {_reason(error)}; what was written before is safe, and the same command goes on "
+            "from the last checkpoint"
+        ) from None
+
+
+def _reason(error: BaseException | None) -> str:
+    """What the system said, which torch and safetensors wrap in their own words."""
+    if isinstance(error, CheckpointException):
+        error = next(iter(error.failures.values()))[0]
+    while error is not None:
+        if isinstance(error, OSError) and error.strerror:
+            return error.strerror
+        error = error.__context__
+    return "is the disk full?"
 
 
 def read_done(out: Path) -> Done:

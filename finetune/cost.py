@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedConfig
 
+from finetune.loss import CHUNK_TOKENS
 from finetune.recipe import Recipe
 
 ASSUMED_UTILISATION = 0.4
@@ -134,7 +135,7 @@ def estimate(recipe: Recipe, model: Architecture, *, steps: int, gpus: int, gpu:
 
 
 def flops_per_token(recipe: Recipe, model: Architecture) -> float:
-    """Forward and backward; attention as if every line were full, which SDPA with a mask computes."""
+    """Forward and backward, at most: attention as if every row were of `max_tokens`, logits of all tokens."""
     output = model.vocabulary * model.hidden
     attention = 4 * model.layers * model.heads * model.head * recipe.max_tokens
     layers = 2 * model.layer_matrices + attention
@@ -180,8 +181,10 @@ def activations(recipe: Recipe, model: Architecture) -> int:
     # attention gives, and gate, its activation, up and their product.
     layer = 2 * (4 * d + size * d) + size * (2 * d + 2 * q + 2 * kv) + size * 4 * model.ffn
     kept = model.layers * size * d + layer if recipe.gradient_checkpointing else model.layers * layer
-    logits = (size + 4 + 4) * model.vocabulary  # as computed, in float32, and the float32 log-probabilities
-    return recipe.held_tokens * (kept + logits)
+    # The loss: of some tokens the logits, as computed, in float32, and as gradients; the gradients of what it is given.
+    logits = min(CHUNK_TOKENS, recipe.held_tokens) * (2 * size + 4) * model.vocabulary
+    of_matrix = 0 if recipe.lora else 4 * model.vocabulary * d
+    return recipe.held_tokens * (kept + 4 * d) + logits + of_matrix
 
 
 def _frozen_bytes(recipe: Recipe, model: Architecture) -> int:

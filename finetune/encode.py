@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from transformers import PreTrainedTokenizerFast
 
-from mumath_agent.dialects import Dialect
+from mumath_agent.dialects import TextDialect
 from mumath_agent.errors import InputError
 from mumath_agent.transcript import Transcript
 
@@ -56,7 +56,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def encode(
-    rows: Sequence[Row], tokenizer: PreTrainedTokenizerFast, dialect: Dialect, *, max_tokens: int
+    rows: Sequence[Row], tokenizer: PreTrainedTokenizerFast, dialect: TextDialect, *, max_tokens: int
 ) -> tuple[list[Encoded], int]:
     """The rows in ids, in order, and how many were dropped for being longer than `max_tokens`."""
     encoded: list[Encoded] = []
@@ -70,12 +70,12 @@ def encode(
     return encoded, len(rows) - len(encoded)
 
 
-def whole_text(row: Row, tokenizer: PreTrainedTokenizerFast, dialect: Dialect) -> str:
+def whole_text(row: Row, tokenizer: PreTrainedTokenizerFast, dialect: TextDialect) -> str:
     """Everything the model sees of a row: prompt, solution, end token."""
     return f"{dialect.prompt(Transcript(question=row.question))}{row.solution}{tokenizer.eos_token}"
 
 
-def _encoded(row: Row, ids: list[int], offsets: list[tuple[int, int]], dialect: Dialect) -> Encoded:
+def _encoded(row: Row, ids: list[int], offsets: list[tuple[int, int]], dialect: TextDialect) -> Encoded:
     prompt = len(dialect.prompt(Transcript(question=row.question)))
     spans = Transcript(question=row.question, segments=dialect.parse(row.solution)).spans
     given = [(0, prompt)] + [(prompt + s.start, prompt + s.end) for s in spans if not s.trained]

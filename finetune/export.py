@@ -30,8 +30,10 @@ from peft import PeftConfig, PeftModel
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from finetune.tokenizer import load_tokenizer
+from finetune.train import MANIFEST
 from finetune.weights import ADAPTER, find_start
 from mumath_agent.errors import InputError, MuMathError
+from mumath_agent.families import DIALECT_KEY
 
 WEIGHTS = "model.safetensors"
 GRAPH = ("model.onnx", "genai_config.json")
@@ -77,6 +79,9 @@ def export(checkpoint: Path, out: Path) -> str | None:
     left_out = _unfit_for_embedding(model, tokenizer)
     out.mkdir(parents=True, exist_ok=True)
     _write_checkpoint(model, tokenizer, out, half=torch.bfloat16 if left_out else torch.float16)
+    if (checkpoint / MANIFEST).is_file():
+        recipe = json.loads((checkpoint / MANIFEST).read_text("utf-8"))["identity"]["recipe"]
+        _edit_json(out / "config.json", **{DIALECT_KEY: recipe["dialect"]})
     for name in GRAPH:  # an earlier export's would point into other weights
         (out / name).unlink(missing_ok=True)
     if left_out is None:

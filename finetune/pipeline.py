@@ -16,9 +16,9 @@ from finetune.augment.programs import decimal
 from finetune.embedded.templates import stories
 from finetune.ledger import Call, Ended, Ledger, Step
 from finetune.stage import sha256
-from finetune.vllm_server import serving
 from mumath_agent import __version__
 from mumath_agent.records import Problem
+from mumath_agent.serving import serving
 
 SERVER = "vLLM, beside these"
 
@@ -114,7 +114,9 @@ def run(
             ledger.do(step)
         ledger.repeat(SERVER)
     else:
-        with ledger.clocked(SERVER), serving(vllm, work / "exported", log=work / "logs" / "vllm.log") as url:
+        log = work / "logs" / "vllm.log"
+        server = serving(work / "exported", python=vllm, name="mumath", dtype="float32", log=log)
+        with ledger.clocked(SERVER), server as url:
             for step in measuring(work, url):
                 ledger.do(step)
     return ledger.ended

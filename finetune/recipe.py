@@ -87,7 +87,7 @@ class Recipe(_Frozen):
     max_tokens: int = Field(gt=0)
     """Longer rows are dropped."""
     packing: bool = False
-    """Lines of `max_tokens` tokens with as many whole rows as fit. False: a row a line, padded."""
+    """A pass is one line of as many whole rows as fit. False: a row a line, padded."""
     question_weight: float = Field(default=0.0, ge=0, lt=1)
     """Weight of the question's tokens in the loss; 0 is plain masking. A little of it teaches a model that was
     never pretrained to read."""
@@ -114,7 +114,7 @@ class Recipe(_Frozen):
         if self.batch_tokens % self.held_tokens:
             raise ValueError("batch_tokens must be a multiple of microbatch_tokens")
         if self.packing and self.held_tokens < self.max_tokens:
-            raise ValueError("packing needs room for a line of max_tokens in a batch")
+            raise ValueError("packing needs room for a row of max_tokens in a pass")
         return self
 
     @property

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from transformers import PreTrainedTokenizerFast
 
 from finetune.encode import Row, whole_text
-from mumath_agent.dialects import Dialect
+from mumath_agent.dialects import TextDialect
 from mumath_agent.transcript import Kind, Transcript
 
 
-def served_prompts(row: Row, dialect: Dialect) -> Iterator[str]:
+def served_prompts(row: Row, dialect: TextDialect) -> Iterator[str]:
     """The prompt of each turn: before the solution, and behind every OUTPUT that something follows."""
     whole = Transcript(question=row.question)
     yield dialect.prompt(whole)
@@ -26,7 +26,7 @@ def served_prompts(row: Row, dialect: Dialect) -> Iterator[str]:
 
 
 def broken_seams(
-    rows: Sequence[Row], tokenizer: PreTrainedTokenizerFast, dialect: Dialect
+    rows: Sequence[Row], tokenizer: PreTrainedTokenizerFast, dialect: TextDialect
 ) -> list[tuple[int, str]]:
     """The prompts whose ids don't begin the ids of their row's whole text: row number and prompt."""
     broken: list[tuple[int, str]] = []

@@ -15,10 +15,11 @@ from transformers import PreTrainedTokenizerFast
 from finetune.train import Stage
 from mumath_agent.batch import Batch, run_batch
 from mumath_agent.dialects import get_dialect
-from mumath_agent.errors import InputError, ModelRefused
+from mumath_agent.errors import ModelRefused
 from mumath_agent.grading import Grader
+from mumath_agent.models import as_text
 from mumath_agent.models.stopping import TextUntilStop
-from mumath_agent.records import Completion, FinishReason, Outcome, Problem, RunRecord, Sampling
+from mumath_agent.records import Completion, FinishReason, Outcome, Problem, Prompt, RunRecord, Sampling
 from mumath_agent.solver import Solver
 
 
@@ -38,7 +39,7 @@ class ModelInTraining:
 
     async def complete(
         self,
-        prompt: str,
+        prompt: Prompt,
         *,
         stop: tuple[str, ...],
         max_tokens: int,
@@ -53,7 +54,9 @@ class ModelInTraining:
         if sampling.temperature > 0:
             raise ModelRefused("the model in training writes greedily only; set temperature to 0")
         async with self._one_at_a_time:
-            completion = await anyio.to_thread.run_sync(self._complete, prompt, stop, max_tokens)
+            completion = await anyio.to_thread.run_sync(
+                self._complete, as_text(prompt, self.name), stop, max_tokens
+            )
         if on_text:
             on_text(completion.text)
         return completion
@@ -85,11 +88,9 @@ class ModelInTraining:
 
 
 def solves(problems: Sequence[Problem], *, concurrency: int = 4) -> Callable[[Stage], float | None]:
-    """A measure for `train(solved=…)`: the share of `problems` solved, between 0 and 1."""
+    """A measure for `train(solved=…)`, in one process: the share of `problems` solved, between 0 and 1."""
 
     def measure(stage: Stage) -> float | None:
-        if stage.workers.count > 1:
-            raise InputError("the share solved is measured by one process only; leave out --solve")
         stage.model.train(False)
         try:
             with torch.random.fork_rng(devices=[]):

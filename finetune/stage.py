@@ -12,8 +12,9 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -21,7 +22,7 @@ import anyio
 
 from mumath_agent import __version__
 from mumath_agent.errors import InputError, MuMathError
-from mumath_agent.problems import read_text
+from mumath_agent.problems import decode, read_text
 from mumath_agent.records import from_json, to_json
 
 T = TypeVar("T")
@@ -68,18 +69,24 @@ def read_records(path: Path, record_type: type[T], *, limit: int | None = None) 
     Raises:
         InputError: the file can't be read, or a line is no such record; it names the line.
     """
-    records: list[T] = []
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if limit is not None and len(records) >= limit:
-            break
-        if line.strip():
-            try:
-                records.append(from_json(record_type, json.loads(line)))
-            except (ValueError, RecursionError, InputError) as error:
-                raise InputError(f"{path} line {number}: {error}") from None
+    try:
+        with path.open("rb") as lines:
+            records = list(islice(_records(lines, record_type, str(path)), limit))
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}") from None
     if not records:
         raise InputError(f"{path} holds no {record_type.__name__}")
     return records
+
+
+def _records(lines: Iterable[bytes], record_type: type[T], name: str) -> Iterator[T]:
+    for number, line in enumerate(lines, start=1):
+        where = f"{name} line {number}"
+        if text := decode(line, where).strip():
+            try:
+                yield from_json(record_type, json.loads(text))
+            except (ValueError, RecursionError, InputError) as error:
+                raise InputError(f"{where}: {error}") from None
 
 
 def sha256(path: Path) -> str:
@@ -104,7 +111,8 @@ class Output(Generic[T]):
         self._identity = identity
         self._row_type = row_type
         self._part = path.with_name(f"{path.name}.part")
-        self._made: dict[str, dict[str, Any]] = {}
+        self._made: dict[str, int] = {}
+        """Where in the part file the line of each item begins."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._refuse_other()
@@ -127,28 +135,38 @@ class Output(Generic[T]):
             InputError: it can't be written; nothing before it is lost.
         """
         line = {"key": key, "rows": [to_json(row) for row in made.rows], "counts": made.counts}
-        self._append(line)
-        self._made[key] = line
+        self._made[key] = self._append(line)
 
     def finish(self, keys: Iterable[str]) -> Manifest:
         """Write the rows in the order of `keys`, and the manifest."""
-        lines = [self._made[key] for key in keys]
         counts: Counter[str] = Counter()
-        for line in lines:
-            counts.update(line["counts"])
-        rows = [row for line in lines for row in line["rows"]]
-        manifest = Manifest(identity=self._identity, rows=len(rows), counts=dict(sorted(counts.items())))
-        _write(self.path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        rows = 0
+
+        def lines() -> Iterator[str]:
+            nonlocal rows
+            with self._part.open("rb") as part:
+                for key in keys:
+                    part.seek(self._made[key])
+                    line = json.loads(part.readline())
+                    counts.update(line["counts"])
+                    rows += len(line["rows"])
+                    yield from (json.dumps(row, ensure_ascii=False) + "\n" for row in line["rows"])
+
+        _write(self.path, lines())
+        manifest = Manifest(identity=self._identity, rows=rows, counts=dict(sorted(counts.items())))
         write_manifest(self.path, manifest)
         self._part.unlink(missing_ok=True)
         return manifest
 
-    def _append(self, line: dict[str, Any]) -> None:
+    def _append(self, line: dict[str, Any]) -> int:
+        """Write the line to the part file; where it begins."""
         try:
-            with self._part.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            with self._part.open("ab") as file:
+                start = file.tell()
+                file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
+                return start
         except OSError as error:
             raise InputError(
                 f"can't write to {self._part}: {error.strerror}; what was written before is safe, "
@@ -170,15 +188,20 @@ class Output(Generic[T]):
             if not self.finished:
                 self._append({"identity": to_json(self._identity)})
             return
-        text = self._part.read_bytes()
-        whole = text[: text.rfind(b"\n") + 1]
-        os.truncate(self._part, len(whole))
-        first, *rest = [json.loads(line) for line in whole.splitlines()] or [None]
-        if first is None:
+        whole = 0
+        with self._part.open("rb") as lines:
+            for text in lines:
+                if not text.endswith(b"\n"):
+                    break
+                line = json.loads(text)
+                if whole:
+                    self._made[line["key"]] = whole
+                else:
+                    _require_same(self._identity, from_json(Identity, line["identity"]), self._part)
+                whole += len(text)
+        os.truncate(self._part, whole)
+        if not whole:
             self._append({"identity": to_json(self._identity)})
-            return
-        _require_same(self._identity, from_json(Identity, first["identity"]), self._part)
-        self._made = {line["key"]: line for line in rest}
 
 
 async def work_on(
@@ -237,7 +260,7 @@ def begin(output: Path, identity: Identity) -> None:
 
 def write_manifest(output: Path, manifest: Manifest) -> None:
     """Write the manifest beside an output; a crash leaves the old or the new one, whole."""
-    _write(manifest_path(output), json.dumps(to_json(manifest), indent=1, ensure_ascii=False) + "\n")
+    _write(manifest_path(output), [json.dumps(to_json(manifest), indent=1, ensure_ascii=False), "\n"])
 
 
 def manifest_path(output: Path) -> Path:
@@ -275,10 +298,11 @@ def _first(before: Any, now: Any) -> str:
     return f"was {before}, now it is {now}"
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, texts: Iterable[str]) -> None:
     fresh = path.with_name(f"{path.name}.new")
     try:
-        fresh.write_text(text, encoding="utf-8")
+        with fresh.open("w", encoding="utf-8") as file:
+            file.writelines(texts)
         fresh.replace(path)
     except OSError as error:
         raise InputError(f"can't write {path}: {error.strerror}; the same command tries again") from None

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from finetune.records import Nature, Question
-from mumath_agent.dialects import Dialect, Fenced
+from mumath_agent.dialects import Fenced, TextDialect
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.problems import read_text
 from mumath_agent.records import Completion, Execution, FinishReason, Problem, RunRecord
@@ -36,7 +36,7 @@ class BudgetSpent(MuMathError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompted:
-    """The fenced dialect under a prompt of its own, with or without programs; implements `dialects.Dialect`.
+    """The fenced dialect under a prompt of its own, with or without programs; implements `dialects.TextDialect`.
 
     What is written and kept is the fenced dialect's; the prompt is sent and forgotten.
     """
@@ -72,7 +72,7 @@ class Prompted:
         return Fenced().with_output(transcript, execution, max_chars=max_chars)
 
 
-def few_shot(nature: Nature, path: Path | None = None) -> Dialect:
+def few_shot(nature: Nature, path: Path | None = None) -> TextDialect:
     """The prompt for a teacher that was not trained in the format; `path` is a file of one's own.
 
     Raises:
@@ -85,7 +85,7 @@ def few_shot(nature: Nature, path: Path | None = None) -> Dialect:
     return Prompted(instructions=text, runs_programs=nature is Nature.CODE, ends=_NEXT_EXAMPLE)
 
 
-def trained(nature: Nature) -> Dialect:
+def trained(nature: Nature) -> TextDialect:
     """The prompt of a model that was trained in the format."""
     if nature is Nature.CODE:
         return Fenced()

@@ -6,6 +6,7 @@ that ends in a newline are therefore a prefix of the ids of every text that cont
 prompt of each turn a prefix of the next in ids too. Lone digits let a tiny model copy numbers it has never seen.
 """
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,6 +28,15 @@ MARKS = (
     *(f"n{i}" for i in range(10)),
 )
 """Strings that are always one token: the marks of the fenced dialect and the names of a program's inputs."""
+
+_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.model",
+    "chat_template.jinja",
+)
 
 
 def train_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTokenizerFast:
@@ -71,6 +81,17 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
             f"the tokenizer in {folder} has no end token; set eos_token in tokenizer_config.json"
         )
     return tokenizer
+
+
+def copy_tokenizer(start: Path, out: Path) -> None:
+    """Give `out` the tokenizer of `start`, byte for byte.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    for name in _FILES:
+        if (start / name).is_file():
+            shutil.copyfile(start / name, out / name)
 
 
 def _without_marks(text: str) -> str:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,10 +22,9 @@ from typing import Any
 
 import torch
 from torch.distributed.tensor import DTensor
-from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
-from finetune.batches import Batch, Layout, Lines, collate, endless, epoch_batches
+from finetune.batches import Batch, Layout, Numbers, collate, endless, epoch_batches
 from finetune.checkpoints import (
     Done,
     load_checkpoint,
@@ -32,15 +32,18 @@ from finetune.checkpoints import (
     remove_checkpoints,
     save_checkpoint,
     write_atomically,
+    writing,
 )
 from finetune.encode import Encoded, encode, read_rows
+from finetune.loss import Losses, losses_of, require_plain_logits
 from finetune.optimizers import make_optimizers, rate_factor
-from finetune.progress import Progress
+from finetune.progress import Learned, Progress
 from finetune.recipe import Recipe
-from finetune.tokenizer import load_tokenizer
+from finetune.tokenizer import copy_tokenizer, load_tokenizer
+from finetune.tracking import Tracking, open_trackers, require
 from finetune.weights import Model, find_start, make_model, save_model
 from finetune.workers import Workers, joined
-from mumath_agent.dialects import get_dialect
+from mumath_agent.dialects import get_text_dialect
 from mumath_agent.errors import InputError, MuMathError
 
 MANIFEST = "stage.json"
@@ -74,6 +77,7 @@ class Stage:
     model: Model
     tokenizer: PreTrainedTokenizerFast
     optimizers: tuple[torch.optim.Optimizer, ...]
+    start: Path
     rows: Rows
     steps: int
     workers: Workers
@@ -85,13 +89,22 @@ Solved = Callable[[Stage], float | None]
 """Measures the share of problems the model solves as it stands."""
 
 
-def train(recipe: Recipe, *, data: Path, start: Path | str, out: Path, solved: Solved | None = None) -> None:
+def train(
+    recipe: Recipe,
+    *,
+    data: Path,
+    start: Path | str,
+    out: Path,
+    solved: Solved | None = None,
+    track: Sequence[Tracking] = (),
+) -> None:
     """Run the stage to its end, from the beginning or from the checkpoint in `out`.
 
-    `start` is a folder or a name on the Hugging Face hub; `solved` is asked every `recipe.solve_every` steps.
+    `start` is a folder or a name on the Hugging Face hub; `solved` is asked every `recipe.solve_every` steps; `track`
+    is where its curves go besides out/log.jsonl.
 
     Raises:
-        InputError: the data can't be used, or `out` belongs to another recipe, data or start.
+        InputError: the data can't be used, `out` belongs to another recipe, data or start, or can't be written.
         TrainingDiverged: the loss is not finite; the last checkpoint is kept.
     """
     if recipe.threads is not None:
@@ -103,14 +116,18 @@ def train(recipe: Recipe, *, data: Path, start: Path | str, out: Path, solved: S
                 f"the {recipe.passes} passes of a step (batch_tokens / microbatch_tokens) can't be shared out "
                 f"evenly over {workers.count} processes; start another number of them"
             )
-        out.mkdir(parents=True, exist_ok=True)
+        if solved is not None and workers.count > 1:
+            raise InputError("the share solved is measured by one process only; leave out --solve")
+        require(track)
+        with writing(str(out)):
+            out.mkdir(parents=True, exist_ok=True)
         folder = find_start(str(start))
         if (out / MANIFEST).is_file():
             rows = encoded_rows(recipe, load_tokenizer(folder), data)
             found = json.loads((out / MANIFEST).read_text("utf-8"))["identity"]
             _require_same(_identity(recipe, rows, data, folder), found, out)
             return
-        run(prepare(recipe, data=data, start=folder, workers=workers), out, solved)
+        run(prepare(recipe, data=data, start=folder, workers=workers), out, solved, track)
 
 
 def prepare(recipe: Recipe, *, data: Path, start: Path, workers: Workers | None = None) -> Stage:
@@ -119,11 +136,13 @@ def prepare(recipe: Recipe, *, data: Path, start: Path, workers: Workers | None 
     tokenizer = load_tokenizer(start)
     rows = encoded_rows(recipe, tokenizer, data)
     model = make_model(recipe, tokenizer, start, workers)
+    require_plain_logits(model)
     return Stage(
         recipe=recipe,
         model=model,
         tokenizer=tokenizer,
         optimizers=make_optimizers(model, recipe.optimizer),
+        start=start,
         rows=rows,
         steps=count_steps(recipe, rows.lengths),
         workers=workers,
@@ -137,20 +156,40 @@ def encoded_rows(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, data: Path)
     Raises:
         InputError: there are too few that are short enough.
     """
-    dialect = get_dialect(recipe.dialect)
+    dialect = get_text_dialect(recipe.dialect)
     rows, dropped = encode(read_rows(data), tokenizer, dialect, max_tokens=recipe.max_tokens)
     Random(recipe.seed).shuffle(rows)
-    if len(rows) <= recipe.eval_rows:
+    held = _held_out(rows, recipe.eval_rows)
+    trained = [row for row in rows if _question(row) not in held]
+    if not trained:
         raise InputError(
-            f"{data} has {len(rows)} usable rows; more than eval_rows={recipe.eval_rows} are needed"
+            f"{data} has {len(rows)} usable rows; more than eval_rows={recipe.eval_rows} are needed, of other "
+            "questions than those"
         )
-    return Rows(trained=rows[recipe.eval_rows :], held_out=rows[: recipe.eval_rows], dropped=dropped)
+    held_out = [row for row in rows if _question(row) in held]
+    return Rows(trained=trained, held_out=held_out, dropped=dropped)
+
+
+def _held_out(rows: Sequence[Encoded], eval_rows: int) -> set[bytes]:
+    """The first questions that have `eval_rows` rows together: held out with all of their solutions."""
+    counts = Counter(map(_question, rows))
+    held: set[bytes] = set()
+    for question, count in counts.items():
+        if eval_rows <= 0:
+            break
+        held.add(question)
+        eval_rows -= count
+    return held
+
+
+def _question(row: Encoded) -> bytes:
+    """The same for rows of the same question: their prompts' ids."""
+    return row.ids[: row.prompt_tokens].tobytes()
 
 
 def layout(recipe: Recipe, *, seed: int) -> Layout:
     """How the recipe's rows become batches."""
-    line_tokens = recipe.max_tokens if recipe.packing else None
-    return Layout(batch_tokens=recipe.held_tokens, line_tokens=line_tokens, seed=seed)
+    return Layout(batch_tokens=recipe.held_tokens, packed=recipe.packing, seed=seed)
 
 
 def count_steps(recipe: Recipe, lengths: Sequence[int]) -> int:
@@ -162,7 +201,7 @@ def count_steps(recipe: Recipe, lengths: Sequence[int]) -> int:
     return math.ceil(batches / recipe.passes)
 
 
-def run(stage: Stage, out: Path, solved: Solved | None = None) -> None:
+def run(stage: Stage, out: Path, solved: Solved | None = None, track: Sequence[Tracking] = ()) -> None:
     """All steps that are not yet in `out`'s checkpoint, then the finished folder."""
     recipe, workers = stage.recipe, stage.workers
     done = read_done(out)
@@ -172,16 +211,21 @@ def run(stage: Stage, out: Path, solved: Solved | None = None) -> None:
     order = endless(stage.rows.lengths, layout(recipe, seed=recipe.seed), skip=done.step * recipe.passes)
     tokens, trained_s = done.tokens, done.seconds
     with Progress(
-        recipe.name, out / "log.jsonl", total=stage.steps, step=done.step, shown=workers.first
+        recipe.name,
+        out / "log.jsonl",
+        total=stage.steps,
+        step=done.step,
+        shown=workers.first,
+        trackers=open_trackers(track if workers.first else (), out, recipe.name, step=done.step),
     ) as bar:
         for step in range(done.step, stage.steps):
             began = time.perf_counter()
-            loss, learned = _step(stage, list(islice(order, recipe.passes)), step)
-            tokens += learned
+            learned = _step(stage, list(islice(order, recipe.passes)), step)
+            tokens += learned.tokens
             trained_s += time.perf_counter() - began
-            bar.step(step + 1, loss=loss, tokens=learned, total_tokens=tokens)
+            bar.step(step + 1, learned)
             if (step + 1) % recipe.log_every == 0:
-                bar.log(step + 1)
+                bar.log(step + 1, total_tokens=tokens)
             if (step + 1) % recipe.eval_every == 0:
                 bar.evaluated(step + 1, evaluation_loss(stage))
             if solved is not None and recipe.solve_every and (step + 1) % recipe.solve_every == 0:
@@ -201,97 +245,87 @@ def evaluation_loss(stage: Stage) -> float | None:
     sums = torch.zeros(2, dtype=torch.float64)
     stage.model.train(False)
     with torch.no_grad():
-        for lines, counts in _shared_out(order, stage.workers):
-            batch = batch_of(stage, stage.rows.held_out, lines)
-            trained = (batch.weights[:, 1:] == 1).float() * counts
-            sums += torch.stack([(token_losses(stage, batch) * trained).sum(), trained.sum()]).cpu()
+        for numbers, counts in _shared_out(order, stage.workers):
+            trained = losses(stage, batch_of(stage, stage.rows.held_out, numbers)).trained
+            sums += counts * torch.stack([trained.sum(), trained.new_tensor(len(trained))]).cpu()
     stage.model.train()
     loss, weight = stage.workers.total(sums.to(stage.workers.device)).tolist()
     return float(loss / weight)
 
 
-def _shared_out(batches: Sequence[Lines], workers: Workers) -> Iterator[tuple[Lines, bool]]:
+def _shared_out(batches: Sequence[Numbers], workers: Workers) -> Iterator[tuple[Numbers, bool]]:
     """This process' share, and whether it counts: all processes make the same number of passes."""
     for start in range(0, len(batches), workers.count):
         mine = start + workers.index
         yield (batches[mine], True) if mine < len(batches) else (batches[start], False)
 
 
-def _step(stage: Stage, passes: Sequence[Lines], step: int) -> tuple[float, int]:
-    """One update; returns the mean loss of the trained tokens (the question's left out), and how many were read."""
+def _step(stage: Stage, passes: Sequence[Numbers], step: int) -> Learned:
+    """One update. Of the question's tokens, which may have a weight, the loss that is told knows nothing."""
     workers, settings = stage.workers, stage.recipe.optimizer
     # Dropout is a function of seed, step and process, so a checkpoint needs to hold no generator's state.
     torch.manual_seed(Random(f"{stage.recipe.seed}/{step}/{workers.index}").getrandbits(63))
-    batches = [batch_of(stage, stage.rows.trained, lines) for lines in passes[workers.index :: workers.count]]
+    mine = passes[workers.index :: workers.count]
+    batches = [batch_of(stage, stage.rows.trained, numbers) for numbers in mine]
     weight = sum((batch.weights[:, 1:].sum() for batch in batches), torch.zeros((), device=workers.device))
     # FSDP2 takes the mean of the processes' gradients: each divides by its share of the weight of all.
     weight = workers.total(weight) / workers.count
     sums = torch.zeros(3, device=workers.device, dtype=torch.float64)
     for batch in batches:
-        losses, weights = token_losses(stage, batch), batch.weights[:, 1:]
-        loss = (losses * weights).sum() / weight
-        loss.backward()  # type: ignore[no-untyped-call]
-        trained = losses.detach()[weights == 1]
+        found = losses(stage, batch)
+        (found.weighted / weight).backward()  # type: ignore[no-untyped-call]
+        trained = found.trained
         sums += torch.stack(
             [trained.sum(), trained.new_tensor(len(trained)), trained.new_tensor(batch.tokens)]
         )
     norm = torch.nn.utils.clip_grad_norm_(stage.model.parameters(), settings.clip)
+    norm_before = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
     total, count, tokens = workers.total(sums).tolist()
-    if not (
-        math.isfinite(total) and torch.isfinite(norm.full_tensor() if isinstance(norm, DTensor) else norm)
-    ):
+    if not (math.isfinite(total) and math.isfinite(norm_before)):
         raise TrainingDiverged(
             "the loss is not finite; lower optimizer.rate in the recipe and use a new --out"
         )
+    rate = settings.rate * rate_factor(step, stage.steps, settings)
     for optimizer in stage.optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = settings.rate * rate_factor(step, stage.steps, settings)
+            group["lr"] = rate
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    return total / count, int(tokens)
+    return Learned(loss=total / count, tokens=int(tokens), gradient_norm=norm_before, rate=rate)
 
 
-def token_losses(stage: Stage, batch: Batch) -> torch.Tensor:
-    """Cross-entropy of each token but the first: (lines, width - 1). Padding is on the right, so causal attention
-    alone keeps it out of a line with one row; positions that begin anew keep the rows of a shared line apart."""
-    ids, positions = batch.ids, batch.positions
-    if positions is not None and stage.recipe.attention != "sdpa":
-        # Variable-length kernels want one line; between two lines a row ends, too.
-        ids, positions = ids.view(1, -1), positions.view(1, -1)
-    half = stage.recipe.precision == "bf16"
-    with torch.autocast(stage.workers.device.type, torch.bfloat16, enabled=half):
-        logits = stage.model(input_ids=ids, position_ids=positions, use_cache=False).logits
-    logits = logits.view(*batch.ids.shape, -1)
-    return functional.cross_entropy(
-        logits[:, :-1].float().transpose(1, 2), batch.ids[:, 1:], reduction="none"
-    )
+def losses(stage: Stage, batch: Batch) -> Losses:
+    """Of the stage's model, in the recipe's precision."""
+    return losses_of(stage.model, batch, half=stage.recipe.precision == "bf16")
 
 
-def batch_of(stage: Stage, rows: Sequence[Encoded], lines: Lines) -> Batch:
-    """The rows with the numbers in `lines`, as tensors on this process' device."""
+def batch_of(stage: Stage, rows: Sequence[Encoded], numbers: Numbers) -> Batch:
+    """The rows with these numbers, as tensors on this process' device."""
     pad = stage.tokenizer.pad_token_id
     batch = collate(
-        [[rows[number] for number in line] for line in lines],
+        [rows[number] for number in numbers],
         pad_id=pad if isinstance(pad, int) else 0,  # what stands there is neither seen nor predicted
+        packed=stage.recipe.packing,
         question_weight=stage.recipe.question_weight,
     )
     return batch.to(stage.workers.device)
 
 
 def _finish(stage: Stage, out: Path, *, tokens: int, seconds: float, evaluation: float | None) -> None:
-    save_model(stage.model, out, stage.workers)
-    if stage.workers.first:
-        stage.tokenizer.save_pretrained(out)
-        manifest = {
-            "identity": stage.identity,
-            "parameters": sum(parameter.numel() for parameter in stage.model.parameters()),
-            "tokens": tokens,
-            "seconds": round(seconds, 1),
-            "evaluation_loss": evaluation,
-            "torch": torch.__version__,
-        }
-        write_atomically(out / MANIFEST, json.dumps(manifest, indent=2).encode())
-        remove_checkpoints(out)
+    manifest = {
+        "identity": stage.identity,
+        "parameters": sum(parameter.numel() for parameter in stage.model.parameters()),
+        "tokens": tokens,
+        "seconds": round(seconds, 1),
+        "evaluation_loss": evaluation,
+        "torch": torch.__version__,
+    }
+    with writing(f"the model to {out}"):
+        save_model(stage.model, out, stage.workers)
+        if stage.workers.first:
+            copy_tokenizer(stage.start, out)
+            write_atomically(out / MANIFEST, json.dumps(manifest, indent=2).encode())
+            remove_checkpoints(out)
     stage.workers.wait()
 
 

@@ -17,7 +17,7 @@ from itertools import zip_longest
 from transformers import PreTrainedTokenizerFast
 
 from finetune.engines import Reference, Writer, Written
-from mumath_agent.dialects import Dialect
+from mumath_agent.dialects import TextDialect
 from mumath_agent.transcript import Transcript
 
 _QUESTIONS = (
@@ -74,7 +74,7 @@ class Comparison:
         return not any(self.differences.values())
 
 
-def prompts(dialect: Dialect, questions: Iterable[str] = ()) -> list[str]:
+def prompts(dialect: TextDialect, questions: Iterable[str] = ()) -> list[str]:
     """Each question's first prompt; without questions the project's own, among them one that is about to stop."""
     if asked := list(questions):
         return [dialect.prompt(Transcript(question=question)) for question in asked]

@@ -30,6 +30,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from finetune.attention import implementation
 from finetune.recipe import Lora, Recipe, Shape
 from finetune.workers import Workers, spread
 from mumath_agent.errors import InputError
@@ -111,8 +112,8 @@ def save_model(model: Model, out: Path, workers: Workers) -> None:
 def _whole(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, start: Path, workers: Workers) -> Model:
     """The model with its values, on the CPU (quantised: on the GPU)."""
     if recipe.model is not None:
-        return adapted_by(recipe.lora, _fresh(recipe.model, tokenizer, recipe.attention))
-    options: dict[str, Any] = {"dtype": _dtype(recipe), "attn_implementation": recipe.attention}
+        return adapted_by(recipe.lora, _fresh(recipe.model, tokenizer, implementation(recipe)))
+    options: dict[str, Any] = {"dtype": _dtype(recipe), "attn_implementation": implementation(recipe)}
     if recipe.lora is not None and recipe.lora.quantize is not None:
         options["device_map"] = {"": workers.device}
         options["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
@@ -133,7 +134,9 @@ def _whole(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, start: Path, work
 def _empty(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, start: Path) -> Model:
     """The same without values; to be called where the device is "meta"."""
     model: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-        configuration(recipe, tokenizer, start), dtype=_dtype(recipe), attn_implementation=recipe.attention
+        configuration(recipe, tokenizer, start),
+        dtype=_dtype(recipe),
+        attn_implementation=implementation(recipe),
     )
     if recipe.lora is not None and _adapted(start):
         with _quiet():

@@ -9,9 +9,11 @@ The seed draws the questions, the first weights and the order of the rows; the h
 Runs share nothing but files, so some of them go side by side, each in a process with a thread.
 """
 
+import fcntl
 import hashlib
 import json
 import multiprocessing
+import os
 import resource
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -85,10 +87,18 @@ def make_runs(
     """All runs of all arms; `on_run` hears of all that are done, first of those of earlier commands.
 
     Raises:
-        InputError: the folder was begun with another recipe, size or version of the templates.
+        InputError: the folder was begun with another recipe, size or version of the templates, or another command is
+            at work in it.
         RunLost: a process was killed.
     """
-    _refuse_other(size, work)
+    with _alone_in(work):
+        _refuse_other(size, work)
+        return _make(size, seeds, work, workers=workers, on_run=on_run)
+
+
+def _make(
+    size: Size, seeds: int, work: Path, *, workers: int, on_run: Callable[[Sequence[Run]], None]
+) -> tuple[Run, ...]:
     jobs = [Job(arm=arm, seed=seed, size=size, work=work) for seed in range(seeds) for arm in ARMS]
     runs = {job: _read(job.result) for job in jobs if job.result.is_file()}
 
@@ -209,13 +219,36 @@ def _refuse_other(size: Size, work: Path) -> None:
         "problems": hashlib.sha256(json.dumps(asked).encode()).hexdigest(),
     }
     file = work / "design.json"
-    work.mkdir(parents=True, exist_ok=True)
     if not file.is_file():
         write_atomically(file, json.dumps(identity, indent=1).encode())
     before = json.loads(file.read_text("utf-8"))
     for name, value in identity.items():
         if before.get(name) != value:
             raise InputError(f"{work} was begun with another {name}; name another --work")
+
+
+@contextmanager
+def _alone_in(work: Path) -> Iterator[None]:
+    """Two commands in one folder would train the same runs over each other."""
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        folder = os.open(work, os.O_RDONLY)
+    except OSError as error:
+        raise InputError(f"can't use {work}: {error.strerror}; name another --work") from None
+    try:
+        _lock(folder, work)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _lock(folder: int, work: Path) -> None:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"another command is at work in {work}; wait for it or name another --work"
+        ) from None
 
 
 @contextmanager

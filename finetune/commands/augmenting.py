@@ -21,8 +21,8 @@ from finetune.augment.teacher import Estimate, Teacher, estimated, require_serve
 from finetune.records import Question
 from finetune.seeds import chosen, held_out, read_gsm8k, read_math
 from finetune.stage import Identity, Made, Manifest, Output, read_records, sha256, work_on
+from finetune.teachers import teacher_at
 from mumath_agent.errors import InputError
-from mumath_agent.models.several import served_at
 
 Item = TypeVar("Item")
 
@@ -81,6 +81,7 @@ def augment(
         typer.Option(help="Address of an OpenAI-compatible server; several share the work."),
     ] = None,
     model: Annotated[str | None, typer.Option(help="The teacher's name on its server.")] = None,
+    chat: Annotated[bool, typer.Option(help="The teacher chats: ask /v1/chat/completions.")] = False,
     rules: Annotated[bool, typer.Option("--rules", help="No teacher: the exact, rule-based forms.")] = False,
     samples: Annotated[int, typer.Option(min=1, help="Questions a seed and perspective, at most.")] = 1,
     temperature: Annotated[float, typer.Option(min=0.0)] = 0.7,
@@ -112,7 +113,7 @@ def augment(
         _say_counts(str(out), anyio.run(_by_rules, read, wanted, identity, out).counts)
         return
     asked = Teacher(
-        model=served_at(teacher or [], model),
+        model=teacher_at(teacher or [], model, chat=chat),
         seeds=Seeds(read),
         temperature=temperature,
         top_p=top_p,

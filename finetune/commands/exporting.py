@@ -7,14 +7,13 @@ import json
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from mumath_agent.dialects import get_dialect
+from mumath_agent.dialects import get_text_dialect
 from mumath_agent.errors import InputError
 from mumath_agent.problems import parse_problems, read_text
 from mumath_agent.records import to_json
@@ -81,11 +80,11 @@ def verify(
     from finetune.engines import Reference, Writer, embedded, served
     from finetune.verify import compare
     from finetune.verify import prompts as rendered
-    from finetune.vllm_server import serving
+    from mumath_agent.serving import serving
 
     if base_url and vllm:
         raise InputError("--base-url and --vllm are two ways to name a vLLM; give one")
-    marks = get_dialect(dialect)
+    marks = get_text_dialect(dialect)
     texts = rendered(marks, _questions(prompts) if prompts else ())
     reference = Reference(folder, max_tokens=max_tokens)
     engines: dict[str, Writer] = {}
@@ -95,8 +94,7 @@ def verify(
         else:
             _remark(f"skipped: the embedded engine; {folder} has not its format")
         if vllm:
-            log = Path(mkdtemp(prefix="mumath-vllm-")) / "vllm.log"  # kept: it says why, if it doesn't start
-            base_url = opened.enter_context(serving(vllm, folder, log=log))
+            base_url = opened.enter_context(serving(folder, python=vllm, dtype="float32"))
         if base_url:
             engines["vLLM"] = served(base_url, reference, stop=marks.stop)
         else:

@@ -14,13 +14,14 @@ from rich.progress import Progress
 from finetune.records import Nature, Question
 from finetune.stage import Identity, Manifest, begin, read_records, sha256, write_manifest
 from finetune.synthesize import few_shot, prompt_file, recorded_rationales, trained, within_budget
+from finetune.teachers import teacher_at
 from mumath_agent.batch import PATIENCE_S, Batch, run_batch
+from mumath_agent.dialects import Chat
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.models import CompletionModel
 from mumath_agent.models.embedded import EmbeddedModel
-from mumath_agent.models.several import served_at
-from mumath_agent.records import BROKEN, Limits, RunRecord, Sampling, to_json
+from mumath_agent.records import BROKEN, Limits, Prompt, RunRecord, Sampling, to_json
 from mumath_agent.results import ResultsFile
 from mumath_agent.solver import Solver
 from mumath_agent.transcript import Transcript
@@ -41,6 +42,10 @@ def synthesize(
         ),
     ],
     model: Annotated[str | None, typer.Option(help="The teacher's name on its server.")] = None,
+    chat: Annotated[
+        bool,
+        typer.Option(help="The teacher chats: ask /v1/chat/completions, with the chat dialect's prompt."),
+    ] = False,
     nature: Annotated[
         Nature, typer.Option(help="With programs, for stage 2, or in words, for stage 1.")
     ] = Nature.CODE,
@@ -72,6 +77,9 @@ def synthesize(
     """
     read = read_records(questions, Question, limit=limit)
     plain = knows_format or teacher in ([EMBEDDED], [OWN])
+    chats = chat and nature is Nature.CODE  # in words, the few-shot prompt is one message
+    if chats and (prompt or knows_format):
+        raise InputError("--chat has a prompt of its own for programs; leave out --prompt and --knows-format")
     problems = tuple(question.problem for question in read)
     asked: CompletionModel
     if teacher == [OWN]:
@@ -80,10 +88,10 @@ def synthesize(
         problems, asked = recorded_rationales(read)
         samples, temperature = 1, 0.0
     else:
-        asked = EmbeddedModel() if teacher == [EMBEDDED] else served_at(teacher, model)
+        asked = EmbeddedModel() if teacher == [EMBEDDED] else teacher_at(teacher, model, chat=chat)
     solver = Solver(
         model=asked,
-        dialect=trained(nature) if plain else few_shot(nature, prompt),
+        dialect=Chat() if chats else trained(nature) if plain else few_shot(nature, prompt),
         limits=Limits(max_turns=max_turns, max_new_tokens=max_new_tokens),
         sampling=Sampling(temperature=temperature, top_p=top_p, seed=seed if temperature else None),
         fresh_cells=fresh_cells,
@@ -96,7 +104,9 @@ def synthesize(
         stage="synthesize",
         inputs={questions.name: sha256(questions)},
         settings={"nature": nature.value, "seed": seed, "limit": limit},
-        prompts={} if plain else {file.name: sha256(file) for file in [prompt or prompt_file(nature)]},
+        prompts={}
+        if plain or chats
+        else {file.name: sha256(file) for file in [prompt or prompt_file(nature)]},
     )
     make = partial(_make, batch, identity, out, budget=budget, concurrency=concurrency, patience_s=patience)
     counts = anyio.run(make)
@@ -154,8 +164,13 @@ def _announcement(batch: Batch) -> str:
     """What a run would ask for."""
     attempts = len(batch.problems) * batch.samples
     limits, dialect = batch.solver.limits, batch.solver.dialect
-    prompt = max((len(dialect.prompt(Transcript(question=p.question))) for p in batch.problems), default=0)
+    prompts = (dialect.prompt(Transcript(question=problem.question)) for problem in batch.problems)
+    prompt = max(map(_characters, prompts), default=0)
     return (
         f"{len(batch.problems):,} questions, {attempts:,} attempts, at most {attempts * limits.max_turns:,} requests "
         f"of at most {limits.max_new_tokens:,} new tokens; the longest first prompt has {prompt:,} characters"
     )
+
+
+def _characters(prompt: Prompt) -> int:
+    return len(prompt) if isinstance(prompt, str) else sum(len(message.text) for message in prompt.messages)

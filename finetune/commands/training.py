@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from finetune.tracking import Tracking
 from mumath_agent.errors import InputError
 from mumath_agent.problems import parse_problems, read_text
 from mumath_agent.records import Problem
@@ -41,6 +42,10 @@ def train(
         Path | None,
         typer.Option(help="JSONL of problems with answers, solved every recipe.solve_every steps."),
     ] = None,
+    track: Annotated[
+        list[Tracking] | None,
+        typer.Option(help="Draw the curves there too: out/tensorboard, or W&B. May be given twice."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it will take, and stop.")] = False,
     gpus: Annotated[int, typer.Option(min=1, help="For --dry-run.")] = 8,
     gpu: Annotated[str, typer.Option(help="For --dry-run: a100-80, h100 or h200.")] = "h100",
@@ -53,6 +58,10 @@ def train(
     from finetune.recipe import read_stages
 
     recipes = _for_stages(read_stages(recipe), data)
+    if solve is not None and not any(stage.solve_every for stage in recipes):
+        raise InputError(
+            "--solve does nothing without solve_every in the recipe, the steps between two measurements"
+        )
     if dry_run:
         _say_costs(recipes, data, start, gpus=gpus, gpu=gpu, as_json=as_json)
         return
@@ -62,7 +71,7 @@ def train(
     solved = solves(_problems(solve)) if solve is not None else None
     for number, (stage, rows) in enumerate(zip(recipes, data, strict=True), start=1):
         folder = out if len(recipes) == 1 else out / f"stage{number}"
-        train_stage(stage, data=rows, start=start, out=folder, solved=solved)
+        train_stage(stage, data=rows, start=start, out=folder, solved=solved, track=track or ())
         start = str(folder)
         print(f"{folder}: done", file=sys.stderr if as_json else sys.stdout)
 
@@ -81,9 +90,9 @@ def audit(
     from finetune.encode import encode, read_rows
     from finetune.tokenizer import load_tokenizer
     from finetune.weights import find_start
-    from mumath_agent.dialects import get_dialect
+    from mumath_agent.dialects import get_text_dialect
 
-    rows, loaded, marks = read_rows(data), load_tokenizer(find_start(tokenizer)), get_dialect(dialect)
+    rows, loaded, marks = read_rows(data), load_tokenizer(find_start(tokenizer)), get_text_dialect(dialect)
     if not rows:
         raise InputError(f"{data} holds no rows")
     found = look(rows, loaded, marks, max_tokens=max_tokens)
@@ -110,7 +119,7 @@ def bench_packing(
     ] = 1,
     as_json: Json = False,
 ) -> None:
-    """Measure packed lines against padded batches: tokens per second of forward and backward passes."""
+    """Measure packed rows against padded ones: tokens per second of forward and backward passes."""
     import torch
 
     from finetune.recipe import read_stages
@@ -119,7 +128,7 @@ def bench_packing(
     from finetune.weights import find_start
     from finetune.workers import joined
 
-    read = read_stages(recipe)[-1]
+    read = read_stages(recipe)[-1].model_copy(update={"packing": True})
     torch.set_num_threads(read.threads or torch.get_num_threads())
     with joined(on_cpu=read.threads is not None) as workers:
         stage = prepare(read, data=data, start=find_start(start), workers=workers)
@@ -127,11 +136,11 @@ def bench_packing(
     if as_json:
         print(json.dumps({name: asdict(speed) for name, speed in speeds.items()}))
         return
-    slowest = speeds["random"].tokens_per_s
-    print("| batches | tokens/s | against random | padding |\n|---|---|---|---|")
+    reference = speeds["reference"].tokens_per_s
+    print("| batches | tokens/s | against the reference | padding |\n|---|---|---|---|")
     for name, speed in speeds.items():
         rate = speed.tokens_per_s
-        print(f"| {name} | {rate:.0f} | {rate / slowest:.2f}x | {100 * speed.padding:.1f} % |")
+        print(f"| {name} | {rate:.0f} | {rate / reference:.2f}x | {100 * speed.padding:.1f} % |")
 
 
 def _for_stages(recipes: tuple["Recipe", ...], data: list[Path]) -> tuple["Recipe", ...]:

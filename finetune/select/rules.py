@@ -3,6 +3,7 @@
 They rely on the sieve's order: attempts that say the same are neighbours, by id.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,8 +15,9 @@ from finetune.records import Nature
 from finetune.select.attempts import Attempt
 from finetune.select.contamination import Hit, Index
 from finetune.select.reasons import Fault, Faults, Reason
-from mumath_agent.dialects import get_dialect
+from mumath_agent.dialects import get_text_dialect
 from mumath_agent.errors import InputError
+from mumath_agent.problems import read_text
 from mumath_agent.transcript import Transcript
 
 _NAMED_HITS = 10
@@ -44,15 +46,22 @@ def in_tokens(limit: int, folder: Path) -> Length:
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise InputError(f"no tokenizer.json in {folder}; name the folder of a tokenizer")
-    try:
-        tokenizer: Tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library knows no narrower one
-        raise InputError(f"{path} is no tokenizer ({error})") from None
+    text = read_text(path)
+    if not _is_tokenizer(text):  # the library itself raises what can't be caught by name
+        raise InputError(f"{path} is no file of the tokenizers library; name the folder of a tokenizer")
+    tokenizer: Tokenizer = Tokenizer.from_str(text)
     return Length(
         limit=limit,
         unit="tokens",
         size=lambda text: len(tokenizer.encode(text, add_special_tokens=False)) + 1,
     )
+
+
+def _is_tokenizer(text: str) -> bool:
+    try:
+        return json.loads(text)["model"]["type"] in ("BPE", "Unigram", "WordPiece", "WordLevel")
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return False
 
 
 def repeated(attempts: Sequence[Attempt]) -> Faults:
@@ -84,7 +93,7 @@ def other_nature(attempts: Sequence[Attempt], wanted: Nature) -> Faults:
 def too_long(attempts: Sequence[Attempt], length: Length) -> Faults:
     faults: Faults = {}
     for position, attempt in enumerate(attempts):
-        prompt = get_dialect(attempt.dialect).prompt(Transcript(question=attempt.question))
+        prompt = get_text_dialect(attempt.dialect).prompt(Transcript(question=attempt.question))
         size = length.size(prompt + attempt.text)
         if size > length.limit:
             faults[position] = Fault(reason=Reason.TOO_LONG, detail=f"{size:,} {length.unit}")

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -270,6 +271,18 @@ def test_another_design_takes_another_folder(tmp_path: Path) -> None:
     assert len(make_runs(TINY, 2, work, workers=1, on_run=lambda _: None)) == 2 * len(ARMS)
     with pytest.raises(InputError, match="begun with another size; name another --work"):
         make_runs(replace(TINY, seeds=41), 2, work, workers=1, on_run=lambda _: None)
+
+
+def test_two_commands_in_one_folder_are_refused(tmp_path: Path) -> None:
+    """The second is asked while the first is at work; when it has ended, the folder is free again."""
+    write_runs(tmp_path, but=(CODE, 9))
+
+    def second(runs: Sequence[Run]) -> None:
+        with pytest.raises(InputError, match="another command is at work in"):
+            make_runs(TINY, 2, tmp_path, workers=1, on_run=lambda _: None)
+
+    for _ in range(2):
+        make_runs(TINY, 2, tmp_path, workers=1, on_run=second)
 
 
 def test_a_killed_process_is_told_with_what_to_do(tmp_path: Path) -> None:

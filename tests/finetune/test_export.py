@@ -30,6 +30,7 @@ from finetune.recipe import Lora, read_recipe
 from finetune.tokenizer import load_tokenizer
 from finetune.train import prepare, train
 from mumath_agent.errors import InputError
+from mumath_agent.families import family_of
 
 pytestmark = pytest.mark.train
 
@@ -98,6 +99,12 @@ def test_onnxruntime_writes_what_transformers_writes(work: Path) -> None:
 def test_the_folder_names_no_place_of_the_machine_that_made_it(work: Path) -> None:
     for file in (work / "out").iterdir():
         assert str(work).encode() not in file.read_bytes(), file.name
+
+
+def test_the_folder_says_how_the_model_is_spoken_to(work: Path) -> None:
+    config = json.loads((work / "out" / "config.json").read_text("utf-8"))
+    family = family_of("any name", config)
+    assert (family.is_known, family.dialect, family.notice) == (True, "fenced", None)
 
 
 def test_the_tokenizer_names_a_class_that_every_engine_knows(work: Path) -> None:

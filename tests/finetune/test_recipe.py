@@ -49,7 +49,7 @@ def test_lora_recipes_differ_in_adapter_and_rate_only(size: str) -> None:
         (TINY.replace("steps = 40", ""), "give either steps or epochs"),
         (TINY.replace("steps = 40", "steps = 40\nepochs = 1"), "give either steps or epochs"),
         (TINY.replace("steps = 40", "steps = 40\nmicrobatch_tokens = 1000"), "must be a multiple"),
-        (TINY.replace("max_tokens = 256", "packing = true\nmax_tokens = 2048"), "room for a line"),
+        (TINY.replace("max_tokens = 256", "packing = true\nmax_tokens = 2048"), "room for a row"),
         (TINY + "momentum = 1", "optimizer.momentum: Extra inputs"),
         (TINY + "[lora]\nrank = 0\nalpha = 1", "lora.rank: Input should be greater than 0"),
         (TINY + "schedule = 'steps'", "optimizer.schedule: Input should be"),

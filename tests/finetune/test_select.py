@@ -20,7 +20,7 @@ from finetune.select.attempts import Attempt, attempt, read_attempts
 from finetune.select.contamination import Index
 from finetune.select.questions import NamedQuestion
 from finetune.select.reasons import Reason
-from finetune.select.rules import in_characters
+from finetune.select.rules import in_characters, in_tokens
 from finetune.select.selection import Rules, Selection, select
 from finetune.stage import read_manifest, read_records
 from mumath_agent.answers import extract_answer
@@ -332,6 +332,13 @@ def test_what_cannot_be_used_is_said_in_words(tmp_path: Path, arguments: list[st
     with pytest.raises(InputError, match=message):
         call("select", source, "--out", tmp_path / "out.jsonl", *arguments)
     assert not (tmp_path / "out.jsonl.manifest.json").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"model": {"type": "Llama"}}', "\u00e9"])
+def test_a_file_that_is_no_tokenizer_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "tokenizer.json").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match="is no file of the tokenizers library"):
+        in_tokens(9, tmp_path)
 
 
 @pytest.mark.parametrize("line", ["[]", "{", '{"question": "no record"}'])

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -18,12 +20,25 @@ pytest.importorskip("torch")
 
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import PreTrainedTokenizerFast
+from typer.testing import CliRunner
 
 from finetune.batches import endless
 from finetune.checkpoints import checkpoints
+from finetune.cli import app
 from finetune.recipe import read_recipe
-from finetune.train import MANIFEST, TrainingDiverged, evaluation_loss, layout, prepare, train
+from finetune.tracking import Tracking
+from finetune.train import (
+    MANIFEST,
+    Stage,
+    TrainingDiverged,
+    encoded_rows,
+    evaluation_loss,
+    layout,
+    prepare,
+    train,
+)
 from mumath_agent.errors import InputError
 
 pytestmark = pytest.mark.train
@@ -127,7 +142,7 @@ def test_killed_at_any_point_it_ends_with_the_same_weights(
     assert not list(broken.glob("checkpoint*"))
 
 
-def launched(processes: int, recipe: Path, start: Path, out: Path, data: Path) -> Path:
+def launched(processes: int, recipe: Path, start: Path, out: Path, data: Path, *more: Path | str) -> Path:
     """A stage trained by so many processes, on CPUs."""
     command = [
         sys.executable,
@@ -138,7 +153,7 @@ def launched(processes: int, recipe: Path, start: Path, out: Path, data: Path) -
         "--standalone",
     ]
     command += ["--nproc_per_node", str(processes), "-m", "finetune", "train", recipe]
-    command += ["--from", start, "--data", data, "--out", out]
+    command += ["--from", start, "--data", data, "--out", out, *more]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
@@ -170,6 +185,27 @@ def test_two_processes_learn_what_one_learns(start: Path, stage1: Path, tmp_path
 def test_passes_that_cannot_be_shared_out_are_refused(start: Path, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="can't be shared out evenly over 2 processes"):
         launched(2, FIRST, start, tmp_path, start / "stage1.jsonl")
+
+
+@pytest.mark.slow
+def test_solving_with_several_processes_is_refused_before_anything_is_loaded(
+    start: Path, tmp_path: Path
+) -> None:
+    recipe, problems = tmp_path / "recipe.toml", tmp_path / "problems.jsonl"
+    recipe.write_text(
+        f"solve_every = 20\nmicrobatch_tokens = 512\n{FIRST.read_text('utf-8')}", encoding="utf-8"
+    )
+    problems.write_text('{"question": "What is 1 + 1?", "answer": "2"}\n', encoding="utf-8")
+    with pytest.raises(AssertionError, match="by one process only; leave out --solve"):
+        launched(2, recipe, start, tmp_path / "out", start / "stage1.jsonl", "--solve", problems)
+    assert not (tmp_path / "out").exists()
+
+
+def test_solving_needs_a_recipe_that_says_when(start: Path, tmp_path: Path) -> None:
+    command = ["train", "tiny-stage1", "--start", str(start), "--data", str(start / "stage1.jsonl")]
+    refused = CliRunner().invoke(app, [*command, "--out", str(tmp_path), "--solve", "problems.jsonl"])
+    assert isinstance(refused.exception, InputError)
+    assert "--solve does nothing without solve_every" in str(refused.exception)
 
 
 def test_an_adapter_is_handed_over_and_merged(start: Path, stage1: Path, tmp_path: Path) -> None:
@@ -210,9 +246,8 @@ def test_epochs_are_counted_in_steps(start: Path) -> None:
     stage = prepare(recipe, data=start / "stage1.jsonl", start=start)
     seen = [
         row
-        for lines in islice(endless(stage.rows.lengths, layout(recipe, seed=0), skip=0), stage.steps)
-        for line in lines
-        for row in line
+        for numbers in islice(endless(stage.rows.lengths, layout(recipe, seed=0), skip=0), stage.steps)
+        for row in numbers
     ]
     assert all(count >= 3 for count in Counter(seen).values())
     assert len(seen) < 3.2 * len(stage.rows.trained)
@@ -253,19 +288,121 @@ def test_a_dry_run_says_what_a_stage_takes(start: Path) -> None:
     assert not (ROOT / "none").exists()
 
 
-def test_a_full_disk_is_said_in_one_line(start: Path, tmp_path: Path) -> None:
-    """Files of this process can't grow beyond 200 kB: what a full disk does, without filling one."""
-    recipe = read_recipe(FIRST)
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Files of this process can't grow beyond `size` bytes: what a full disk does, without filling one."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
-        with pytest.raises(InputError, match="can't write a checkpoint"):
-            train(recipe, data=start / "stage1.jsonl", start=start, out=tmp_path)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_disk_too_full_for_a_checkpoint_is_said_in_one_line(start: Path, tmp_path: Path) -> None:
+    with (
+        files_up_to(200_000),
+        pytest.raises(InputError, match=r"can't write a checkpoint to .*: .*; what"),
+    ):
+        train(read_recipe(FIRST), data=start / "stage1.jsonl", start=start, out=tmp_path)
     assert not checkpoints(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("room", "what"),
+    [pytest.param(500, "log.jsonl", id="log"), pytest.param(50_000, "the model to", id="weights")],
+)
+def test_a_disk_that_fills_up_late_loses_nothing(
+    start: Path, stage1: Path, tmp_path: Path, room: int, what: str
+) -> None:
+    """Full after the last checkpoint, at step 30 of 40; with room again, the same command ends as if nothing was."""
+    recipe = read_recipe(FIRST).model_copy(update={"checkpoint_every": 30, "solve_every": 35})
+    with ExitStack() as full:
+
+        def fill(stage: Stage) -> None:
+            full.enter_context(files_up_to(room))
+
+        with pytest.raises(
+            InputError, match=f"can't write .*{what}.*; what was written before is safe"
+        ) as caught:
+            train(recipe, data=start / "stage1.jsonl", start=start, out=tmp_path, solved=fill)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-30"]
+    train(recipe, data=start / "stage1.jsonl", start=start, out=tmp_path)
+    made, expected = (load_file(folder / "model.safetensors") for folder in (tmp_path, stage1))
+    assert all(torch.equal(made[name], expected[name]) for name in expected)
+    assert losses(tmp_path) == losses(stage1)
+
+
+def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard shows of a stage, steps and values by name."""
+    found = EventAccumulator(str(folder / "tensorboard"))
+    found.Reload()
+    return {
+        name: [(event.step, event.value) for event in found.Scalars(name)] for name in found.Tags()["scalars"]
+    }
+
+
+def test_tensorboard_shows_what_the_log_says_also_after_an_interruption(start: Path, tmp_path: Path) -> None:
+    recipe = read_recipe(FIRST).model_copy(update={"solve_every": 20})
+
+    def stopped_once(stage: Stage) -> float:
+        if not (tmp_path / "stopped").exists():
+            (tmp_path / "stopped").touch()
+            raise KeyboardInterrupt
+        return 0.25
+
+    def go() -> None:
+        rows = start / "stage1.jsonl"
+        train(recipe, data=rows, start=start, out=tmp_path, solved=stopped_once, track=[Tracking.TENSORBOARD])
+
+    with pytest.raises(KeyboardInterrupt):
+        go()
+    go()
+    logged: dict[str, list[tuple[int, float]]] = {}
+    for line in (tmp_path / "log.jsonl").read_text("utf-8").splitlines():
+        step, *values = json.loads(line).items()
+        for name, value in values:
+            logged.setdefault(name, []).append((step[1], pytest.approx(value)))
+    assert set(logged) == {
+        "loss", "gradient_norm", "rate", "tokens", "tokens_per_s", "evaluation_loss", "solved"
+    }  # fmt: skip
+    assert curves(tmp_path) == logged
+
+
+def test_a_tracker_that_is_not_installed_is_asked_for_by_its_extra(
+    start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(InputError, match=r"--track wandb needs .*mumath-agent\[finetune,wandb\]"):
+        train(
+            read_recipe(FIRST),
+            data=start / "stage1.jsonl",
+            start=start,
+            out=tmp_path / "out",
+            track=[Tracking.WANDB],
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_question_is_held_out_with_all_its_solutions(
+    start: Path, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    lines = (start / "stage1.jsonl").read_text("utf-8").splitlines()[:40]
+    rows = [json.loads(line) for line in lines]
+    data = tmp_path / "rows.jsonl"
+    several = [{**row, "solution": f"{'So. ' * n}{row['solution']}"} for row in rows for n in range(5)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in several), encoding="utf-8")
+    split = encoded_rows(read_recipe(FIRST), tokenizer, data)
+    asked = [
+        {tokenizer.decode(row.ids[: row.prompt_tokens].tolist()) for row in side}
+        for side in (split.trained, split.held_out)
+    ]
+    assert not asked[0] & asked[1]
+    assert 16 <= len(split.held_out) < 16 + 5  # eval_rows
+    assert len(split.trained) + len(split.held_out) == 200
 
 
 def test_a_finished_stage_is_left_alone(start: Path, stage1: Path) -> None:

@@ -67,7 +67,13 @@ def test_the_wheel_in_a_new_environment_solves_the_question_of_the_readme(
 def test_the_source_distribution_can_be_tested(tmp_path: Path) -> None:
     with tarfile.open(built("sdist", tmp_path)) as archive:
         names = archive.getnames()
-    for part in ("mumath_agent/py.typed", "finetune/cli.py", "benchmarks/cli.py", "tests/conftest.py", "docs"):
+    for part in (
+        "mumath_agent/py.typed",
+        "finetune/cli.py",
+        "benchmarks/cli.py",
+        "tests/conftest.py",
+        "docs",
+    ):
         assert any(name.partition("/")[2].startswith(part) for name in names), part
 
 

@@ -80,7 +80,9 @@ def _isolation() -> Finding:
     missing = {layer: _reason(layers | {layer}) for layer in LAYERS if layer not in layers}
     if missing:
         lacks = ", ".join(f"{layer} ({reason})" for layer, reason in missing.items())
-        return warn(f"{level_name(layers)}: holds, but with a layer less; missing: {lacks}", remedies(missing))
+        return warn(
+            f"{level_name(layers)}: holds, but with a layer less; missing: {lacks}", remedies(missing)
+        )
     return ok(f"{level_name(layers)}: {', '.join(LAYERS)}")
 
 

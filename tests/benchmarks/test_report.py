@@ -82,7 +82,7 @@ def manifest_of(record: RunRecord, problems: int) -> Manifest:
         (Outcome.NO_ANSWER, StopReason.WALL_CLOCK, Cause.TIME_OUT),
         (Outcome.NO_ANSWER, StopReason.KERNEL_DIED, Cause.KERNEL_DIED),
         (None, StopReason.ANSWERED, Cause.NO_VERDICT),
-        *((outcome, stop, Cause.BROKEN) for outcome in (None, CORRECT) for stop in BROKEN),
+        *((outcome, stop, Cause.BROKEN) for outcome in (None, CORRECT) for stop in sorted(BROKEN)),
     ],
 )
 def test_causes(attempt: Attempt, outcome: Outcome | None, stop: StopReason, cause: Cause) -> None:

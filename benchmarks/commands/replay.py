@@ -123,8 +123,12 @@ async def _recorded_verdicts(solutions: list[RecordedSolution], grader: Grader) 
 
 
 def _serve(solutions: list[RecordedSolution], port: int) -> None:
-    with serving(replay_model(solutions), port) as url:
-        stderr.print(f"{len(solutions)} recorded solutions at {url}; Ctrl-C ends")
+    model = replay_model(solutions)
+    with serving(model, port) as url:
+        dialect = model.dialect.name
+        stderr.print(
+            f"{len(solutions)} recorded solutions at {url}; ask with --dialect {dialect}; Ctrl-C ends"
+        )
         run(anyio.sleep_forever)
 
 

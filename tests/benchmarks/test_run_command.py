@@ -87,7 +87,8 @@ def test_killed_five_times_it_ends_with_the_file_of_an_unbroken_run(tmp_path: Pa
     chance = random.Random(5)
     number, progress = 500, []
     with served(tmp_path, number) as url:
-        arguments = ["run", problems_file(tmp_path, number), "--base-url", url, "--concurrency", "8", "--out"]
+        served_at = ["--base-url", url, "--dialect", "fenced", "--concurrency", "8"]
+        arguments = ["run", problems_file(tmp_path, number), *served_at, "--out"]
         subprocess.run(command(*arguments, tmp_path / "whole"), cwd=CHECKOUT, check=True, capture_output=True)
         broken = tmp_path / "broken" / ATTEMPTS
         for _ in range(5):
@@ -118,7 +119,7 @@ def _wait_for_more(path: Path, lines: int) -> None:
 @pytest.mark.kernel
 def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     problems = problems_file(tmp_path, 20)
-    arguments = command("run", problems, "--out", tmp_path / "run", "--wall", "20")
+    arguments = command("run", problems, "--out", tmp_path / "run", "--wall", "20", "--dialect", "fenced")
 
     def little_room() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, resource.RLIM_INFINITY))

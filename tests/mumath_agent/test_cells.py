@@ -19,7 +19,7 @@ from mumath_agent.cells import split_cells
 
 COMMAND = [sys.executable, "-m", "mumath_agent", "python"]
 KEYS = ["status", "stdout", "stderr", "result", "error", "duration_s", "state_lost"]
-LATER_KEYS = ["cell", "artefacts", "state_replayed", "isolation"]
+LATER_KEYS = ["cell", "artefacts", "state_replayed", "edited", "isolation"]
 
 
 @pytest.mark.parametrize(

@@ -45,12 +45,15 @@ async def ask(
 
 
 async def test_streams_what_it_returns(model: CompletionsModel) -> None:
-    pieces = list[str]()
-    completion = await ask(model, on_text=pieces.append, max_tokens=8)
-    assert model.name == "mumath"
-    assert len(pieces) > 1 and "".join(pieces) == completion.text
+    most = 0
+    for _ in range(5):  # on a busy machine a short answer may all have come before it is read the first time
+        pieces = list[str]()
+        completion = await ask(model, on_text=pieces.append, max_tokens=24)
+        assert "".join(pieces) == completion.text
+        most = max(most, len(pieces))
+    assert most > 1 and model.name == "mumath"
     assert completion.finish_reason is FinishReason.LENGTH
-    assert completion.completion_tokens == 8 and completion.prompt_tokens > 10
+    assert completion.completion_tokens == 24 and completion.prompt_tokens > 10
 
 
 async def test_stop_string_is_excluded(model: CompletionsModel) -> None:

@@ -4,6 +4,7 @@ They check their settings, get the runtime of the agent that calls them, answer 
 `ToolException` into a message the model reads, and are closed like a file. What they do is said in their modules.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from contextvars import copy_context
 from types import TracebackType
@@ -34,9 +35,9 @@ class ClosableTool(BaseTool):
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     handle_tool_error: bool | str | Callable[[ToolException], Any] | None = True
 
+    @abstractmethod
     async def end(self) -> None:
         """Let go of what is kept; on the bridge."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Let go of what is kept between calls; the tool can be used again afterwards."""

@@ -10,7 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks.metrics import wilson
+from benchmarks.report.metrics import wilson
 from mumath_agent.records import BROKEN, Outcome, RunRecord
 
 LOG_EVERY_S = 60.0

@@ -9,9 +9,9 @@ from pathlib import Path
 from mumath_agent.kernels import KernelPool, Sandbox
 from mumath_agent.models import CompletionModel
 from mumath_agent.models.blockwise import Blockwise
-from mumath_agent.models.completions import CompletionsModel
 from mumath_agent.models.embedded import EmbeddedModel
-from mumath_agent.models.several import SeveralServers
+from mumath_agent.models.http.completions import CompletionsModel
+from mumath_agent.models.replicas import ReplicatedModel
 
 PACKAGES = (
     "mumath-agent",
@@ -56,7 +56,7 @@ async def isolation_of(sandbox: Sandbox) -> str:
 async def servers_of(model: CompletionModel) -> tuple[dict[str, str], ...]:
     """What each server of `model` says of itself, as far as it does."""
     asked = model.model if isinstance(model, Blockwise) else model
-    servers = asked.models if isinstance(asked, SeveralServers) else (asked,)
+    servers = asked.models if isinstance(asked, ReplicatedModel) else (asked,)
     return tuple([await _facts(server) for server in servers])
 
 

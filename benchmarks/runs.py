@@ -15,7 +15,7 @@ from typing import Self
 
 from mumath_agent.errors import InputError
 from mumath_agent.records import BROKEN, Problem, RunRecord, Settings, from_json, to_json
-from mumath_agent.results import ResultsFile, difference
+from mumath_agent.runs.results import ResultsFile, difference
 
 MANIFEST, ATTEMPTS = "manifest.json", "attempts.jsonl"
 

@@ -62,7 +62,7 @@ def corpus(
     ] = False,
 ) -> None:
     """Write training rows for the embedded model."""
-    from finetune.embedded.corpus import build, dev_split, write
+    from finetune.data.corpus import build, dev_split, write
 
     rows = read_gsm8k(gsm8k)
     side = dev_split if held_out else build
@@ -77,8 +77,8 @@ def tokenizer(
     vocab_size: Annotated[int, typer.Option(min=300)] = 2048,
 ) -> None:
     """Learn a tokenizer from questions and solutions."""
-    from finetune.encode import read_rows
-    from finetune.tokenizer import train_tokenizer
+    from finetune.training.encode import read_rows
+    from finetune.training.tokenizer import train_tokenizer
 
     rows = [row for path in data for row in read_rows(path)]
     learned = train_tokenizer(
@@ -99,8 +99,8 @@ def evaluate(
     import anyio
     from rich.progress import Progress
 
-    from finetune.embedded.evaluate import evaluate as score
-    from finetune.embedded.evaluate import read_problems, table
+    from finetune.training.evaluate import evaluate as score
+    from finetune.training.evaluate import read_problems, table
 
     problems = read_problems(data, limit=limit)
     with Progress() as progress:
@@ -119,8 +119,8 @@ def embedded(
     recipes: Annotated[Path, typer.Option(help="Folder with embedded-stage1.toml, -stage2.toml.")] = RECIPES,
 ) -> None:
     """Make the embedded model: corpus, tokenizer, stage 1, stage 2, export. Run again to go on."""
-    from finetune.embedded.pipeline import Plan, make
-    from finetune.recipe import read_recipe
+    from finetune.pipeline.embedded import Plan, make
+    from finetune.training.recipe import read_recipe
 
     stages = (read_recipe(recipes / "embedded-stage1.toml"), read_recipe(recipes / "embedded-stage2.toml"))
     make(Plan(gsm8k=read_gsm8k(gsm8k), recipes=stages), work=work, out=out)

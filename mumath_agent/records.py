@@ -14,8 +14,11 @@ from pydantic import TypeAdapter, ValidationError
 from mumath_agent.errors import InputError
 from mumath_agent.transcript import Transcript
 
-SCHEMA = 1
-"""Version of the JSON form of `RunRecord`; raised when a field changes its meaning."""
+SCHEMA = 2
+"""Version of the JSON form of `RunRecord`, raised when a field changes its name or meaning.
+
+1 called `Settings.rebuild_state` "replay"; such records are still read.
+"""
 
 T = TypeVar("T")
 
@@ -69,7 +72,7 @@ class Settings:
     sampling: Sampling
     fresh_cells: bool = False
     """Every program got a new Python session, as in ToRA and MuMath-Code."""
-    replay: bool = False
+    rebuild_state: bool = False
     """Lost sessions were rebuilt where running their programs again gave the same outputs."""
 
 
@@ -298,6 +301,8 @@ def from_json(record_type: type[T], value: Any) -> T:
     Raises:
         InputError: `value` has an unknown key, lacks a required one, or holds a value of the wrong type.
     """
+    if record_type is RunRecord:
+        value = _upgraded(value)
     try:
         record: T = _adapter(record_type).validate_python(value)
     except ValidationError as error:
@@ -307,6 +312,17 @@ def from_json(record_type: type[T], value: Any) -> T:
     if (unknown := _unknown_key(value, to_json(record))) is not None:
         raise InputError(f"no valid {record_type.__name__}: unknown key {unknown}")
     return record
+
+
+def _upgraded(value: Any) -> Any:
+    """The JSON form of a `RunRecord` of any earlier schema, in today's."""
+    if not isinstance(value, dict) or value.get("schema", SCHEMA) >= SCHEMA:
+        return value
+    settings = value.get("settings")
+    if isinstance(settings, dict) and "replay" in settings:
+        settings = {**settings, "rebuild_state": settings["replay"]}
+        del settings["replay"]
+    return {**value, "schema": SCHEMA, "settings": settings}
 
 
 def _unknown_key(value: Any, known: Any) -> str | None:

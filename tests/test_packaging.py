@@ -37,7 +37,7 @@ def test_the_wheel_holds_the_library_and_nothing_else(wheel: Path) -> None:
 def test_the_unpacked_wheel_solves_where_the_checkout_is_not(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     program = (
-        "import mumath_agent.solver as s; print(s.__file__); print(s.solve('What is 17 times 23?')"
+        "import mumath_agent.agent.solver as s; print(s.__file__); print(s.solve('What is 17 times 23?')"
         ".trajectory.answer.text)"
     )
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.commands.console import UNEXPLAINED, print_json, progress, remark, run, say, stdout
-from benchmarks.pairs import Agreement, ExpectedPair, GradedPair, grade_all, load_pairs
-from benchmarks.regrading import AnswerOf, Regraded, locked, outcome_of, regrade_all, write_records
+from benchmarks.grading.pairs import Agreement, ExpectedPair, GradedPair, grade_all, load_pairs
+from benchmarks.grading.regrade import AnswerOf, Regraded, locked, outcome_of, regrade_all, write_records
 from benchmarks.runs import ATTEMPTS, Run, load_run
 from benchmarks.tasks import TASKS
 from mumath_agent.answers import extract_answer

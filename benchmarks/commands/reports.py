@@ -23,8 +23,8 @@ def report(
     """Say how good runs are, how sure that is, and why attempts failed."""
     if as_json and as_markdown:
         raise InputError("--json and --markdown are two documents; name one")
-    from benchmarks.report import Report, make_report
-    from benchmarks.report_layout import markdown, named_remarks, print_reports
+    from benchmarks.report.figures import Report, make_report
+    from benchmarks.report.layout import markdown, named_remarks, print_reports
     from mumath_agent.grading import Grader
 
     for needed in ("jinja2", "pygments") if html else ():
@@ -38,7 +38,7 @@ def report(
 
     reports = run(reported)
     if html:
-        from benchmarks.viewer import write_page
+        from benchmarks.report.viewer import write_page
 
         write_page(html, loaded, reports)
         remark(f"wrote {html}")
@@ -61,8 +61,8 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Say which of two runs is better, or that it can't be told, paired by problem."""
-    from benchmarks.compare import compare as compared
-    from benchmarks.compare_layout import print_comparison, warnings
+    from benchmarks.report.compare import compare as compared
+    from benchmarks.report.compare_layout import print_comparison, warnings
 
     found = compared(load_run(a), load_run(b), margin=margin)
     if as_json:

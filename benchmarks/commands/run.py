@@ -12,21 +12,21 @@ import typer
 from benchmarks.commands.console import remark, stderr
 from benchmarks.commands.console import run as run_to_end
 from benchmarks.live import Live
-from benchmarks.loaders import Loaded, load_problems
 from benchmarks.manifest import commit, isolation_of, now, servers_of, versions
 from benchmarks.runs import ATTEMPTS, Manifest, RunFolder
 from benchmarks.tasks import get_task
+from benchmarks.tasks.loaders import Loaded, load_problems
+from mumath_agent.agent.batch import PATIENCE_S, Batch, run_batch
+from mumath_agent.agent.solver import Solver
 from mumath_agent.answers import extract_answer
-from mumath_agent.batch import PATIENCE_S, Batch, run_batch
 from mumath_agent.dialects import Dialect, get_dialect
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.grading import Grader
 from mumath_agent.models import CompletionModel
-from mumath_agent.models.choosing import chosen_at
 from mumath_agent.models.embedded import EmbeddedModel
+from mumath_agent.models.select import model_at
 from mumath_agent.problems import parse_problems, read_text
 from mumath_agent.records import Answer, Limits, Problem, Sampling
-from mumath_agent.solver import Solver
 from mumath_agent.transcript import Transcript
 
 
@@ -68,8 +68,8 @@ def run(
     ] = Limits().cell_timeout_s,
     wall: Annotated[float, typer.Option(min=0.1, help="Seconds an attempt.")] = Limits().wall_s,
     fresh_cells: Annotated[bool, typer.Option(help="A new Python session for every program.")] = False,
-    replay_lost: Annotated[
-        bool, typer.Option("--replay", help="Rebuild a lost session by running its programs again.")
+    rebuild_state: Annotated[
+        bool, typer.Option("--rebuild-state", help="Rebuild a lost session by running its programs again.")
     ] = False,
     unsafe_local: Annotated[
         bool, typer.Option(help="Run programs even where this machine can't confine them, with your rights.")
@@ -96,7 +96,7 @@ def run(
         ),
         sampling=Sampling(temperature=temperature, top_p=top_p, seed=seed if temperature else None),
         fresh_cells=fresh_cells,
-        replay=replay_lost,
+        rebuild_state=rebuild_state,
         unsafe_local=unsafe_local,
     )
     loaded, answer_of = _problems(task, data_dir, limit)
@@ -151,7 +151,7 @@ async def _model(
 ) -> tuple[CompletionModel, Dialect]:
     if not base_urls:
         return (EmbeddedModel(weights) if weights else EmbeddedModel()), get_dialect(dialect or "fenced")
-    chosen = await chosen_at(base_urls, name, dialect)
+    chosen = await model_at(base_urls, name, dialect)
     if chosen.family.notice and dialect is None:
         remark(chosen.family.notice)
     return chosen.model, chosen.dialect

@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.commands.console import DATA, UNEXPLAINED, print_json, remark, run, stdout
-from benchmarks.loaders import is_at_hand, load_problems
-from benchmarks.selfcheck import Failure, SelfCheck
-from benchmarks.selfcheck import self_check as check_golds
+from benchmarks.grading.self_check import Failure, SelfCheck
+from benchmarks.grading.self_check import self_check as check_golds
 from benchmarks.tasks import TASKS, Hub, Part, Task, get_task
+from benchmarks.tasks.loaders import is_at_hand, load_problems
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.records import to_json

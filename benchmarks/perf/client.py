@@ -14,10 +14,10 @@ from statistics import median
 
 from benchmarks.perf.table import Row
 from benchmarks.perf.token_server import serving
+from mumath_agent.agent.solver import Solver
 from mumath_agent.errors import MuMathError
-from mumath_agent.models.completions import CompletionsModel
+from mumath_agent.models.http.completions import CompletionsModel
 from mumath_agent.records import Problem, Sampling, StopReason
-from mumath_agent.solver import Solver
 from mumath_agent.testing import ScriptedExecutor
 
 STEP_S = 0.020

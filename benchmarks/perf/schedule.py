@@ -24,12 +24,12 @@ from benchmarks.perf.simulated import SimulatedServer, Speed
 from benchmarks.perf.table import Row
 from benchmarks.replay.agent import replay_model
 from benchmarks.replay.recordings import RecordedSolution, load_recorded
-from mumath_agent.batch import Batch, run_batch
+from mumath_agent.agent.batch import Batch, run_batch
+from mumath_agent.agent.solver import Solver
 from mumath_agent.dialects import Dialect
 from mumath_agent.kernels import Executor, KernelPool
 from mumath_agent.kernels.forkserver import server_for
 from mumath_agent.records import Limits, Problem, RunRecord
-from mumath_agent.solver import Solver
 from mumath_agent.transcript import Transcript
 
 QUICK_PROBLEMS, QUICK_TOKENS_PER_S = 8, 2000.0

@@ -20,13 +20,13 @@ def measure(quick: bool) -> list[Row]:
     nothing = _median_ms(["-c", "pass"], times)
     imported, working = (
         max(_median_ms(["-c", f"import {module}"], times) - nothing, 0.0)
-        for module in ("mumath_agent", "mumath_agent.solver")
+        for module in ("mumath_agent", "mumath_agent.agent.solver")
     )
     seen = _median_ms(["-m", "mumath_agent", "--help"], times)
     solved = _median_ms(["-m", "mumath_agent", "solve", QUESTION], times)
     return [
         Row(what="import mumath_agent", unit="ms", ours=imported, limit=150),
-        Row(what="import mumath_agent.solver, and with it LangGraph", unit="ms", ours=working),
+        Row(what="import mumath_agent.agent.solver, and with it LangGraph", unit="ms", ours=working),
         Row(what="mumath-agent --help", unit="ms", ours=seen, limit=300),
         Row(what="mumath-agent solve, the embedded model, from nothing", unit="ms", ours=solved),
     ]

@@ -14,12 +14,12 @@ from pathlib import Path
 from benchmarks.manifest import commit, isolation_of, now, versions
 from benchmarks.replay.recordings import RecordedSolution, answer_rule
 from benchmarks.runs import ATTEMPTS, Manifest, RunFolder
-from mumath_agent.batch import Batch, run_batch
+from mumath_agent.agent.batch import Batch, run_batch
+from mumath_agent.agent.solver import Solver
 from mumath_agent.dialects import get_replay_dialect
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.records import Completion, Problem, RunRecord, Settings
-from mumath_agent.solver import Solver
 from mumath_agent.testing import Recording, ReplayModel
 
 
@@ -85,7 +85,7 @@ def _batch(solutions: Sequence[RecordedSolution], source: str, timeout_s: float)
             limits=replace(recorded.limits, max_turns=turns, cell_timeout_s=timeout_s),
             sampling=recorded.sampling,
             fresh_cells=recorded.fresh_cells,
-            replay=recorded.replay,
+            rebuild_state=recorded.rebuild_state,
         ),
         answer_of=answer_rule(solutions[0].runtime),
     )

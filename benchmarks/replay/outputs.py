@@ -15,7 +15,7 @@ import numpy
 
 from benchmarks.replay.recordings import Runtime, whole_output
 from mumath_agent.records import Execution, ExecutionStatus
-from mumath_agent.replay import NUMBER, same_numbers, wording
+from mumath_agent.runs.replay import NUMBER, same_numbers, wording
 
 
 class Cause(StrEnum):

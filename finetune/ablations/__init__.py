@@ -1,4 +1,4 @@
 """The paper's claims put to the test at small scale: same questions, equal compute, several seeds, held-out schemas.
 
-design ─▶ material (rows by nature and by source) ─▶ running (train, solve) ─▶ findings ─▶ page (docs/ablations.md)
+design ─▶ material (rows by format and by source) ─▶ running (train, solve) ─▶ findings ─▶ page (docs/ablations.md)
 """

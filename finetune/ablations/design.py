@@ -8,7 +8,7 @@ it is `running`'s and `findings`' business.
 from dataclasses import dataclass
 from typing import Literal
 
-from finetune.records import Nature
+from finetune.data.records import SolutionFormat
 
 Source = Literal["seeds", "augmented"]
 """augmented: the seeds, and what was made of them."""
@@ -18,7 +18,7 @@ Source = Literal["seeds", "augmented"]
 class Stage:
     """One training run of an arm."""
 
-    nature: Nature
+    format: SolutionFormat
     source: Source
     units: int
 
@@ -47,14 +47,14 @@ class Claim:
 
 
 def _code(units: int) -> Stage:
-    return Stage(nature=Nature.CODE, source="augmented", units=units)
+    return Stage(format=SolutionFormat.CODE, source="augmented", units=units)
 
 
-COT = Arm(name="CoT", stages=(Stage(nature=Nature.COT, source="augmented", units=2),))
+COT = Arm(name="CoT", stages=(Stage(format=SolutionFormat.COT, source="augmented", units=2),))
 CODE = Arm(name="code", stages=(_code(2),))
-SEEDS = Arm(name="code, seeds only", stages=(Stage(nature=Nature.CODE, source="seeds", units=2),))
+SEEDS = Arm(name="code, seeds only", stages=(Stage(format=SolutionFormat.CODE, source="seeds", units=2),))
 TWO_STAGES = Arm(
-    name="CoT, then code", stages=(Stage(nature=Nature.COT, source="augmented", units=1), _code(1))
+    name="CoT, then code", stages=(Stage(format=SolutionFormat.COT, source="augmented", units=1), _code(1))
 )
 HALF = Arm(name="code, half as long", stages=(_code(1),))
 

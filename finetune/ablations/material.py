@@ -1,7 +1,7 @@
-"""What the arms learn from and what they are asked: rows of the same questions in two natures, and held-out problems.
+"""What the arms learn from and what they are asked: rows of the same questions in two formats, and held-out problems.
 
 A problem is drawn from our templates, or made of such a one by a rule of `augment`; its program says how it is solved,
-and is written in words (CoT) or nested with code. So arms that differ in nature differ in nothing else. Asked are
+and is written in words (CoT) or nested with code. So arms that differ in format differ in nothing else. Asked are
 problems of schemas that neither seeds nor augmentations come from.
 """
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from itertools import islice
 from random import Random
 
-from finetune.augment.own import own_questions
-from finetune.augment.perspectives import Unusable
-from finetune.augment.programs import decimal, read_program
-from finetune.augment.rules import RULES, augmented
-from finetune.embedded.problems import WordProblem, code_solution, thought_solution
-from finetune.embedded.templates import stories
-from finetune.records import Nature, Question, Solution
+from finetune.data.augment.own import own_questions
+from finetune.data.augment.perspectives import Unusable
+from finetune.data.augment.programs import decimal, read_program
+from finetune.data.augment.rules import RULES, augmented
+from finetune.data.records import Question, Solution, SolutionFormat
+from finetune.wordproblems.problem import WordProblem, code_solution, thought_solution
+from finetune.wordproblems.topics import stories
 from mumath_agent.records import Problem
 
 DIALECT = "fenced"
@@ -39,16 +39,16 @@ def questions(seeds: int, samples: int, *, draw: int) -> tuple[list[Question], l
     return own, [made for seed in own for made in augmented(seed, rules, samples=samples, draw=draw).rows]
 
 
-def rows(questions: Iterable[Question], nature: Nature) -> Iterator[Solution]:
-    """The solutions of the questions whose program is known, written in one nature."""
+def rows(questions: Iterable[Question], format: SolutionFormat) -> Iterator[Solution]:
+    """The solutions of the questions whose program is known, written in one format."""
     for question in questions:
         if (problem := _program(question)) is None:
             continue
         yield Solution(
             id=question.problem.id,
             question=problem.question,
-            solution=code_solution(problem) if nature is Nature.CODE else thought_solution(problem),
-            nature=nature,
+            solution=code_solution(problem) if format is SolutionFormat.CODE else thought_solution(problem),
+            format=format,
             dialect=DIALECT,
             source=question.problem.source,
             seed_id=question.problem.seed_id,

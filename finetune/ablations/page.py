@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from finetune.ablations.design import ARMS, Size
 from finetune.ablations.findings import ArmFinding, ClaimFinding, Interval
 from finetune.ablations.running import Run
-from finetune.recipe import Recipe
+from finetune.training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

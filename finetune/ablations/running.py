@@ -29,11 +29,11 @@ import anyio
 from finetune.ablations.design import ARMS, Arm, Size, Source
 from finetune.ablations.material import held_out, questions, rows
 from finetune.ablations.solving import Solved, solve
-from finetune.checkpoints import write_atomically
-from finetune.recipe import RECIPES, Recipe, read_recipe
-from finetune.records import Nature
-from finetune.tokenizer import train_tokenizer
-from finetune.train import MANIFEST, train
+from finetune.data.records import SolutionFormat
+from finetune.training.checkpoints import write_atomically
+from finetune.training.recipe import RECIPES, Recipe, read_recipe
+from finetune.training.tokenizer import train_tokenizer
+from finetune.training.train import MANIFEST, train
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.records import from_json, to_json
 
@@ -136,12 +136,12 @@ def prepare(size: Size, seed: int, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     own, made = questions(size.seeds, size.samples, draw=seed)
     texts: list[str] = []
-    for nature in Nature:
+    for format in SolutionFormat:
         for source, some in (("seeds", own), ("augmented", own + made)):
-            written = list(rows(some, nature))
+            written = list(rows(some, format))
             texts += [text for row in written for text in (row.question, row.solution)]
             content = "".join(json.dumps(to_json(row), ensure_ascii=False) + "\n" for row in written)
-            write_atomically(folder / f"{nature}-{source}.jsonl", content.encode())
+            write_atomically(folder / f"{format}-{source}.jsonl", content.encode())
     train_tokenizer(texts, vocab_size=size.vocabulary).save_pretrained(tokenizer)
 
 
@@ -154,7 +154,7 @@ def make_run(job: Job) -> Run:
         stages = []
         for number, recipe in enumerate(recipes(job), start=1):
             stage, out = job.arm.stages[number - 1], job.out / f"stage{number}"
-            train(recipe, data=job.material / f"{stage.nature}-{stage.source}.jsonl", start=start, out=out)
+            train(recipe, data=job.material / f"{stage.format}-{stage.source}.jsonl", start=start, out=out)
             stages.append(json.loads((out / MANIFEST).read_text("utf-8")))
             start = out
         asked = tuple(held_out(job.size.problems))
@@ -198,7 +198,7 @@ def count_rows(work: Path) -> dict[str, float]:
     """Rows of training data by source: means over the seeds whose rows are written."""
     counts: dict[str, float] = {}
     for source in get_args(Source):
-        files = list(work.glob(f"seed-*/{Nature.CODE}-{source}.jsonl"))
+        files = list(work.glob(f"seed-*/{SolutionFormat.CODE}-{source}.jsonl"))
         lines = [len(file.read_text("utf-8").splitlines()) for file in files]
         if lines:
             counts[source] = sum(lines) / len(lines)

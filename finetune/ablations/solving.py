@@ -10,13 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from finetune.ablations.material import Asked
-from finetune.embedded.problems import numbers_in
-from finetune.export import export
-from mumath_agent.batch import Batch, run_batch
+from finetune.release.export import export
+from finetune.wordproblems.problem import numbers_in
+from mumath_agent.agent.batch import Batch, run_batch
+from mumath_agent.agent.solver import Solver
 from mumath_agent.grading import Grader
 from mumath_agent.models.embedded import EmbeddedModel
 from mumath_agent.records import Limits, Outcome, RunRecord
-from mumath_agent.solver import Solver
 from mumath_agent.transcript import Kind
 
 _CELL_TIMEOUT_S = 60.0

@@ -12,16 +12,16 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from finetune.augment.asks import Seeds
-from finetune.augment.own import own_questions
-from finetune.augment.perspectives import Perspective, distinct_ids, named
-from finetune.augment.prompts import digests
-from finetune.augment.rules import augmented, with_rules
-from finetune.augment.teacher import Estimate, Teacher, estimated, require_served, tasks
-from finetune.records import Question
-from finetune.seeds import chosen, held_out, read_gsm8k, read_math
-from finetune.stage import Identity, Made, Manifest, Output, read_records, sha256, work_on
-from finetune.teachers import teacher_at
+from finetune.data.augment.asks import Seeds
+from finetune.data.augment.own import own_questions
+from finetune.data.augment.perspectives import Perspective, distinct_ids, named
+from finetune.data.augment.prompts import digests
+from finetune.data.augment.rules import augmented, with_rules
+from finetune.data.augment.teacher import Estimate, Teacher, estimated, require_served, tasks
+from finetune.data.jobs import JobIdentity, JobManifest, JobOutput, JobResult, read_records, run_job, sha256
+from finetune.data.records import Question
+from finetune.data.seeds import chosen, held_out, read_gsm8k, read_math
+from finetune.data.teachers import teacher_at
 from mumath_agent.errors import InputError
 
 Item = TypeVar("Item")
@@ -58,11 +58,11 @@ def seeds(
             _say_counts("would write", chosen(source, excluded, limit).counts)
         return
 
-    async def read(item: tuple[int, Iterable[Question]]) -> Made[Question]:
+    async def read(item: tuple[int, Iterable[Question]]) -> JobResult[Question]:
         return chosen(item[1], excluded, limit)
 
-    identity = Identity(stage="seeds", inputs=inputs, settings={"own": own, "seed": seed, "limit": limit})
-    output = Output(out, identity, Question)
+    identity = JobIdentity(stage="seeds", inputs=inputs, settings={"own": own, "seed": seed, "limit": limit})
+    output = JobOutput(out, identity, Question)
     work = partial(
         _done, output, list(enumerate(sources)), read, key=lambda item: str(item[0]), concurrency=1
     )
@@ -101,7 +101,7 @@ def augment(
         raise InputError("say either --rules or --teacher with the address of a server")
     read = read_records(questions, Question, limit=limit)
     distinct_ids(read)
-    identity = Identity(
+    identity = JobIdentity(
         stage="augment",
         inputs={questions.name: sha256(questions)},
         settings={"perspectives": list(wanted), "samples": samples, "seed": seed, "limit": limit},
@@ -126,12 +126,12 @@ def augment(
 
 
 async def _by_rules(
-    seeds: list[Question], wanted: tuple[Perspective, ...], identity: Identity, out: Path
-) -> Manifest:
+    seeds: list[Question], wanted: tuple[Perspective, ...], identity: JobIdentity, out: Path
+) -> JobManifest:
     settings = identity.settings | {"by": "rules"}
-    output = Output(out, replace(identity, settings=settings), Question)
+    output = JobOutput(out, replace(identity, settings=settings), Question)
 
-    async def work(seed: Question) -> Made[Question]:
+    async def work(seed: Question) -> JobResult[Question]:
         return augmented(seed, wanted, samples=settings["samples"], draw=settings["seed"])
 
     return await _done(output, seeds, work, key=lambda seed: seed.problem.id, concurrency=1)
@@ -141,10 +141,10 @@ async def _by_teacher(
     teacher: Teacher,
     seeds: list[Question],
     wanted: tuple[Perspective, ...],
-    identity: Identity,
+    identity: JobIdentity,
     out: Path,
     concurrency: int,
-) -> Manifest:
+) -> JobManifest:
     settings = identity.settings | {
         "temperature": teacher.temperature,
         "top_p": teacher.top_p,
@@ -154,7 +154,7 @@ async def _by_teacher(
         await require_served(teacher.model)
         name = teacher.model.name
         identity = replace(identity, settings=settings, prompts=digests(wanted), model=name)
-        output = Output(out, identity, Question)
+        output = JobOutput(out, identity, Question)
         work = tasks(seeds, wanted, samples=settings["samples"], maker=f"{name} {settings['seed']}")
         return await _done(output, work, teacher.augment, key=lambda task: task.id, concurrency=concurrency)
     finally:
@@ -162,19 +162,19 @@ async def _by_teacher(
 
 
 async def _done(
-    output: Output[Question],
+    output: JobOutput[Question],
     items: Sequence[Item],
-    work: Callable[[Item], Awaitable[Made[Question]]],
+    work: Callable[[Item], Awaitable[JobResult[Question]]],
     *,
     key: Callable[[Item], str],
     concurrency: int,
-) -> Manifest:
+) -> JobManifest:
     """The stage, with a bar on a terminal."""
     with Progress(console=_stderr, disable=not _stderr.is_terminal) as progress:
         bar = progress.add_task(
             output.path.name, total=len(items), completed=sum(map(output.done, map(key, items)))
         )
-        return await work_on(
+        return await run_job(
             items, work, output, key=key, concurrency=concurrency, on_done=lambda: progress.advance(bar)
         )
 

@@ -19,7 +19,7 @@ from mumath_agent.problems import parse_problems, read_text
 from mumath_agent.records import to_json
 
 if TYPE_CHECKING:
-    from finetune.verify import Comparison
+    from finetune.release.verify import Comparison
 
 Data = Annotated[
     list[Path] | None,
@@ -35,9 +35,9 @@ def export(
     run: Run = None,
 ) -> None:
     """Write a trained model as one folder for vLLM, transformers and the embedded engine."""
-    from finetune.card import is_ours, write_card
-    from finetune.export import export as write_folder
-    from finetune.train import MANIFEST
+    from finetune.release.card import is_ours, write_card
+    from finetune.release.export import export as write_folder
+    from finetune.training.train import MANIFEST
 
     if left_out := write_folder(checkpoint, out):
         _remark(f"the embedded engine's format is left out: {left_out}")
@@ -55,7 +55,7 @@ def card(
     run: Run = None,
 ) -> None:
     """Write an exported folder's model card again, with how the model did in a run of the benchmarks, say."""
-    from finetune.card import NAME, is_ours, write_card
+    from finetune.release.card import NAME, is_ours, write_card
 
     if not is_ours(folder):
         raise InputError(f"{folder / NAME} was not written here; move it away to have one written")
@@ -77,9 +77,9 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Prove that transformers, the embedded engine and vLLM write the same tokens, greedily; exit 1 if they don't."""
-    from finetune.engines import Reference, Writer, embedded, served
-    from finetune.verify import compare
-    from finetune.verify import prompts as rendered
+    from finetune.release.engines import Reference, Writer, embedded, served
+    from finetune.release.verify import compare
+    from finetune.release.verify import prompts as rendered
     from mumath_agent.serving import serving
 
     if base_url and vllm:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from finetune.scale import cut, join, work_on_ray
+from finetune.data.shards import cut, join, work_on_ray
 
 
 def on_ray(

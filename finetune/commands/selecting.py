@@ -12,18 +12,18 @@ import anyio
 import typer
 from rich.console import Console
 
-from finetune.records import Nature
-from finetune.select.attempts import Attempt, read_attempts
-from finetune.select.contamination import Index
-from finetune.select.overlap import overlap as measured
-from finetune.select.overlap import overlap_table
-from finetune.select.questions import read_questions
-from finetune.select.report import groups_table, make_report, reasons_table
-from finetune.select.rules import Length, in_characters, in_tokens
-from finetune.select.selection import Rules, Selection
-from finetune.select.selection import select as sort_out
-from finetune.select.writing import dropped_path, write
-from finetune.stage import Identity, begin, sha256
+from finetune.data.jobs import JobIdentity, begin, sha256
+from finetune.data.records import SolutionFormat
+from finetune.data.select.attempts import Attempt, read_attempts
+from finetune.data.select.contamination import Index
+from finetune.data.select.overlap import overlap as measured
+from finetune.data.select.overlap import overlap_table
+from finetune.data.select.questions import read_questions
+from finetune.data.select.report import groups_table, make_report, reasons_table
+from finetune.data.select.rules import Length, in_characters, in_tokens
+from finetune.data.select.selection import Rules, Selection
+from finetune.data.select.selection import select as sort_out
+from finetune.data.select.writing import dropped_path, write
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.records import to_json
@@ -46,7 +46,7 @@ def select(
     out: Annotated[
         Path, typer.Option(help="Training rows, JSONL; OUT.dropped.jsonl has the others' reasons.")
     ],
-    nature: Annotated[
+    format: Annotated[
         Wanted, typer.Option(help="In words only, with programs, or both; all have a vote.")
     ] = Wanted.AUTO,
     min_share: Annotated[
@@ -73,7 +73,7 @@ def select(
     """Keep the attempts worth training on, and say of every other one why not."""
     length = _length(tokenizer, max_tokens, max_chars)
     rules = Rules(
-        nature=None if nature is Wanted.AUTO else Nature(nature),
+        format=None if format is Wanted.AUTO else SolutionFormat(format),
         min_share=min_share,
         min_votes=min_votes,
         length=length,
@@ -82,7 +82,7 @@ def select(
         per_question=per_question,
     )
     settings = {
-        "nature": nature.value,
+        "format": format.value,
         "min_share": min_share,
         "min_votes": min_votes,
         "length": f"{length.limit} {length.unit}" if length else None,
@@ -91,7 +91,9 @@ def select(
         "limit": limit,
     }
     files = [*attempts, *(against or []), *([tokenizer / "tokenizer.json"] if tokenizer else [])]
-    identity = Identity(stage="select", inputs={str(path): sha256(path) for path in files}, settings=settings)
+    identity = JobIdentity(
+        stage="select", inputs={str(path): sha256(path) for path in files}, settings=settings
+    )
     if not dry_run:
         begin(out, identity)
     selection = anyio.run(_sort_out, islice(read_attempts(attempts), limit), rules)

@@ -11,19 +11,19 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from finetune.records import Nature, Question
-from finetune.stage import Identity, Manifest, begin, read_records, sha256, write_manifest
-from finetune.synthesize import few_shot, prompt_file, recorded_rationales, trained, within_budget
-from finetune.teachers import teacher_at
-from mumath_agent.batch import PATIENCE_S, Batch, run_batch
+from finetune.data.jobs import JobIdentity, JobManifest, begin, read_records, sha256, write_manifest
+from finetune.data.records import Question, SolutionFormat
+from finetune.data.synthesize import few_shot, prompt_file, recorded_rationales, trained, within_budget
+from finetune.data.teachers import teacher_at
+from mumath_agent.agent.batch import PATIENCE_S, Batch, run_batch
+from mumath_agent.agent.solver import Solver
 from mumath_agent.dialects import Chat
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.models import CompletionModel
 from mumath_agent.models.embedded import EmbeddedModel
 from mumath_agent.records import BROKEN, Limits, Prompt, RunRecord, Sampling, to_json
-from mumath_agent.results import ResultsFile
-from mumath_agent.solver import Solver
+from mumath_agent.runs.results import ResultsFile
 from mumath_agent.transcript import Transcript
 
 EMBEDDED, OWN = "embedded", "own"
@@ -46,9 +46,9 @@ def synthesize(
         bool,
         typer.Option(help="The teacher chats: ask /v1/chat/completions, with the chat dialect's prompt."),
     ] = False,
-    nature: Annotated[
-        Nature, typer.Option(help="With programs, for stage 2, or in words, for stage 1.")
-    ] = Nature.CODE,
+    format: Annotated[
+        SolutionFormat, typer.Option(help="With programs, for stage 2, or in words, for stage 1.")
+    ] = SolutionFormat.CODE,
     prompt: Annotated[
         Path | None, typer.Option(help="A few-shot prompt of your own, with {question} in it.")
     ] = None,
@@ -77,21 +77,21 @@ def synthesize(
     """
     read = read_records(questions, Question, limit=limit)
     plain = knows_format or teacher in ([EMBEDDED], [OWN])
-    chats = chat and nature is Nature.CODE  # in words, the few-shot prompt is one message
+    chats = chat and format is SolutionFormat.CODE  # in words, the few-shot prompt is one message
     if chats and (prompt or knows_format):
         raise InputError("--chat has a prompt of its own for programs; leave out --prompt and --knows-format")
     problems = tuple(question.problem for question in read)
     asked: CompletionModel
     if teacher == [OWN]:
-        if nature is not Nature.COT:
-            raise InputError(f'the teacher "{OWN}" has solutions in words only; say --nature cot')
+        if format is not SolutionFormat.COT:
+            raise InputError(f'the teacher "{OWN}" has solutions in words only; say --format cot')
         problems, asked = recorded_rationales(read)
         samples, temperature = 1, 0.0
     else:
         asked = EmbeddedModel() if teacher == [EMBEDDED] else teacher_at(teacher, model, chat=chat)
     solver = Solver(
         model=asked,
-        dialect=Chat() if chats else trained(nature) if plain else few_shot(nature, prompt),
+        dialect=Chat() if chats else trained(format) if plain else few_shot(format, prompt),
         limits=Limits(max_turns=max_turns, max_new_tokens=max_new_tokens),
         sampling=Sampling(temperature=temperature, top_p=top_p, seed=seed if temperature else None),
         fresh_cells=fresh_cells,
@@ -100,13 +100,13 @@ def synthesize(
     if dry_run:
         typer.echo(_announcement(batch))
         return
-    identity = Identity(
+    identity = JobIdentity(
         stage="synthesize",
         inputs={questions.name: sha256(questions)},
-        settings={"nature": nature.value, "seed": seed, "limit": limit},
+        settings={"format": format.value, "seed": seed, "limit": limit},
         prompts={}
         if plain or chats
-        else {file.name: sha256(file) for file in [prompt or prompt_file(nature)]},
+        else {file.name: sha256(file) for file in [prompt or prompt_file(format)]},
     )
     make = partial(_make, batch, identity, out, budget=budget, concurrency=concurrency, patience_s=patience)
     counts = anyio.run(make)
@@ -114,7 +114,7 @@ def synthesize(
 
 
 async def _make(
-    batch: Batch, identity: Identity, out: Path, *, budget: int | None, concurrency: int, patience_s: float
+    batch: Batch, identity: JobIdentity, out: Path, *, budget: int | None, concurrency: int, patience_s: float
 ) -> Counter[str]:
     """Make the attempts that are missing, then the manifest; what became of them all."""
     model, spend = batch.solver.model, within_budget(budget)
@@ -148,7 +148,9 @@ async def _make(
     finally:
         await model.aclose()
     results.sort(batch.problems, batch.samples)
-    write_manifest(out, Manifest(identity=identity, rows=counts.total(), counts=dict(sorted(counts.items()))))
+    write_manifest(
+        out, JobManifest(identity=identity, rows=counts.total(), counts=dict(sorted(counts.items())))
+    )
     return counts
 
 

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from finetune.tracking import Tracking
+from finetune.training.tracking import Tracking
 from mumath_agent.errors import InputError
 from mumath_agent.problems import parse_problems, read_text
 from mumath_agent.records import Problem
 
 if TYPE_CHECKING:
-    from finetune.audit import Audit
-    from finetune.cost import Estimate
-    from finetune.recipe import Recipe
+    from finetune.training.audit import Audit
+    from finetune.training.cost import Estimate
+    from finetune.training.recipe import Recipe
 
 Start = Annotated[
     str,
@@ -55,7 +55,7 @@ def train(
 
     Several processes: torchrun --nproc_per_node 8 -m finetune train ... --from START
     """
-    from finetune.recipe import read_stages
+    from finetune.training.recipe import read_stages
 
     recipes = _for_stages(read_stages(recipe), data)
     if solve is not None and not any(stage.solve_every for stage in recipes):
@@ -65,8 +65,8 @@ def train(
     if dry_run:
         _say_costs(recipes, data, start, gpus=gpus, gpu=gpu, as_json=as_json)
         return
-    from finetune.solving import solves
-    from finetune.train import train as train_stage
+    from finetune.training.solve_rate import solves
+    from finetune.training.train import train as train_stage
 
     solved = solves(_problems(solve)) if solve is not None else None
     for number, (stage, rows) in enumerate(zip(recipes, data, strict=True), start=1):
@@ -85,11 +85,11 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Show what a model will be taught by a file: trained text in green, counts, warnings."""
-    from finetune.audit import audit as look
-    from finetune.audit import marked
-    from finetune.encode import encode, read_rows
-    from finetune.tokenizer import load_tokenizer
-    from finetune.weights import find_start
+    from finetune.training.audit import audit as look
+    from finetune.training.audit import marked
+    from finetune.training.encode import encode, read_rows
+    from finetune.training.tokenizer import load_tokenizer
+    from finetune.training.weights import find_start
     from mumath_agent.dialects import get_text_dialect
 
     rows, loaded, marks = read_rows(data), load_tokenizer(find_start(tokenizer)), get_text_dialect(dialect)
@@ -122,11 +122,11 @@ def bench_packing(
     """Measure packed rows against padded ones: tokens per second of forward and backward passes."""
     import torch
 
-    from finetune.recipe import read_stages
-    from finetune.throughput import measure
-    from finetune.train import prepare
-    from finetune.weights import find_start
-    from finetune.workers import joined
+    from finetune.training.distributed import joined
+    from finetune.training.packing_speed import measure
+    from finetune.training.recipe import read_stages
+    from finetune.training.train import prepare
+    from finetune.training.weights import find_start
 
     read = read_stages(recipe)[-1].model_copy(update={"packing": True})
     torch.set_num_threads(read.threads or torch.get_num_threads())
@@ -168,10 +168,10 @@ def _problems(path: Path) -> list[Problem]:
 def _say_costs(
     recipes: tuple["Recipe", ...], data: list[Path], start: str, *, gpus: int, gpu: str, as_json: bool
 ) -> None:
-    from finetune.cost import GPUS, architecture, estimate
-    from finetune.tokenizer import load_tokenizer
-    from finetune.train import count_steps, encoded_rows
-    from finetune.weights import configuration, find_start
+    from finetune.training.cost import GPUS, architecture, estimate
+    from finetune.training.tokenizer import load_tokenizer
+    from finetune.training.train import count_steps, encoded_rows
+    from finetune.training.weights import configuration, find_start
 
     if gpu not in GPUS:
         raise InputError(f"unknown --gpu {gpu!r}; known: {', '.join(GPUS)}")
@@ -190,7 +190,7 @@ def _say_costs(
 
 
 def _cost_lines(cost: "Estimate", *, gpus: int, gpu: str) -> list[str]:
-    from finetune.cost import ASSUMED_UTILISATION, GPUS
+    from finetune.training.cost import ASSUMED_UTILISATION, GPUS
 
     memory, room = cost.memory, GPUS[gpu].memory_bytes
     parts = {"weights": memory.weights, "gradients": memory.gradients, "optimiser": memory.optimizer}

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from finetune.ledger import Ended
-from finetune.pipeline import SIZES, held_out_problems, run
+from finetune.pipeline.all import SIZES, held_out_problems, run
+from finetune.pipeline.steps import Ended
 from mumath_agent.errors import InputError
 from mumath_agent.records import to_json
 

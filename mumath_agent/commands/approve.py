@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 
-from mumath_agent.approval import Action, Approve, Arguments, Decision, Edit, Reject
+from mumath_agent.agent.approval import Action, Approve, Arguments, Decision, Edit, Reject
 from mumath_agent.commands.console import remark, say, stderr
 
 

@@ -20,19 +20,20 @@ from rich.progress import (
 
 from mumath_agent.commands.console import ANSWERED, BROKEN, NO_ANSWER, USAGE, fail, remark, say, stderr
 from mumath_agent.commands.notebooks import Keep
+from mumath_agent.commands.terminal import LiveTranscript, result_line
 from mumath_agent.dialects import Dialect, get_dialect
 from mumath_agent.errors import InputError
 from mumath_agent.kernels import JupyterExecutor, Sandbox
 from mumath_agent.models import CompletionModel
 from mumath_agent.problems import check_question, parse_problems, read_text
 from mumath_agent.records import Limits, Problem, RunRecord, Sampling, StopReason, to_json
-from mumath_agent.results import ResultsFile
-from mumath_agent.terminal import LiveTranscript, answer_line, result_line
+from mumath_agent.runs.results import ResultsFile
+from mumath_agent.runs.wording import answer_line
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-    from mumath_agent.solver import Reviewer, Solver
+    from mumath_agent.agent.solver import Reviewer, Solver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,17 +46,17 @@ class Settings:
     limits: Limits
     sampling: Sampling
     fresh_cells: bool
-    replay: bool
+    rebuild_state: bool
     unsafe_local: bool
 
     def kernel(self) -> JupyterExecutor:
         sandbox = Sandbox(memory_mb=self.limits.memory_mb, unsafe_local=self.unsafe_local)
-        return JupyterExecutor(sandbox, fresh_cells=self.fresh_cells, replay=self.replay)
+        return JupyterExecutor(sandbox, fresh_cells=self.fresh_cells, rebuild_state=self.rebuild_state)
 
     async def solver(self) -> "Solver":
         """Imports what it needs, in a thread: LangGraph alone takes longer than a kernel needs to start."""
-        await anyio.to_thread.run_sync(import_module, "mumath_agent.solver")
-        from mumath_agent.solver import Solver
+        await anyio.to_thread.run_sync(import_module, "mumath_agent.agent.solver")
+        from mumath_agent.agent.solver import Solver
 
         model, dialect = await self._model()
         return Solver(
@@ -64,16 +65,16 @@ class Settings:
             limits=self.limits,
             sampling=self.sampling,
             fresh_cells=self.fresh_cells,
-            replay=self.replay,
+            rebuild_state=self.rebuild_state,
             unsafe_local=self.unsafe_local,
         )
 
     async def _model(self) -> tuple[CompletionModel, Dialect]:
-        from mumath_agent.models.choosing import chosen_at
         from mumath_agent.models.embedded import EmbeddedModel
+        from mumath_agent.models.select import model_at
 
         if self.base_url is not None:
-            chosen = await chosen_at([self.base_url], self.model, self.dialect)
+            chosen = await model_at([self.base_url], self.model, self.dialect)
             if chosen.family.notice and self.dialect is None:
                 remark(f"{chosen.family.notice}; --dialect says otherwise")
             return chosen.model, chosen.dialect
@@ -143,7 +144,7 @@ async def solve_file(
     keep: Keep,
     checkpointer: "BaseCheckpointSaver[Any] | None" = None,
 ) -> int:
-    from mumath_agent.batch import Batch, run_batch
+    from mumath_agent.agent.batch import Batch, run_batch
 
     for error in file.errors:
         fail(error)

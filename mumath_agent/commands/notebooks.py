@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from mumath_agent.errors import InputError
-from mumath_agent.notebook import notebook_name, require_nbformat, write_notebook
 from mumath_agent.records import Problem, RunRecord
+from mumath_agent.runs.notebook import notebook_name, require_nbformat, write_notebook
 
 Keep = Callable[[RunRecord], None]
 """Does with a finished record what else was asked for."""

@@ -7,7 +7,6 @@ from typing import Annotated
 import anyio
 import typer
 
-from mumath_agent.cells import PlainOutput, run_cells, show_json, split_cells
 from mumath_agent.commands.console import (
     ANSWERED,
     NO_ANSWER,
@@ -19,6 +18,7 @@ from mumath_agent.commands.console import (
 from mumath_agent.errors import InputError
 from mumath_agent.kernels import JupyterExecutor, Sandbox
 from mumath_agent.kernels.isolation import layers_of
+from mumath_agent.kernels.script import PlainOutput, run_cells, show_json, split_cells
 from mumath_agent.problems import read_text
 
 

@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mumath_agent.commands.console import USAGE, fail, interruptible, stderr
 from mumath_agent.errors import InputError
 from mumath_agent.records import to_json
-from mumath_agent.replay import Found, Outcome, Replayed, recorded_sessions, replay_all
-from mumath_agent.sessions import Session
+from mumath_agent.runs.executed import Session
+from mumath_agent.runs.replay import Found, Outcome, Replayed, recorded_sessions, replay_all
 
 SAME, DIFFERS = 0, 1
 _FINE = (Outcome.SAME, Outcome.ROUNDED)

@@ -16,7 +16,7 @@ from mumath_agent.commands.console import ANSWERED, interruptible, remark, stder
 from mumath_agent.errors import InputError
 
 if TYPE_CHECKING:
-    from mumath_agent.serving import Launch, Server, Wish
+    from mumath_agent.serving import Launch, ServeOptions, Server
 
 _QUIET_S = 5.0
 """Where nobody watches a terminal, progress is told this often at most."""
@@ -72,9 +72,9 @@ def serve(
     What is known to go wrong silently is checked first: the rope base, the context, memory, adapters. The address is
     printed to stdout once the server answers.
     """
-    from mumath_agent.serving import Wish
+    from mumath_agent.serving import ServeOptions
 
-    wish = Wish(
+    options = ServeOptions(
         model=model,
         name=name,
         host=host,
@@ -87,7 +87,7 @@ def serve(
         api_key=api_key,
         flags=tuple(flags or ()),
     )
-    launch = _launch(wish, vllm_python)
+    launch = _launch(options, vllm_python)
     if only_print:
         print(launch)
         return
@@ -107,19 +107,19 @@ def serve(
 @contextmanager
 def served_for_a_run(model: str, python: Path | None) -> Iterator[str]:
     """The model's address for as long as the block runs, on a free port."""
-    from mumath_agent.serving import Wish, free_port
+    from mumath_agent.serving import ServeOptions, free_port
 
-    wish = Wish(model=model, port=free_port(), api_key=os.environ.get("MUMATH_API_KEY"))
-    with _started(_launch(wish, python), None) as server:
+    options = ServeOptions(model=model, port=free_port(), api_key=os.environ.get("MUMATH_API_KEY"))
+    with _started(_launch(options, python), None) as server:
         yield server.url
 
 
-def _launch(wish: "Wish", python: Path | None) -> "Launch":
+def _launch(options: "ServeOptions", python: Path | None) -> "Launch":
     """Says what the checks found, then what will run."""
-    from mumath_agent.serving import prepared, visible_gpus, vllm_python
+    from mumath_agent.serving import build_command, visible_gpus, vllm_python
     from mumath_agent.serving.checks import Level
 
-    launch = prepared(wish, vllm_python(python), visible_gpus())
+    launch = build_command(options, vllm_python(python), visible_gpus())
     for finding in launch.findings:
         tell(f"{finding.about}: {finding.said}", style="dim" if finding.level is Level.OK else "yellow")
     return launch

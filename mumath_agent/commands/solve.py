@@ -57,7 +57,7 @@ def solve(
     ] = Limits().cell_timeout_s,
     wall: Annotated[float, typer.Option(min=0.1, help="Seconds per problem.")] = Limits().wall_s,
     fresh_cells: Annotated[bool, typer.Option(help="A new Python session for every program.")] = False,
-    replay: Annotated[
+    rebuild_state: Annotated[
         bool, typer.Option(help="Rebuild a lost session by running its programs again, if they do the same.")
     ] = False,
     unsafe_local: Annotated[
@@ -104,7 +104,7 @@ def solve(
         limits=limits,
         sampling=Sampling(temperature=temperature, top_p=top_p, seed=seed),
         fresh_cells=fresh_cells,
-        replay=replay,
+        rebuild_state=rebuild_state,
         unsafe_local=unsafe_local,
     )
 
@@ -124,7 +124,7 @@ def solve(
 
 
 async def _with_checkpoints(path: Path, solving: Callable[..., Awaitable[int]]) -> int:
-    from mumath_agent.checkpoints import checkpoints
+    from mumath_agent.agent.checkpoints import checkpoints
 
     async with checkpoints(path) as checkpointer:
         return await solving(checkpointer=checkpointer)

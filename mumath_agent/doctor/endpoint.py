@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from mumath_agent.errors import ModelUnreachable
-from mumath_agent.models.connection import Connection
-from mumath_agent.models.retries import Passing
+from mumath_agent.models.http.connection import Connection
+from mumath_agent.models.http.retries import TransientError
 
 _MESSAGE_CHARS = 300
 
@@ -116,5 +116,5 @@ async def _once() -> AsyncIterator[None]:
     """No second try: a trouble that may pass is one all the same."""
     try:
         yield
-    except Passing as trouble:
+    except TransientError as trouble:
         raise ModelUnreachable(f"{trouble}; {trouble.next_move}") from trouble

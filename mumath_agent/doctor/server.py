@@ -12,7 +12,7 @@ import anyio
 
 from mumath_agent.doctor.finding import Finding, fail, ok, warn
 from mumath_agent.doctor.visit import QUESTION, Served, Subject, Visit
-from mumath_agent.models.choosing import chosen_at
+from mumath_agent.models.select import model_at
 
 SHORT_TOKENS = 32
 LONG_TOKENS, COPIES = 1024, 4
@@ -55,7 +55,7 @@ async def model_name(visit: Visit) -> Finding:
     if by_name and wanted not in by_name:
         return fail(f"it serves no {wanted!r}; it serves {names}", "name one of these with --model")
     served = by_name.get(wanted, Served(name=wanted))
-    chosen = await chosen_at([visit.endpoint.url], wanted, visit.dialect)  # as `solve` does
+    chosen = await model_at([visit.endpoint.url], wanted, visit.dialect)  # as `solve` does
     await chosen.model.aclose()
     files = visit.files or served.root
     visit.found = Subject(served=served, family=chosen.family, dialect=chosen.dialect, files=files)

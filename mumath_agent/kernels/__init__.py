@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from mumath_agent.kernels.isolation import Sandbox
-from mumath_agent.kernels.jupyter import JupyterExecutor, Ran
+from mumath_agent.kernels.jupyter import ExecutedCell, JupyterExecutor
 from mumath_agent.kernels.kernel import Kernel
 from mumath_agent.kernels.pool import KernelPool
 from mumath_agent.records import Execution
@@ -39,7 +39,7 @@ class Executor(Protocol):
         """
         ...
 
-    async def restore(self, history: Sequence[Ran]) -> bool:
+    async def restore(self, history: Sequence[ExecutedCell]) -> bool:
         """Bring a session that has run nothing yet to where `history` had brought another one; whether it is there now.
 
         A session that ran something is left alone. If what was there can't be had again, the next execution says that
@@ -60,4 +60,4 @@ class Executor(Protocol):
     ) -> None: ...
 
 
-__all__ = ["Executor", "JupyterExecutor", "Kernel", "KernelPool", "Ran", "Sandbox"]
+__all__ = ["ExecutedCell", "Executor", "JupyterExecutor", "Kernel", "KernelPool", "Sandbox"]

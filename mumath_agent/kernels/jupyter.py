@@ -26,7 +26,7 @@ REPLAY_SLACK = 2.0
 """A replayed cell may take so many times as long as it took before, plus a second."""
 
 
-class Ran(NamedTuple):
+class ExecutedCell(NamedTuple):
     """A program and what it did."""
 
     code: str
@@ -46,7 +46,7 @@ class JupyterExecutor:
         *,
         pool: KernelPool | None = None,
         fresh_cells: bool = False,
-        replay: bool = False,
+        rebuild_state: bool = False,
         interrupt_grace_s: float = 1.0,
         lazy: bool = False,
         seed: int | None = None,
@@ -57,7 +57,7 @@ class JupyterExecutor:
             sandbox: how the kernel is confined and what it may use.
             pool: where its kernels come from, instead of `sandbox`.
             fresh_cells: give every cell a kernel of its own, so that no cell sees what another defined.
-            replay: rebuild the state of a lost kernel by running its cells again; kept only if every one of them does
+            rebuild_state: run the cells of a lost kernel again; their state is kept only if every one of them does
                 exactly what it did before.
             interrupt_grace_s: time a cell has to end after it was interrupted, before its kernel is killed.
             lazy: start the kernel with the first cell. Where many sessions begin at once, what their models wait for
@@ -67,14 +67,14 @@ class JupyterExecutor:
         self._own_pool = pool is None
         self._pool = pool or KernelPool(sandbox, spares=0)
         self._fresh_cells = fresh_cells
-        self._replay = replay
+        self._rebuild_state = rebuild_state
         self._interrupt_grace_s = interrupt_grace_s
         self._lazy = lazy
         self._seed = seed
         self._recoveries = 0
         self._isolation = "not started"
         self._state_lost = self._state_replayed = self._is_used = False
-        self._history: list[Ran] = []
+        self._history: list[ExecutedCell] = []
         self._repeatable = True
         self._begun = False
         self._entered = False
@@ -134,7 +134,7 @@ class JupyterExecutor:
         replayed, self._state_replayed = self._state_replayed, False
         return _with_state(execution, lost=lost, replayed=replayed)
 
-    async def restore(self, history: Sequence[Ran]) -> bool:
+    async def restore(self, history: Sequence[ExecutedCell]) -> bool:
         """Bring a fresh session to where `history` had brought another one; whether it is there now.
 
         Every cell runs again and must do exactly what it did; the next execution says so. If one does something else,
@@ -167,7 +167,7 @@ class JupyterExecutor:
         branch = JupyterExecutor(
             pool=self._pool,
             fresh_cells=self._fresh_cells,
-            replay=self._replay,
+            rebuild_state=self._rebuild_state,
             interrupt_grace_s=self._interrupt_grace_s,
         )
         branch._history, branch._repeatable = list(self._history), self._repeatable
@@ -237,7 +237,7 @@ class JupyterExecutor:
         if self._fresh_cells:
             self._replace(kernel)
             return
-        can_repeat = self._replay and self._repeatable
+        can_repeat = self._rebuild_state and self._repeatable
         self._replace(kernel, seed=kernel.seed if can_repeat else None)
         if can_repeat:
             assert self._starting is not None
@@ -260,7 +260,7 @@ class JupyterExecutor:
         return True
 
     def _remember(self, code: str, execution: Execution) -> None:
-        ran = Ran(code, execution)
+        ran = ExecutedCell(code, execution)
         self._history.append(ran)
         self._repeatable = self._repeatable and _repeatable(ran)
 
@@ -279,7 +279,7 @@ def _done(kernel: Kernel) -> asyncio.Future[Kernel]:
     return future
 
 
-def _repeatable(ran: Ran) -> bool:
+def _repeatable(ran: ExecutedCell) -> bool:
     """A program that was stopped half-way left a state that depends on the moment."""
     return ran.execution.status not in (ExecutionStatus.TIMEOUT, ExecutionStatus.DIED)
 

@@ -28,7 +28,7 @@ from langgraph.types import Command
 
 from mumath_agent.bridge import on_bridge, run_sync
 from mumath_agent.langchain.python import PythonKernelTool, messages_of, thread
-from mumath_agent.langchain.session import Cell, Past, Program, Tell
+from mumath_agent.langchain.session import Cell, Program, SessionHistory, Tell
 from mumath_agent.langchain.sessions import Sessions
 from mumath_agent.langchain.tool import MaybeRuntime
 from mumath_agent.records import from_json, to_json
@@ -108,7 +108,7 @@ class AgentPython(PythonKernelTool):
     async def _run_program(self, program: Program, runtime: MaybeRuntime, on_output: Tell) -> Cell:
         if runtime is None:
             return await super()._run_program(program, runtime, on_output)
-        past = Past(
+        past = SessionHistory(
             cells=tuple(from_json(Cell, cell) for cell in runtime.state.get("python_cells", [])),
             siblings=_pending(messages_of(runtime)),
         )

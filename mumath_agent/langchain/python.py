@@ -21,7 +21,7 @@ from mumath_agent.bridge import on_bridge, run_sync
 from mumath_agent.dialects.output import output_text
 from mumath_agent.errors import KernelError
 from mumath_agent.kernels import Sandbox
-from mumath_agent.langchain.session import Cell, Keeping, Program, Tell
+from mumath_agent.langchain.session import Cell, Program, SessionPolicy, Tell
 from mumath_agent.langchain.sessions import Sessions
 from mumath_agent.langchain.tool import Arguments, ClosableTool, MaybeRuntime, teller
 from mumath_agent.records import Execution, to_json
@@ -56,7 +56,7 @@ class PythonKernelTool(ClosableTool):
     """Characters of an output shown to the model; longer ones lose their middle, visibly."""
     sandbox: SkipValidation[Sandbox] = Sandbox()
     """How sessions are confined, and what each may use."""
-    replay: bool = True
+    rebuild_state: bool = True
     """Rebuild a session that broke by running its programs again; kept only if each does exactly what it did."""
     idle_s: float = Field(default=600.0, gt=0)
     """A session that nobody used for so many seconds ends."""
@@ -69,10 +69,10 @@ class PythonKernelTool(ClosableTool):
 
     def model_post_init(self, context: Any, /) -> None:
         super().model_post_init(context)
-        keeping = Keeping(
-            sandbox=self.sandbox, replay=self.replay, idle_s=self.idle_s, most=self.max_sessions
+        policy = SessionPolicy(
+            sandbox=self.sandbox, rebuild_state=self.rebuild_state, idle_s=self.idle_s, most=self.max_sessions
         )
-        self._sessions = Sessions(keeping)
+        self._sessions = Sessions(policy)
 
     @property
     def sessions(self) -> tuple[str, ...]:

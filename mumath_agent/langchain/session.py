@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from mumath_agent.kernels import JupyterExecutor, Ran, Sandbox
+from mumath_agent.kernels import ExecutedCell, JupyterExecutor, Sandbox
 from mumath_agent.records import Execution, ExecutionStatus
 
 Tell = Callable[[str, str], None]
@@ -41,7 +41,7 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
+class SessionHistory:
     """What an agent's state says has run before a call."""
 
     cells: tuple[Cell, ...]
@@ -50,11 +50,11 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keeping:
+class SessionPolicy:
     """How sessions are made, and for how long they stay."""
 
     sandbox: Sandbox
-    replay: bool
+    rebuild_state: bool
     """Rebuild a session that was lost by running its programs again, if they do the same."""
     idle_s: float
     """A session that nobody used for so many seconds is ended."""
@@ -65,7 +65,7 @@ class Keeping:
 class Session:
     """One conversation's kernel, and what it has run."""
 
-    def __init__(self, name: str, keeping: Keeping) -> None:
+    def __init__(self, name: str, policy: SessionPolicy) -> None:
         self.name = name
         self.turn = asyncio.Lock()
         self.users = 0
@@ -74,7 +74,7 @@ class Session:
         """Ends the session, when nobody uses it."""
         self.state_lost = False
         """There was more than this session has; the next execution says so."""
-        self._keeping = keeping
+        self._policy = policy
         self._cells: list[Cell] = []
         self._executor: JupyterExecutor | None = None
 
@@ -86,8 +86,8 @@ class Session:
         self._stop_timer()
         if self._executor is None:
             # Equal names draw equal random numbers: a program that is repeated in another process can do the same.
-            sandbox = replace(self._keeping.sandbox, seed=zlib.crc32(self.name.encode()))
-            self._executor = JupyterExecutor(sandbox, replay=self._keeping.replay)
+            sandbox = replace(self._policy.sandbox, seed=zlib.crc32(self.name.encode()))
+            self._executor = JupyterExecutor(sandbox, rebuild_state=self._policy.rebuild_state)
             await self._executor.__aenter__()
 
     async def run(self, program: Program, listeners: Sequence[Tell]) -> Cell:
@@ -109,7 +109,7 @@ class Session:
         self._cells.append(cell)
         return cell
 
-    async def catch_up(self, past: Past, program: Program) -> Cell | None:
+    async def catch_up(self, past: SessionHistory, program: Program) -> Cell | None:
         """Be where `past` is; the program's own cell, if it ran already and only its record didn't reach the state."""
         known = tuple(self._cells[: len(past.cells)])
         ahead = self._cells[len(past.cells) :]
@@ -130,10 +130,10 @@ class Session:
         assert self._executor is not None
         self._cells = list(cells)
         held = _held(cells)
-        if not self._keeping.replay:
+        if not self._policy.rebuild_state:
             self.state_lost = bool(held)
         elif held:
-            await self._executor.restore([Ran(cell.code, cell.execution) for cell in held])
+            await self._executor.restore([ExecutedCell(cell.code, cell.execution) for cell in held])
 
     async def close(self) -> None:
         self._stop_timer()

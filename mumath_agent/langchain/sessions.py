@@ -13,7 +13,7 @@ from contextvars import Context
 from typing import Any, TypeVar
 
 from mumath_agent.errors import KernelError
-from mumath_agent.langchain.session import Cell, Keeping, Past, Program, Session, Tell
+from mumath_agent.langchain.session import Cell, Program, Session, SessionHistory, SessionPolicy, Tell
 
 T = TypeVar("T")
 
@@ -24,8 +24,8 @@ NAMES_REMEMBERED = 10_000
 class Sessions:
     """The living sessions of one tool. All methods belong to the bridge's loop."""
 
-    def __init__(self, keeping: Keeping) -> None:
-        self._keeping = keeping
+    def __init__(self, policy: SessionPolicy) -> None:
+        self._policy = policy
         self._living: dict[str, Session] = {}
         """The one used last stands last."""
         self._ended_unasked: deque[str] = deque(maxlen=NAMES_REMEMBERED)
@@ -46,7 +46,7 @@ class Sessions:
         program: Program,
         *,
         on_output: Tell | None = None,
-        past: Past | None = None,
+        past: SessionHistory | None = None,
         had_one: bool = False,
     ) -> Cell:
         """Run a program in the session of that name.
@@ -82,7 +82,12 @@ class Sessions:
             return
 
     async def _run(
-        self, name: str, program: Program, listeners: Sequence[Tell], past: Past | None, had_one: bool
+        self,
+        name: str,
+        program: Program,
+        listeners: Sequence[Tell],
+        past: SessionHistory | None,
+        had_one: bool,
     ) -> Cell:
         async with self._turn(name) as session:
             if past is not None:
@@ -96,7 +101,7 @@ class Sessions:
     async def _turn(self, name: str) -> AsyncIterator[Session]:
         """The session of that name, started, for this caller alone."""
         while True:
-            session = self._living.setdefault(name, Session(name, self._keeping))
+            session = self._living.setdefault(name, Session(name, self._policy))
             session.users += 1
             try:
                 async with session.turn:
@@ -118,9 +123,9 @@ class Sessions:
             return
         self._living[session.name] = self._living.pop(session.name)
         loop = asyncio.get_running_loop()
-        session.timer = loop.call_later(self._keeping.idle_s, self._end_unasked, session)
+        session.timer = loop.call_later(self._policy.idle_s, self._end_unasked, session)
         unused = [one for one in self._living.values() if not one.users]
-        for one in unused[: max(0, len(self._living) - self._keeping.most)]:
+        for one in unused[: max(0, len(self._living) - self._policy.most)]:
             self._end_unasked(one)
 
     def _end_unasked(self, session: Session) -> None:

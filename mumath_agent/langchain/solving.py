@@ -16,14 +16,15 @@ from langchain_core.tools import ToolException
 from langchain_core.utils import from_env, secret_from_env
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, SkipValidation, model_validator
 
+from mumath_agent.agent.solver import Solver
 from mumath_agent.bridge import on_bridge, run_sync
 from mumath_agent.dialects.output import output_text
 from mumath_agent.errors import InputError, ModelError
 from mumath_agent.langchain.tool import Arguments, ClosableTool, MaybeRuntime, teller
-from mumath_agent.models.choosing import chosen_at
 from mumath_agent.models.embedded import EmbeddedModel
-from mumath_agent.records import AnswerSource, Limits, Problem, RunRecord, StopReason, Trajectory, to_json
-from mumath_agent.solver import Solver
+from mumath_agent.models.select import model_at
+from mumath_agent.records import AnswerSource, Limits, Problem, RunRecord, Trajectory, to_json
+from mumath_agent.runs.wording import answer_line
 
 DESCRIPTION = (
     "Solve a mathematical problem by reasoning and executed Python, and get its final answer. Use it for whatever has "
@@ -31,13 +32,6 @@ DESCRIPTION = (
     "problem in one self-contained question that asks for one answer."
 )
 
-_WHY_NOT = {
-    StopReason.NO_ANSWER: "the solver stopped without stating an answer",
-    StopReason.MAX_TURNS: "the solver ran as many programs as it may and had not come to an answer",
-    StopReason.MAX_TOKENS: "the solver's text grew too long and was cut off",
-    StopReason.WALL_CLOCK: "the solver ran out of time",
-    StopReason.KERNEL_DIED: "the solver's programs broke their Python session too often",
-}
 _FOUND_IN = {
     AnswerSource.BOXED: "The solver stated it as its final answer",
     AnswerSource.PHRASE: "It is read from the solver's last sentences",
@@ -131,7 +125,7 @@ class MuMathTool(ClosableTool):
         if self.base_url is None:
             return made(model=EmbeddedModel())
         key = self.api_key.get_secret_value() if self.api_key else None
-        chosen = await chosen_at([self.base_url], self.model, self.dialect, api_key=key)
+        chosen = await model_at([self.base_url], self.model, self.dialect, api_key=key)
         return made(model=chosen.model, dialect=chosen.dialect)
 
 
@@ -139,9 +133,8 @@ def report(record: RunRecord) -> str:
     """What an agent's model reads of an attempt: the answer, or why there is none, and what it rests on."""
     attempt = record.trajectory
     if attempt.answer is None:
-        why = _WHY_NOT.get(attempt.stop_reason, attempt.stop_reason.value)
-        return f"No answer: {why}. {_programs(attempt)}"
-    return f"Answer: {attempt.answer.text}\n{_FOUND_IN[attempt.answer.found_in]}. {_programs(attempt)}"
+        return f"{answer_line(attempt)}. {_programs(attempt)}"
+    return f"{answer_line(attempt)}\n{_FOUND_IN[attempt.answer.found_in]}. {_programs(attempt)}"
 
 
 def _programs(attempt: Trajectory) -> str:

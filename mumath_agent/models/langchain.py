@@ -19,9 +19,9 @@ from langchain_core.runnables import RunnableConfig
 
 from mumath_agent.errors import ModelRefused, ModelUnreachable, MuMathError
 from mumath_agent.models import as_conversation
-from mumath_agent.models.chat_completions import TOOL, wire_messages, with_calls
-from mumath_agent.models.completions import _told_once
-from mumath_agent.models.context import TooLong, too_long, within_context
+from mumath_agent.models.http.chat_completions import TOOL, wire_messages, with_calls
+from mumath_agent.models.http.completions import _told_once
+from mumath_agent.models.http.context import TooLong, too_long, within_context
 from mumath_agent.models.stopping import TextUntilStop
 from mumath_agent.records import Completion, Conversation, FinishReason, Prompt, Sampling
 

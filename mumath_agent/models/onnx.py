@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
 from mumath_agent.errors import ModelError, ModelRefused
-from mumath_agent.models.context import nothing_fits
+from mumath_agent.models.http.context import nothing_fits
 from mumath_agent.models.stopping import TextUntilStop
 from mumath_agent.records import Completion, FinishReason, Sampling
 

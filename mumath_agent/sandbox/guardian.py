@@ -42,7 +42,7 @@ def main(descriptor: int, runtime: str, agent: int) -> NoReturn:
     if (server := os.fork()) != 0:
         guard(control, server, agent, spec)
     sys.path[:] = spec.path
-    from mumath_agent.sandbox.server import serve
+    from mumath_agent.sandbox.forkserver import serve
 
     serve(control, spec, was_root=was_root)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mumath_agent.serving.command import Launch, Wish, prepared
+from mumath_agent.serving.command import Launch, ServeOptions, build_command
 from mumath_agent.serving.machine import PYTHON, Gpu, visible_gpus, vllm_python
 from mumath_agent.serving.server import Server, running
 
@@ -22,10 +22,10 @@ __all__ = [
     "PYTHON",
     "Gpu",
     "Launch",
+    "ServeOptions",
     "Server",
-    "Wish",
+    "build_command",
     "free_port",
-    "prepared",
     "running",
     "serving",
     "visible_gpus",
@@ -52,8 +52,8 @@ def serving(
         InputError: there is no such model or interpreter, or the model would not be served well.
         ModelUnreachable: the server ended or didn't become ready.
     """
-    wish = Wish(model=str(model), name=name, port=free_port(), dtype=dtype, flags=flags)
-    launch = prepared(wish, vllm_python(python), visible_gpus())
+    options = ServeOptions(model=str(model), name=name, port=free_port(), dtype=dtype, flags=flags)
+    launch = build_command(options, vllm_python(python), visible_gpus())
     log = (
         log or Path(tempfile.mkdtemp(prefix="mumath-vllm-")) / "vllm.log"
     )  # kept: it says why, if it doesn't start

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mumath_agent.families import family_of
+from mumath_agent.dialects.families import family_of
 from mumath_agent.serving.config import Shape, shape_of
 
 MEMORY_SHARE = 0.90

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from mumath_agent.dialects.families import family_of
 from mumath_agent.errors import InputError
-from mumath_agent.families import family_of
 from mumath_agent.serving.checks import (
     LORA_RANKS,
     MEMORY_SHARE,
@@ -48,7 +48,7 @@ _VLLM_CLI = Path(__file__).with_name("vllm_cli.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class ServeOptions:
     """What a person asks for; None leaves it to us."""
 
     model: str
@@ -91,53 +91,57 @@ class Launch:
         return shlex.join(["env", *(f"{name}={value}" for name, value in shown.items()), *self.command])
 
 
-def prepared(wish: Wish, python: Path, gpus: Sequence[Gpu]) -> Launch:
-    """The command for this wish on this machine.
+def build_command(options: ServeOptions, python: Path, gpus: Sequence[Gpu]) -> Launch:
+    """The command for this options on this machine.
 
     Raises:
         InputError: the model or an adapter is not there, or something in it would go wrong.
     """
-    path, config = local(wish.model), config_of(wish.model)
-    family = family_of(wish.model, config)
+    path, config = local(options.model), config_of(options.model)
+    family = family_of(options.model, config)
     shape = shape_of(config or {})
-    context = wish.context_tokens or min(
+    context = options.context_tokens or min(
         family.context_tokens or _CONTEXT_TOKENS, shape.max_positions or _CONTEXT_TOKENS
     )
-    adapters = {name: read_json(folder / "adapter_config.json") for name, folder in wish.loras.items()}
-    split = _split(wish, shape, gpus)
+    adapters = {name: read_json(folder / "adapter_config.json") for name, folder in options.loras.items()}
+    split = _split(options, shape, gpus)
     findings = [
-        *(check_config(wish.model, config, wish.flags) if config is not None else [_unknown(wish.model)]),
+        *(
+            check_config(options.model, config, options.flags)
+            if config is not None
+            else [_unknown(options.model)]
+        ),
         check_context(shape, context),
         check_split(shape, split[0]),
-        *_memory(wish, shape, context, split[0], gpus),
+        *_memory(options, shape, context, split[0], gpus),
         *(check_adapter(name, adapter) for name, adapter in adapters.items()),
     ]
-    _refuse(wish.model, findings)
+    _refuse(options.model, findings)
     flags = [
-        *("--host", wish.host, "--port", str(wish.port)),
-        *("--served-model-name", wish.name or (path.name if path else wish.model)),
+        *("--host", options.host, "--port", str(options.port)),
+        *("--served-model-name", options.name or (path.name if path else options.model)),
         *("--max-model-len", str(context)),
-        *("--dtype", wish.dtype or _dtype(gpus)),
+        *("--dtype", options.dtype or _dtype(gpus)),
         *_FLAGS.split(),
         *("--shutdown-timeout", str(DRAIN_S)),
         *_device_flags(split, gpus),
-        *_lora_flags(wish.loras, [adapter_rank(adapter) or 1 for adapter in adapters.values()]),
+        *_lora_flags(options.loras, [adapter_rank(adapter) or 1 for adapter in adapters.values()]),
     ]
     return Launch(
-        command=(str(python), str(_VLLM_CLI), "serve", str(path or wish.model), *flags, *wish.flags),
-        environment=_environment(wish, shape, context, gpus),
-        host=wish.host,
-        port=wish.port,
+        command=(str(python), str(_VLLM_CLI), "serve", str(path or options.model), *flags, *options.flags),
+        environment=_environment(options, shape, context, gpus),
+        host=options.host,
+        port=options.port,
         findings=tuple(findings),
     )
 
 
-def _split(wish: Wish, shape: Shape, gpus: Sequence[Gpu]) -> tuple[int, int]:
+def _split(options: ServeOptions, shape: Shape, gpus: Sequence[Gpu]) -> tuple[int, int]:
     """GPUs that share one copy of the model, and copies."""
     if not gpus:
-        return wish.tensor_parallel or 1, wish.data_parallel or 1
-    parallel = wish.tensor_parallel or _fewest(shape, gpus)
-    return parallel, wish.data_parallel or max(len(gpus) // parallel, 1)
+        return options.tensor_parallel or 1, options.data_parallel or 1
+    parallel = options.tensor_parallel or _fewest(shape, gpus)
+    return parallel, options.data_parallel or max(len(gpus) // parallel, 1)
 
 
 def _fewest(shape: Shape, gpus: Sequence[Gpu]) -> int:
@@ -150,9 +154,11 @@ def _fewest(shape: Shape, gpus: Sequence[Gpu]) -> int:
     return next((n for n in possible if n >= share), possible[-1])
 
 
-def _memory(wish: Wish, shape: Shape, context: int, parallel: int, gpus: Sequence[Gpu]) -> list[Finding]:
+def _memory(
+    options: ServeOptions, shape: Shape, context: int, parallel: int, gpus: Sequence[Gpu]
+) -> list[Finding]:
     if not gpus:
-        wide = (wish.dtype or _dtype(gpus)) == "float32"
+        wide = (options.dtype or _dtype(gpus)) == "float32"
         return [check_ram(shape, psutil.virtual_memory().total, bytes_a_number=4 if wide else 2)]
     memory = _smallest(gpus)
     if memory is None:
@@ -194,15 +200,15 @@ def _lora_flags(loras: Mapping[str, Path], ranks: list[int]) -> list[str]:
     ]
 
 
-def _environment(wish: Wish, shape: Shape, context: int, gpus: Sequence[Gpu]) -> dict[str, str]:
+def _environment(options: ServeOptions, shape: Shape, context: int, gpus: Sequence[Gpu]) -> dict[str, str]:
     environment = {
         "VLLM_NO_USAGE_STATS": "1",
         "PYTHONSAFEPATH": "1",  # the folder of vllm_cli.py holds names that vLLM's imports could meet
     }
-    if local(wish.model):
+    if local(options.model):
         environment["HF_HUB_OFFLINE"] = "1"
-    if wish.api_key:
-        environment[_KEY] = wish.api_key  # not as a flag: others can read those
+    if options.api_key:
+        environment[_KEY] = options.api_key  # not as a flag: others can read those
     if not gpus:
         environment |= {
             "VLLM_CPU_KVCACHE_SPACE": str(_cache_gib(shape, context)),

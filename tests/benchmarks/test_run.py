@@ -9,8 +9,9 @@ import pytest
 
 from benchmarks.manifest import commit, now, versions
 from benchmarks.runs import ATTEMPTS, Manifest, RunFolder, load_run
+from mumath_agent.agent.batch import Batch, Sample, run_batch
+from mumath_agent.agent.solver import Solver
 from mumath_agent.answers import extract_answer
-from mumath_agent.batch import Batch, Sample, run_batch
 from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
 from mumath_agent.grading import Grader
 from mumath_agent.models import CompletionModel
@@ -26,7 +27,6 @@ from mumath_agent.records import (
     Sampling,
     StopReason,
 )
-from mumath_agent.solver import Solver
 from mumath_agent.testing import Recording, ReplayModel
 
 CHECKOUT = Path(__file__).resolve().parents[2]

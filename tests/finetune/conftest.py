@@ -40,8 +40,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tokenizer(corpus: Path) -> "PreTrainedTokenizerFast":
-    from finetune.encode import read_rows
-    from finetune.tokenizer import train_tokenizer
+    from finetune.training.encode import read_rows
+    from finetune.training.tokenizer import train_tokenizer
 
     rows = read_rows(corpus / "stage1.jsonl") + read_rows(corpus / "stage2.jsonl")
     return train_tokenizer((text for row in rows for text in (row.question, row.solution)), vocab_size=400)
@@ -109,7 +109,7 @@ def llama3_like(corpus: Path) -> "PreTrainedTokenizerFast":
 
 
 def _texts(corpus: Path) -> list[str]:
-    from finetune.encode import read_rows
+    from finetune.training.encode import read_rows
 
     rows = read_rows(corpus / "stage1.jsonl") + read_rows(corpus / "stage2.jsonl")
     return [text for row in rows for text in (row.question, row.solution)]

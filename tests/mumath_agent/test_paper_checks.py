@@ -7,11 +7,11 @@ Each test is one of the checks a better implementation should pass; the model is
 import anyio
 import pytest
 
+from mumath_agent.agent.batch import Batch, run_batch
+from mumath_agent.agent.solver import Solver
 from mumath_agent.answers import extract_answer
-from mumath_agent.batch import Batch, run_batch
 from mumath_agent.grading import Grader
 from mumath_agent.records import ExecutionStatus, Limits, Outcome, Problem, RunRecord, StopReason
-from mumath_agent.solver import Solver
 from mumath_agent.testing import ScriptedModel
 from mumath_agent.transcript import Kind
 

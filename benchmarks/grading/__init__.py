@@ -1,0 +1,1 @@
+"""Hold the grader against labelled pairs, gold answers and finished runs."""

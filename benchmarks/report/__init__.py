@@ -1,0 +1,1 @@
+"""What runs amount to: figures, intervals, paired comparisons and a viewer."""

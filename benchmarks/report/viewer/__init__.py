@@ -1,0 +1,105 @@
+"""A page to read a run in: one HTML file, nothing loaded from anywhere, every attempt in it.
+
+    runs ─ entries ─▶ JSON island ┐
+    reports ─ report_layout ──────┴─ page.html ─▶ one file with its style and script
+
+Whatever a model wrote is data: it reaches the page inside a JSON island whose angle brackets are escaped, and the
+script puts it there as text nodes only. A content security policy names the one style and the one script by hash and
+allows no address at all, so that even text that slipped through could load and run nothing.
+"""
+
+import json
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from benchmarks.report.attempts import tag_order
+from benchmarks.report.figures import Report
+from benchmarks.report.layout import named_remarks, sections
+from benchmarks.report.viewer.entries import Entry, entries
+from benchmarks.runs import Run
+from mumath_agent.errors import InputError
+from mumath_agent.records import to_json
+
+_HERE = Path(__file__).parent
+_LABELS = {"run": "Run", "outcome": "Outcome", "cause": "What became of it"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """A choice of attempts; `options` are values with how many attempts have them."""
+
+    name: str
+    label: str
+    options: tuple[tuple[str, int], ...]
+
+
+def write_page(path: Path, runs: Sequence[Run], reports: Sequence[Report]) -> None:
+    """Write the page of some runs.
+
+    Raises:
+        InputError: it can't be written.
+    """
+    try:
+        path.write_text(page(runs, reports), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"can't write {path}: {error.strerror}") from None
+
+
+def page(runs: Sequence[Run], reports: Sequence[Report]) -> str:
+    """The page as text; `reports` are those of `runs`, in the same order."""
+    listed = entries(runs)
+    style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("page.html").render(
+        title=_title(reports),
+        reports=reports,
+        sections=sections(reports),
+        remarks=named_remarks(reports),
+        filters=tuple(_filters(listed)),
+        policy=_policy(style, script),
+        style=Markup(style),
+        script=Markup(script),
+        data=_island([to_json(entry) for entry in listed]),
+    )
+
+
+def _title(reports: Sequence[Report]) -> str:
+    """What was run, of as many runs as there are."""
+    names = [f"{r.manifest.task} · {r.settings.model}" if r.manifest else r.name for r in reports]
+    return " | ".join(dict.fromkeys(names))
+
+
+def _filters(listed: Sequence[Entry]) -> Iterator[Filter]:
+    """One for each facet in which attempts differ."""
+    for name in dict.fromkeys(name for entry in listed for name in entry.facets):
+        counts = Counter(entry.facets[name] for entry in listed if name in entry.facets)
+        options = sorted(counts.items(), key=lambda option: tag_order(option[0]))
+        if len(options) > 1 or name == "outcome":
+            label = _LABELS.get(name, name.removeprefix("tag-").capitalize())
+            yield Filter(name=name, label=label, options=tuple(options))
+
+
+def _island(value: object) -> Markup:
+    """JSON that no HTML parser finds an end tag or a comment in."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def _policy(style: str, script: str) -> str:
+    style_hash, script_hash = (b64encode(sha256(t.encode()).digest()).decode() for t in (style, script))
+    return (
+        f"default-src 'none'; style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+__all__ = ["Filter", "page", "write_page"]

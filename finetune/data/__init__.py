@@ -1,0 +1,1 @@
+"""From seed questions to selected training rows; nothing here imports torch."""

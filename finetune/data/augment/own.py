@@ -1,0 +1,71 @@
+"""Seeds from our own templates, and other questions about the same story.
+
+A seed's id is all that a story is drawn from, so the story can be told again and asked something else: expression
+replacement with an exact answer, wherever the schema has another formula for the same numbers. Schemas that are held
+out to measure generalisation are never used.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+from random import Random
+
+from finetune.data.augment.perspectives import Unusable
+from finetune.data.augment.programs import decimal, marked
+from finetune.data.records import Question
+from finetune.wordproblems.problem import WordProblem
+from finetune.wordproblems.schema import Schema
+from finetune.wordproblems.topics import stories
+from mumath_agent.records import Problem
+
+SOURCE = "own"
+_SCHEMAS = {schema.name: schema for schema in stories(held_out=False)}
+_TAG = "schema:"
+
+
+def own_questions(seed: int) -> Iterator[Question]:
+    """Questions without end; equal seeds give equal ones."""
+    schemas = tuple(_SCHEMAS.values())
+    for index in count():
+        name = f"{SOURCE}-{seed}-{index}"
+        rng = Random(name)
+        schema = rng.choice(schemas)
+        problem = _told(schema, rng.randrange(len(schema.asks)), name)
+        try:
+            rationale, target = marked(problem), decimal(problem.answer)
+        except Unusable:
+            continue
+        yield Question(
+            problem=Problem(
+                id=name,
+                question=problem.question,
+                target=target,
+                source=SOURCE,
+                tags=(f"{_TAG}{schema.name}",),
+            ),
+            rationale=rationale,
+        )
+
+
+def other_questions(seed: Question) -> Iterator[WordProblem]:
+    """The story of a seed with another formula asked for.
+
+    Raises:
+        Unusable: the seed is none of these templates.
+    """
+    names = [tag.removeprefix(_TAG) for tag in seed.problem.tags if tag.startswith(_TAG)]
+    schema = _SCHEMAS.get(names[0]) if names else None
+    if schema is None:
+        raise Unusable("no template")
+    tellings = [_told(schema, ask, seed.problem.id) for ask in range(len(schema.asks))]
+    now = next((telling for telling in tellings if telling.question == seed.problem.question), None)
+    if now is None:
+        raise Unusable("the template has changed since")
+    for telling in tellings:
+        if telling.numbers == now.numbers and telling.steps != now.steps:
+            yield telling
+
+
+def _told(schema: Schema, ask: int, name: str) -> WordProblem:
+    """One of the schema's questions; the same name draws the same story for each, where its numbers suit them."""
+    return replace(schema, asks=(schema.asks[ask],)).problem(Random(f"{name} story"))

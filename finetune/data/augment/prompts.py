@@ -1,0 +1,43 @@
+"""The prompt files of the perspectives: what is sent, and what a manifest remembers of them.
+
+A file opens with a comment that tells where its idea is from and is not sent. `{question}` and its like are filled in
+one pass, so that braces in LaTeX, and in what is filled in, stay as they are.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+from finetune.data.augment.perspectives import Perspective
+from finetune.data.jobs import sha256
+from mumath_agent.problems import read_text
+
+FOLDER = Path(__file__).parents[1] / "prompts"
+PLACES = ("question", "solution", "answer", "masked", "letter", "harder")
+_COMMENT = re.compile(r"\A\s*<!--.*?-->\s*", re.DOTALL)
+_PLACE = re.compile(rf"\{{({'|'.join(PLACES)})\}}")
+
+
+def prompt_file(perspective: Perspective) -> Path:
+    return FOLDER / f"{perspective}.md"
+
+
+def rendered(perspective: Perspective, values: Mapping[str, str]) -> str:
+    """The prompt with its places filled; every place of the file must be among `values`."""
+    return _PLACE.sub(lambda place: values[place[1]], _sent(perspective))
+
+
+def places(perspective: Perspective) -> frozenset[str]:
+    """The places a prompt has."""
+    return frozenset(_PLACE.findall(_sent(perspective)))
+
+
+def digests(perspectives: Iterable[Perspective]) -> dict[str, str]:
+    """SHA-256 by file name."""
+    return {file.name: sha256(file) for file in map(prompt_file, perspectives)}
+
+
+@cache
+def _sent(perspective: Perspective) -> str:
+    return _COMMENT.sub("", read_text(prompt_file(perspective))).strip() + "\n"

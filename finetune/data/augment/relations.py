@@ -1,0 +1,69 @@
+"""Expression replacement by program: "5 more than" becomes "5 fewer than", and a sum a difference.
+
+Both sides of such a relation change by the number's sign and by nothing else, so the new program is the old one with
+that number negated. It is rewritten with the opposite operation where the number is only added or subtracted, and left
+out elsewhere.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from finetune.data.augment.perspectives import Unusable
+from finetune.wordproblems.gsm8k import Converted
+from finetune.wordproblems.problem import Step, WordProblem
+
+_OPPOSITES = {
+    "more": "fewer",
+    "fewer": "more",
+    "less": "more",
+    "older": "younger",
+    "younger": "older",
+    "taller": "shorter",
+    "heavier": "lighter",
+    "lighter": "heavier",
+    "faster": "slower",
+    "slower": "faster",
+}
+# "5 more apples than", "$5 more than", "5 years older than": within one sentence, right behind the number.
+_RELATION = re.compile(
+    rf"(?P<unit>(?: (?!times|percent)[a-z]+)?) (?P<word>{'|'.join(_OPPOSITES)})\b(?P<rest>[^.,;:?!]{{0,40}}?) than\b"
+)
+
+
+def opposite_relations(reading: Converted) -> Iterator[WordProblem]:
+    """The problem with one of its relations turned into the opposite, for each that can be."""
+    for index in range(len(reading.written)):
+        if relation := _RELATION.match(reading.gaps[index + 1]):
+            try:
+                steps = tuple(_negated(step, f"n{index}") for step in reading.problem.steps)
+            except Unusable:
+                continue
+            yield replace(reading.problem, question=_retold(reading, index, relation), steps=steps)
+
+
+def _negated(step: Step, number: str) -> Step:
+    """The step with `number` negated.
+
+    Raises:
+        Unusable: no single operation says it.
+    """
+    if number not in (step.left, step.right):
+        return step
+    if step.left == step.right or step.op not in "+-" or (step.op == "-" and step.left == number):
+        raise Unusable("not only added or subtracted")
+    if step.left == number:
+        return Step(op="-", left=step.right, right=number)
+    return Step(op="-" if step.op == "+" else "+", left=step.left, right=number)
+
+
+def _retold(reading: Converted, index: int, relation: re.Match[str]) -> str:
+    """The question with the relation's word exchanged."""
+    word = _OPPOSITES[relation["word"]]
+    counted = relation["rest"].strip() and not relation["unit"] and not reading.gaps[index].endswith("$")
+    if word == "fewer" and not counted:
+        word = "less"
+    start, end = relation.span("word")
+    gaps = list(reading.gaps)
+    gaps[index + 1] = gaps[index + 1][:start] + word + gaps[index + 1][end:]
+    return gaps[0] + "".join(number + gap for number, gap in zip(reading.written, gaps[1:], strict=True))

@@ -1,0 +1,161 @@
+"""Augmentation by a teacher: one request a seed, perspective and sample; every reply read strictly.
+
+A request depends on the seeds, the perspective and the sample's number only, so a stage that was interrupted asks for
+the rest and for nothing twice. What the teacher refuses, or answers unusably, is counted with its reason. A teacher
+that is down ends the stage with an error; what came before is on disk.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from finetune.data.augment.asks import ASKS, Asked, Seeds
+from finetune.data.augment.perspectives import Perspective, Unusable, derived, derived_id
+from finetune.data.augment.prompts import rendered
+from finetune.data.augment.replies import QUESTION, SOLUTION, STOP, block, require_question
+from finetune.data.jobs import JobResult
+from finetune.data.records import Question
+from finetune.data.seeds import same_form
+from mumath_agent.errors import ModelRefused
+from mumath_agent.models import CompletionModel
+from mumath_agent.records import Completion, Sampling
+
+_CHARS_PER_TOKEN = 4
+"""A rule of thumb for English, for estimates only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One request to make."""
+
+    seed: Question
+    perspective: Perspective
+    sample: int
+    id: str
+    """Of what comes of it."""
+
+    @property
+    def number(self) -> int:
+        """Decides what is drawn for the request, and how the teacher samples."""
+        return int(self.id.rpartition("-")[2][:8], 16)
+
+
+def tasks(
+    seeds: Sequence[Question], perspectives: Sequence[Perspective], *, samples: int, maker: str
+) -> list[Task]:
+    """All requests, seed by seed; `maker` (a model's name, a number) keeps ids of different runs apart."""
+    return [
+        Task(
+            seed=seed,
+            perspective=perspective,
+            sample=sample,
+            id=derived_id(seed, perspective, sample, maker),
+        )
+        for seed in seeds
+        for perspective in perspectives
+        for sample in range(samples)
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teacher:
+    """A model and how it is asked."""
+
+    model: CompletionModel
+    seeds: Seeds
+    temperature: float
+    top_p: float
+    max_tokens: int
+
+    async def augment(self, task: Task) -> JobResult[Question]:
+        """What a request gives: one question, or the reason for none.
+
+        Raises:
+            ModelUnreachable: the teacher is down.
+        """
+        try:
+            asked = _asked(task, self.seeds)
+            row = _read(task, asked, await self._reply(task, asked))
+        except Unusable as reason:
+            return JobResult(rows=(), counts={f"{task.perspective}, {reason}": 1})
+        return JobResult(rows=(row,), counts={task.perspective.value: 1})
+
+    async def _reply(self, task: Task, asked: Asked) -> Completion:
+        sampling = Sampling(
+            temperature=self.temperature, top_p=self.top_p, seed=task.number if self.temperature else None
+        )
+        prompt = rendered(task.perspective, asked.values)
+        try:
+            return await self.model.complete(prompt, stop=STOP, max_tokens=self.max_tokens, sampling=sampling)
+        except ModelRefused:
+            raise Unusable("refused by the server") from None
+
+
+async def require_served(model: CompletionModel) -> None:
+    """Ask for one token: a server that refuses this refuses everything, while later refusals are a request's own.
+
+    Raises:
+        ModelUnreachable, ModelRefused: it doesn't serve.
+    """
+    await model.warm_up()
+    await model.complete("1 + 1 =", stop=(), max_tokens=1, sampling=Sampling())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a run would send, without asking anybody."""
+
+    requests: int
+    prompt_tokens: int
+    """About: four characters a token."""
+    most_new_tokens: int
+    left_out: dict[str, int]
+    """Seeds that a perspective has nothing to ask for, by reason."""
+
+
+def estimated(work: Sequence[Task], teacher: Teacher) -> Estimate:
+    """What `work` would send to `teacher`."""
+    left_out = Counter[str]()
+    requests = chars = 0
+    for task in work:
+        try:
+            chars += len(rendered(task.perspective, _asked(task, teacher.seeds).values))
+        except Unusable as reason:
+            left_out[f"{task.perspective}, {reason}"] += 1
+            continue
+        requests += 1
+    return Estimate(
+        requests=requests,
+        prompt_tokens=chars // _CHARS_PER_TOKEN,
+        most_new_tokens=requests * teacher.max_tokens,
+        left_out=dict(left_out),
+    )
+
+
+def _asked(task: Task, seeds: Seeds) -> Asked:
+    return ASKS[task.perspective](task.seed, seeds, Random(task.number))
+
+
+def _read(task: Task, asked: Asked, completion: Completion) -> Question:
+    """The record that a reply gives.
+
+    Raises:
+        Unusable: it gives none.
+    """
+    rewrites = task.perspective.rewrites_solution
+    text = block(completion, SOLUTION if rewrites else QUESTION)
+    asked.check(text)
+    if not rewrites:
+        require_question(text)
+        if same_form(text) == same_form(task.seed.problem.question):
+            raise Unusable("unchanged")
+    return derived(
+        task.seed,
+        task.perspective,
+        id=task.id,
+        question=task.seed.problem.question if rewrites else text,
+        target=asked.target,
+        rationale=text if rewrites else None,
+        tags=asked.tags,
+    )

@@ -1,0 +1,114 @@
+"""What selection needs to know of an attempt, read from run records one line at a time.
+
+A run record holds everything three times over (transcript, completions, executions). Here the text is kept once, and a
+question's text once for all its attempts, so that half a million attempts fit into memory.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from finetune.data.records import Solution, SolutionFormat
+from finetune.data.select.form import fault_of
+from finetune.data.select.reasons import Fault
+from mumath_agent.dialects import get_dialect
+from mumath_agent.errors import InputError
+from mumath_agent.records import Outcome, RunRecord, from_json
+from mumath_agent.transcript import Kind, Segment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt at a question."""
+
+    id: str
+    question: str
+    text: str
+    """The whole solution."""
+    format: SolutionFormat
+    dialect: str
+    source: str
+    seed_id: str | None = None
+    augmentation: str | None = None
+    target: str | None = None
+    answer: str | None = None
+    outcome: Outcome | None = None
+    """Of the record's verdict."""
+    fault: Fault | None = None
+    """What is wrong with it whatever its answer."""
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        return get_dialect(self.dialect).parse(self.text)
+
+    @property
+    def solution(self) -> Solution:
+        """The training row."""
+        return Solution(
+            id=self.id,
+            question=self.question,
+            solution=self.text,
+            format=self.format,
+            dialect=self.dialect,
+            source=self.source,
+            seed_id=self.seed_id,
+            augmentation=self.augmentation,
+            pseudo=self.target is None,
+        )
+
+
+def read_attempts(paths: Iterable[Path]) -> Iterator[Attempt]:
+    """The attempts in files of run records.
+
+    Raises:
+        InputError: a file can't be read or holds none, or a line is no run record; it names the line.
+    """
+    questions: dict[str, str] = {}
+    for path in paths:
+        found = False
+        for record in _records(path):
+            found = True
+            question = record.problem.question
+            yield attempt(record, questions.setdefault(question, question))
+        if not found:
+            raise InputError(f"{path} holds no run record; make some with `python -m finetune synthesize`")
+
+
+def attempt(record: RunRecord, question: str) -> Attempt:
+    """The attempt in a record; `question` is its question, to be shared between attempts."""
+    problem, trajectory = record.problem, record.trajectory
+    dialect = get_dialect(record.settings.dialect)
+    text = trajectory.transcript.text
+    has_program = any(segment.kind is not Kind.RATIONALE for segment in dialect.parse(text))
+    return Attempt(
+        id=f"{problem.id}/{record.sample}",
+        question=question,
+        text=text,
+        format=SolutionFormat.CODE if has_program else SolutionFormat.COT,
+        dialect=dialect.name,
+        source=problem.source,
+        seed_id=problem.seed_id,
+        augmentation=problem.augmentation,
+        target=problem.target,
+        answer=trajectory.answer.text if trajectory.answer else None,
+        outcome=record.verdict.outcome if record.verdict else None,
+        fault=fault_of(trajectory, dialect, output_chars=record.settings.limits.output_chars),
+    )
+
+
+def _records(path: Path) -> Iterator[RunRecord]:
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield _record(line, f"{path} line {number}")
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}") from None
+
+
+def _record(line: bytes, where: str) -> RunRecord:
+    try:
+        return from_json(RunRecord, json.loads(line))
+    except (ValueError, RecursionError, InputError) as error:
+        raise InputError(f"{where}: {error}") from None

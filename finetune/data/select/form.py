@@ -1,0 +1,58 @@
+"""What can be wrong with an attempt whatever its answer: it isn't whole, or its outputs aren't real.
+
+Debugging is no fault: a program that failed and the one that mends it stay in the text, as MuMath-Code trains them.
+An output is real if it is, byte for byte, what the dialect writes for the execution the record tells of. Outputs are
+looked for in the text, read anew, because that is where the loss mask will find them.
+"""
+
+from finetune.data.select.reasons import Fault, Reason
+from mumath_agent.dialects import Dialect
+from mumath_agent.records import BROKEN, Execution, ExecutionStatus, StopReason, Trajectory
+from mumath_agent.transcript import Kind, Segment, Transcript
+
+_FENCE = "```"
+
+
+def fault_of(trajectory: Trajectory, dialect: Dialect, *, output_chars: int) -> Fault | None:
+    """The first fault, or None; `output_chars` is the limit the attempt was made under."""
+    stop = trajectory.stop_reason
+    if stop in BROKEN:
+        return Fault(reason=Reason.BROKEN, detail=trajectory.error or stop.value)
+    if stop not in (StopReason.ANSWERED, StopReason.NO_ANSWER):
+        return Fault(reason=Reason.UNFINISHED, detail=stop.value)
+    segments = dialect.parse(trajectory.transcript.text)
+    if not all(segment.closed for segment in segments):
+        return Fault(reason=Reason.UNFINISHED, detail="a block without an end")
+    if trajectory.answer is None:
+        return Fault(reason=Reason.NO_ANSWER)
+    return _program_fault(segments, trajectory.executions, dialect, output_chars)
+
+
+def _program_fault(
+    segments: tuple[Segment, ...], executions: tuple[Execution, ...], dialect: Dialect, output_chars: int
+) -> Fault | None:
+    shown = [segment.text for segment in segments if segment.kind is Kind.OUTPUT]
+    real = [_output(execution, dialect, output_chars) for execution in executions]
+    if shown != real:
+        detail = f"{len(shown)} in the text, {len(real)} executed" if len(shown) != len(real) else "altered"
+        return Fault(reason=Reason.INVENTED_OUTPUT, detail=detail)
+    if (where := _unexecuted(segments)) is not None:
+        return Fault(reason=Reason.UNEXECUTED, detail=where)
+    if executions and all(execution.status is not ExecutionStatus.OK for execution in executions):
+        return Fault(reason=Reason.ERROR_ONLY, detail=executions[-1].status.value)
+    return None
+
+
+def _output(execution: Execution, dialect: Dialect, output_chars: int) -> str:
+    return dialect.with_output(Transcript(question=""), execution, max_chars=output_chars).text
+
+
+def _unexecuted(segments: tuple[Segment, ...]) -> str | None:
+    """What was written to be run and wasn't. A turn's programs run together, when its output is asked for."""
+    last_turn = Transcript(question="", segments=segments).turns[-1]
+    if last_turn[-1].kind is not Kind.OUTPUT and any(s.kind is Kind.CODE for s in last_turn):
+        return "in the last turn"
+    prose = (segment.text for segment in segments if segment.kind is Kind.RATIONALE)
+    if any(line.lstrip().startswith(_FENCE) for text in prose for line in text.split("\n")):
+        return "a fenced block in the prose"
+    return None

@@ -1,0 +1,56 @@
+"""Why an attempt is not trained on. Every attempt is kept or has exactly one reason: the first that applies."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """In the order in which they are looked for."""
+
+    REPEATED = "repeated line"
+    """The same sample of the same problem, with the same text: it stands in the files twice."""
+    BROKEN = "broken machinery"
+    UNFINISHED = "unfinished"
+    """A limit ended it, or a block has no end."""
+    NO_ANSWER = "no answer"
+    INVENTED_OUTPUT = "invented output"
+    """Its text, cut as training will cut it, has an output that no execution gave."""
+    UNEXECUTED = "unexecuted program"
+    ERROR_ONLY = "no program ran through"
+    WRONG = "wrong answer"
+    UNGRADED = "ungraded"
+    """The target is known, but the grader couldn't tell."""
+    NO_MAJORITY = "no majority"
+    """The target is not known, and the attempts at the question don't agree on one."""
+    OUTVOTED = "outvoted"
+    """The target is not known, and most attempts have another answer."""
+    OTHER_FORMAT = "other format"
+    """With programs where solutions in words are wanted, or the other way round."""
+    TOO_LONG = "too long"
+    CONTAMINATED = "contaminated"
+    """Its question is one of a benchmark, or nearly."""
+    DUPLICATE = "duplicate"
+    """Question and solution are those of another attempt."""
+    NEAR_DUPLICATE = "near-duplicate"
+    SURPLUS = "more than wanted per question"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A reason, and what exactly it is in this case."""
+
+    reason: Reason
+    detail: str = ""
+
+
+Faults = dict[int, Fault]
+"""By position in the sequence of attempts that was asked about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """An attempt that is not trained on: a line of `OUT.dropped.jsonl`."""
+
+    id: str
+    reason: Reason
+    detail: str

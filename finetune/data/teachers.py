@@ -1,0 +1,61 @@
+"""The teacher of a stage: the model that others' servers serve, for raw text or for chats.
+
+Prompts of this house are raw text. A teacher that only chats gets one as a single message of the user, which
+instructions and examples survive; conversations (of the chat dialect) go as they are.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mumath_agent.errors import InputError
+from mumath_agent.models import CompletionModel
+from mumath_agent.models.http.chat_completions import ChatCompletionsModel
+from mumath_agent.models.replicas import API_KEY, ReplicatedModel, served_at
+from mumath_agent.records import Completion, Conversation, Message, Prompt, Role, Sampling
+
+
+def teacher_at(base_urls: Sequence[str], name: str | None, *, chat: bool) -> CompletionModel:
+    """The model these servers serve; the API key comes from the environment.
+
+    Raises:
+        InputError: no address is given, one is none, or a chat's model has no name.
+    """
+    if not chat:
+        return served_at(base_urls, name)
+    if name is None:
+        raise InputError("--chat needs --model, the teacher's name on its server")
+    key = os.environ.get(API_KEY)
+    return Chatting(ReplicatedModel([ChatCompletionsModel(url, name, key) for url in base_urls]))
+
+
+@dataclass(frozen=True, slots=True)
+class Chatting:
+    """A chat model that takes raw text as well; implements `CompletionModel`."""
+
+    model: CompletionModel
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    async def warm_up(self) -> None:
+        await self.model.warm_up()
+
+    async def complete(
+        self,
+        prompt: Prompt,
+        *,
+        stop: tuple[str, ...],
+        max_tokens: int,
+        sampling: Sampling,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Completion:
+        if isinstance(prompt, str):
+            prompt = Conversation(messages=(Message(role=Role.USER, text=prompt),))
+        return await self.model.complete(
+            prompt, stop=stop, max_tokens=max_tokens, sampling=sampling, on_text=on_text
+        )
+
+    async def aclose(self) -> None:
+        await self.model.aclose()

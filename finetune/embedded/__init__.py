@@ -1,1 +1,0 @@
-"""Training data of the tiny embedded model: word problems with plans, code and executed output."""

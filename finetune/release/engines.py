@@ -1,0 +1,139 @@
+"""The engines that run an exported folder, each as a function from a prompt to the ids of its greedy continuation.
+
+    transformers (`Reference`)      what trained the model
+    the embedded engine             onnxruntime-genai, in this process
+    vLLM                            over HTTP, which gives ids beside the text
+
+For `verify`, which compares them. They go on to the end token or a number of tokens; what they say past a stop string
+is cut off there.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+from finetune.release.export import GRAPH
+from finetune.training.tokenizer import load_tokenizer
+from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
+from mumath_agent.models import onnx
+from mumath_agent.models.http.wire import api_url
+
+MAX_TOKENS = 96
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What an engine made of a prompt."""
+
+    prompt: tuple[int, ...]
+    """Ids."""
+    ids: tuple[int, ...]
+    """Of the continuation."""
+
+
+Writer = Callable[[str], Written]
+"""An engine."""
+
+
+class Reference:
+    """transformers, in float32; its tokenizer and context length are the measure for all."""
+
+    def __init__(self, folder: Path, *, max_tokens: int = MAX_TOKENS) -> None:
+        """Load.
+
+        Raises:
+            InputError: `folder` holds no model or no tokenizer.
+        """
+        self.tokenizer: PreTrainedTokenizerFast = load_tokenizer(folder)
+        if not (folder / "config.json").is_file():
+            raise InputError(f"no model in {folder}; give a folder that `export` wrote")
+        self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        self._model.train(False)
+        self._max_tokens = max_tokens
+
+    def room(self, prompt: int) -> int:
+        """Tokens that may be written after a prompt of so many."""
+        return min(self._max_tokens, int(self._model.config.max_position_embeddings) - prompt)
+
+    def write(self, prompt: str) -> Written:
+        """Continue `prompt`."""
+        asked = self.tokenizer(prompt, return_tensors="pt")
+        given = asked["input_ids"].shape[1]
+        if (room := self.room(given)) <= 0:
+            raise InputError(f"a prompt of {given} tokens leaves no room in the model's context; shorten it")
+        end = self.tokenizer.eos_token_id
+        options: dict[str, Any] = {"do_sample": False, "eos_token_id": end, "pad_token_id": end}
+        with torch.no_grad():
+            ids = self._model.generate(**asked, **options, max_new_tokens=room)[0].tolist()
+        return Written(prompt=tuple(ids[:given]), ids=tuple(ids[given:]))
+
+    def logit_gap(self, ids: Sequence[int], expected: int, found: int) -> float:
+        """How much likelier `expected` is after `ids` than `found`, in logits."""
+        with torch.no_grad():
+            logits = self._model(input_ids=torch.tensor([list(ids)])).logits[0, -1]
+        return float(logits[expected] - logits[found])
+
+
+def embedded(folder: Path, reference: Reference) -> Writer | None:
+    """The embedded engine; None where the folder has not its format."""
+    if not all((folder / name).is_file() for name in GRAPH):
+        return None
+    engine = onnx.load(folder)
+
+    def write(prompt: str) -> Written:
+        import onnxruntime_genai as og
+
+        ids = engine.tokenizer.encode(prompt, add_special_tokens=False).ids
+        settings = og.GeneratorParams(engine.model)
+        settings.set_search_options(max_length=len(ids) + reference.room(len(ids)), do_sample=False)
+        generator = og.Generator(engine.model, settings)
+        generator.append_tokens(ids)
+        written: list[int] = []
+        while not generator.is_done():
+            generator.generate_next_token()
+            written.append(int(generator.get_next_tokens()[0]))
+        return Written(prompt=tuple(ids), ids=tuple(written))
+
+    return write
+
+
+def served(base_url: str, reference: Reference, *, stop: Sequence[str]) -> Writer:
+    """The one model that a vLLM serves.
+
+    Raises:
+        ModelUnreachable: nothing answers there.
+        ModelRefused: what answers serves another number of models, or gives no token ids.
+    """
+    url = api_url(base_url)
+    listed = _json("GET", f"{url}/models").get("data") or []
+    if len(listed) != 1:
+        raise ModelRefused(
+            f"{url} serves {len(listed)} models; one is needed, to be sure of which is compared"
+        )
+
+    def write(prompt: str) -> Written:
+        room = reference.room(len(reference.tokenizer(prompt)["input_ids"]))
+        asked = {"model": listed[0]["id"], "prompt": prompt, "max_tokens": room, "stop": list(stop)}
+        options = {"temperature": 0, "include_stop_str_in_output": True, "return_token_ids": True}
+        choice = _json("POST", f"{url}/completions", asked | options)["choices"][0]
+        if not isinstance(choice.get("token_ids"), list):
+            raise ModelRefused(f"{url} gives no token ids; a vLLM of version 0.10.2 or newer does")
+        return Written(prompt=tuple(choice["prompt_token_ids"]), ids=tuple(choice["token_ids"]))
+
+    return write
+
+
+def _json(method: str, url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    try:
+        answer = httpx.request(method, url, json=body, timeout=600.0)
+    except httpx.HTTPError as error:
+        raise ModelUnreachable(f"{url}: {error}; is the server up?") from None
+    if not answer.is_success:
+        raise ModelRefused(f"{url} says {answer.status_code}: {answer.text[:200]}")
+    value: dict[str, Any] = answer.json()
+    return value

@@ -1,0 +1,242 @@
+"""A finished stage as one folder that every engine loads: vLLM, transformers and onnxruntime-genai.
+
+    config.json  generation_config.json  tokenizer.json  tokenizer_config.json     what vLLM and transformers read
+    model.safetensors                                                              the weights, stored once
+    model.onnx  genai_config.json                                                  the embedded engine's graph
+
+An adapter (LoRA) is merged into the weights it was trained on. A small Llama also gets the embedded engine's graph: its
+weights are rounded to float16 first, and all engines then compute in float32 from the same values. Others are stored
+in bfloat16, which servers compute in, and have no graph. The graph of onnxruntime-genai's model builder would bring a
+second, float32 copy of the weights. Here each of them is replaced by an external tensor that points into
+model.safetensors, a cast and a transposition; onnxruntime folds these on load.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from peft import PeftConfig, PeftModel
+from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+from finetune.training.tokenizer import load_tokenizer
+from finetune.training.train import MANIFEST
+from finetune.training.weights import ADAPTER, find_start
+from mumath_agent.dialects.families import DIALECT_KEY
+from mumath_agent.errors import InputError, MuMathError
+
+WEIGHTS = "model.safetensors"
+GRAPH = ("model.onnx", "genai_config.json")
+EMBEDDED_PARAMETERS = 100_000_000
+"""Larger models are not for an engine that runs on one CPU thread beside the kernels."""
+_SHARDS = "model.safetensors.index.json"
+_SMALL = 64
+"""Initialisers of fewer elements stay in the graph."""
+
+Array = npt.NDArray[np.float32]
+
+
+class ExportFailed(MuMathError):
+    """The model builder or the check of its graph failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A tensor of a safetensors file: where its bytes lie, and its value."""
+
+    name: str
+    offset: int
+    length: int
+    value: Array
+
+
+def export(checkpoint: Path, out: Path) -> str | None:
+    """Write the folder; what is not made here (a README) is left as it is.
+
+    Returns why the embedded engine's format was left out, or None if it is there.
+
+    Raises:
+        InputError: `checkpoint` holds no model, or the model that its adapter belongs to can't be found.
+        ExportFailed: the model builder gave up, or a weight of its graph is not in the checkpoint.
+    """
+    if not any((checkpoint / name).is_file() for name in (WEIGHTS, _SHARDS, ADAPTER)):
+        raise InputError(
+            f"no {WEIGHTS} and no {ADAPTER} in {checkpoint}; give the folder of a finished stage"
+        )
+    if out.resolve() == checkpoint.resolve():
+        raise InputError(f"{out} is the checkpoint itself, whose weights would be lost; name another --out")
+    model, tokenizer = _whole(checkpoint), load_tokenizer(checkpoint)
+    left_out = _unfit_for_embedding(model, tokenizer)
+    out.mkdir(parents=True, exist_ok=True)
+    _write_checkpoint(model, tokenizer, out, half=torch.bfloat16 if left_out else torch.float16)
+    if (checkpoint / MANIFEST).is_file():
+        recipe = json.loads((checkpoint / MANIFEST).read_text("utf-8"))["identity"]["recipe"]
+        _edit_json(out / "config.json", **{DIALECT_KEY: recipe["dialect"]})
+    for name in GRAPH:  # an earlier export's would point into other weights
+        (out / name).unlink(missing_ok=True)
+    if left_out is None:
+        _write_graph(out)
+    return left_out
+
+
+def _whole(checkpoint: Path) -> PreTrainedModel:
+    """The model in float32, in which an adapter is merged without losing what half precision can't hold."""
+    if not (checkpoint / ADAPTER).is_file():
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
+        return model
+    base = find_start(str(PeftConfig.from_pretrained(str(checkpoint)).base_model_name_or_path))
+    whole = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    with warnings.catch_warnings():  # peft 0.21 asks transformers 5.23 by a name that will go
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+        adapted = PeftModel.from_pretrained(whole, str(checkpoint))
+    merged: PreTrainedModel = adapted.merge_and_unload()
+    return merged
+
+
+def _unfit_for_embedding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> str | None:
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    if model.config.model_type != "llama":
+        return f"it takes Llamas, this is a {model.config.model_type}"
+    if parameters > EMBEDDED_PARAMETERS:
+        return f"it takes up to {EMBEDDED_PARAMETERS:,} parameters, this has {parameters:,}"
+    if len(tokenizer("")["input_ids"]):
+        return "it puts no begin token before a prompt, this tokenizer does"
+    return None
+
+
+def _write_checkpoint(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: Path, *, half: torch.dtype
+) -> None:
+    end = tokenizer.eos_token_id
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=end,
+        pad_token_id=tokenizer.pad_token_id,
+        do_sample=False,
+    )
+    model.config.eos_token_id = end  # what training ended every solution with
+    for old in (*out.glob("model*.safetensors"), out / _SHARDS):
+        old.unlink(missing_ok=True)
+    model.to(half).save_pretrained(out)  # type: ignore[arg-type]
+    for file in out.glob("*.safetensors"):
+        file.chmod(0o644)  # huggingface writes it for its owner alone
+    tokenizer.save_pretrained(out)
+    if half is torch.float16:
+        # float32 is what the engines compute in; the file holds float16 whatever is said here.
+        _edit_json(out / "config.json", dtype="float32")
+    # The name that transformers 4 and 5 and vLLM all know.
+    _edit_json(out / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+
+
+def _write_graph(out: Path) -> None:
+    with TemporaryDirectory() as scratch:
+        built = _built(out, Path(scratch))
+        graph = onnx.load(built / "model.onnx")
+        point_into(graph, out / WEIGHTS)
+        onnx.save(graph, out / "model.onnx")
+        shutil.copyfile(built / "genai_config.json", out / "genai_config.json")
+
+
+def _edit_json(path: Path, **values: str) -> None:
+    content = json.loads(path.read_text("utf-8")) | values
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _built(folder: Path, scratch: Path) -> Path:
+    """What the model builder makes of `folder`, in float32 for the CPU."""
+    out = scratch / "built"
+    command = ["-m", "onnxruntime_genai.models.builder", "-m", str(folder.resolve()), "-o", str(out)]
+    options = ["-p", "fp32", "-e", "cpu", "-c", str(scratch / "cache")]
+    done = subprocess.run([sys.executable, *command, *options], capture_output=True, text=True)
+    if done.returncode != 0:
+        last = done.stderr.strip().rsplit("\n", 1)[-1]
+        raise ExportFailed(f"onnxruntime-genai's model builder failed: {last}")
+    return out
+
+
+def point_into(model: onnx.ModelProto, weights: Path) -> None:
+    """Replace the float32 initialisers of `model` by tensors of the safetensors file beside it."""
+    stored = read_stored(weights)
+    kept: list[onnx.TensorProto] = []
+    nodes: list[onnx.NodeProto] = []
+    external: dict[str, onnx.TensorProto] = {}
+    for initializer in model.graph.initializer:
+        value = numpy_helper.to_array(initializer)
+        parts, transposed = (
+            _parts(value, stored) if initializer.data_type == TensorProto.FLOAT else ([], False)
+        )
+        if not parts:
+            if value.size >= _SMALL and not initializer.name.endswith("_cache"):
+                raise ExportFailed(f"{initializer.name} of the graph is not a tensor of the checkpoint")
+            kept.append(initializer)
+            continue
+        external |= {part.name: _external(part, weights.name) for part in parts}
+        nodes.extend(_nodes(initializer.name, [external[part.name].name for part in parts], transposed))
+    rest = list(model.graph.node)
+    del model.graph.initializer[:], model.graph.node[:]
+    model.graph.initializer.extend([*kept, *external.values()])
+    model.graph.node.extend([*nodes, *rest])
+
+
+def _parts(value: Array, stored: list[Stored]) -> tuple[list[Stored], bool]:
+    """The tensors that make up `value`: one as it is, or the transpose of some stacked on one another; or none."""
+    for tensor in stored:
+        if np.array_equal(tensor.value, value):
+            return [tensor], False
+    parts: list[Stored] = []
+    rows = value.T
+    while value.ndim == 2 and len(rows):
+        found = next(
+            (t for t in stored if t.value.ndim == 2 and np.array_equal(t.value, rows[: len(t.value)])), None
+        )
+        if found is None:
+            return [], False
+        parts.append(found)
+        rows = rows[len(found.value) :]
+    return parts, True
+
+
+def _nodes(name: str, parts: list[str], transposed: bool) -> Iterator[onnx.NodeProto]:
+    """Nodes that compute the initialiser `name` from `parts`."""
+    half, full = parts[0], f"{name}/float32" if transposed else name
+    if len(parts) > 1:
+        half = f"{name}/float16"
+        yield helper.make_node("Concat", parts, [half], name=f"{name}/Concat", axis=0)
+    yield helper.make_node("Cast", [half], [full], name=f"{name}/Cast", to=TensorProto.FLOAT)
+    if transposed:
+        yield helper.make_node("Transpose", [full], [name], name=f"{name}/Transpose", perm=[1, 0])
+
+
+def _external(tensor: Stored, location: str) -> onnx.TensorProto:
+    proto = TensorProto(
+        name=f"{location}/{tensor.name}", data_type=TensorProto.FLOAT16, dims=tensor.value.shape
+    )
+    proto.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", tensor.offset), ("length", tensor.length)):
+        proto.external_data.add(key=key, value=str(value))
+    return proto
+
+
+def read_stored(path: Path) -> list[Stored]:
+    """The float16 tensors of a safetensors file: 8 bytes of header length, a JSON header, the bytes."""
+    content = path.read_bytes()
+    begin = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:begin])
+    stored = []
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        first, last = (begin + offset for offset in entry["data_offsets"])
+        value = np.frombuffer(content[first:last], dtype=np.float16).reshape(entry["shape"])
+        stored.append(Stored(name=name, offset=first, length=last - first, value=value.astype(np.float32)))
+    return stored

@@ -1,0 +1,1 @@
+"""From training rows to weights, and what to look at before and after."""

@@ -1,0 +1,1 @@
+"""The agent: the graph, one attempt through it, many attempts."""

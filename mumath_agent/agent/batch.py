@@ -1,0 +1,214 @@
+"""Many attempts: every problem, every sample, each at its own pace, each kept the moment it ends.
+
+    problems × samples ─▶ attempts owed ─▶ solver ─▶ grader ─▶ store
+
+Nothing waits for a round of others: a free place takes the next attempt. The store is the memory: the same batch,
+after whatever ended the last one, makes the attempts that are missing and no other. Where the solver has a
+checkpointer, attempts that were under way go on from their last step, and their kernels draw the random numbers they
+would have drawn. Attempts that machinery broke are not results. One whose server didn't answer is made again as soon as
+the server is back; others are made again a few times and then kept as broken, to be counted apart. Benchmark runs,
+`solve --file` and the synthesis of training data are such batches; what their records mean is their business.
+"""
+
+import hashlib
+import json
+import math
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import anyio
+
+from mumath_agent.agent.solver import Solver
+from mumath_agent.answers import extract_answer
+from mumath_agent.errors import ModelUnreachable
+from mumath_agent.grading import Grader
+from mumath_agent.kernels import KernelPool
+from mumath_agent.problems import check_question
+from mumath_agent.records import BROKEN, Answer, Problem, RunRecord, StopReason, to_json
+from mumath_agent.transcript import Transcript
+
+TRIES = 3
+"""How often an attempt is made before its breaking is recorded."""
+PATIENCE_S = 600.0
+"""How long a server may be away."""
+_LONGEST_PAUSE_S = 15.0
+_SEEDS = 2**32 - 1
+_MAY_PASS = (StopReason.KERNEL_ERROR, StopReason.INTERNAL_ERROR)
+"""A server that said no would say so again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What is to be attempted, and how."""
+
+    problems: tuple[Problem, ...]
+    samples: int = 1
+    """Attempts a problem."""
+    solver: Solver
+    """Its sampling seed is the batch's; every attempt gets one of its own, drawn from it."""
+    answer_of: Callable[[Transcript], Answer | None] = extract_answer
+    """The task's rule: which words of a transcript are its answer."""
+
+    def all_samples(self) -> list["Sample"]:
+        """The first samples of all problems before the second ones, so that an early look sees all problems."""
+        return [Sample(problem=p, number=n) for n in range(self.samples) for p in self.problems]
+
+    def finished(self, store: "Store") -> Iterator[RunRecord]:
+        """What `store` holds of it already."""
+        for sample in self.all_samples():
+            if record := store.done(sample.problem, sample.number, self.key(sample)):
+                yield record
+
+    def solver_for(self, sample: "Sample") -> Solver:
+        sampling = self.solver.sampling
+        if sampling.seed is None:
+            return self.solver
+        return replace(self.solver, sampling=replace(sampling, seed=sample.seed(sampling.seed)))
+
+    def key(self, sample: "Sample") -> str:
+        """Names all that makes an attempt what it is: problem, prompt, settings, number of the sample."""
+        solver, problem = self.solver_for(sample), sample.problem
+        prompt = solver.dialect.prompt(Transcript(question=problem.question))
+        sent = prompt if isinstance(prompt, str) else to_json(prompt)
+        content = [problem.id, problem.question, sent, to_json(solver.settings), sample.number]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One of the attempts at a problem."""
+
+    problem: Problem
+    number: int
+    """Counted from 0."""
+
+    def seed(self, batch_seed: int) -> int:
+        """The same whenever the batch is made, another for every attempt."""
+        content = json.dumps([batch_seed, self.problem.id, self.number])
+        return int.from_bytes(hashlib.sha256(content.encode()).digest()[:4]) >> 1
+
+
+class Store(Protocol):
+    """Where records are kept and found again."""
+
+    def done(self, problem: Problem, sample: int, key: str) -> RunRecord | None:
+        """The record of a finished attempt, broken ones aside.
+
+        Raises:
+            InputError: there is one with another key.
+        """
+        ...
+
+    def append(self, record: RunRecord) -> None:
+        """Keep a record for good."""
+        ...
+
+
+async def run_batch(
+    batch: Batch,
+    store: Store | None = None,
+    *,
+    concurrency: int,
+    grader: Grader | None = None,
+    patience_s: float = PATIENCE_S,
+    on_record: Callable[[RunRecord], None] = lambda _: None,
+    on_outage: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Make the attempts that `store` lacks, at most `concurrency` at a time; without a grader none gets a verdict.
+
+    Raises:
+        ModelUnreachable: nothing answered for `patience_s`. Nothing done is lost.
+        InputError: a question can't be used (nothing was attempted), or the store can't take a record.
+    """
+    for problem in batch.problems:
+        check_question(problem.question)
+    owed = deque(
+        s for s in batch.all_samples() if not (store and store.done(s.problem, s.number, batch.key(s)))
+    )
+    tries: Counter[Sample] = Counter()
+    outage = _Outage(patience_s, on_outage)
+    keeper = batch.solver.checkpointer
+
+    spares = 0 if keeper else 1  # a kernel with a seed of its own is none that waits ready
+
+    async def work(pool: KernelPool) -> None:
+        while owed:
+            sample = owed.popleft()
+            key = batch.key(sample)
+            seed = int(key, 16) & _SEEDS if keeper else None
+            async with batch.solver.new_kernel(pool, seed=seed) as kernel:
+                solver = batch.solver_for(sample)
+                record = await solver.solve(sample.problem, kernel=kernel, thread=key)
+            stop = record.trajectory.stop_reason
+            if stop is StopReason.MODEL_UNREACHABLE:
+                owed.append(sample)
+                await outage.pause(record.trajectory.error or "")
+                continue
+            outage.over()
+            tries[sample] += 1
+            if stop in _MAY_PASS and tries[sample] < TRIES:
+                owed.append(sample)
+                continue
+            record = replace(record, sample=sample.number, key=key)
+            record = await _judged(record, batch, grader)
+            if store:
+                store.append(record)
+            on_record(record)
+            if keeper and stop not in BROKEN:
+                await keeper.adelete_thread(key)
+
+    try:
+        async with (
+            KernelPool(batch.solver.sandbox, spares=spares) as pool,
+            anyio.create_task_group() as workers,
+        ):
+            for _ in range(min(concurrency, len(owed))):
+                workers.start_soon(work, pool)
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What ended the workers: the first to fail, the others were cancelled for it."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+async def _judged(record: RunRecord, batch: Batch, grader: Grader | None) -> RunRecord:
+    """With the answer the batch's rule finds, and the verdict on it, where there is something to compare."""
+    attempt, target = record.trajectory, record.problem.target
+    if attempt.stop_reason in (StopReason.ANSWERED, StopReason.NO_ANSWER):
+        answer = batch.answer_of(attempt.transcript)
+        stop = StopReason.ANSWERED if answer else StopReason.NO_ANSWER
+        attempt = replace(attempt, answer=answer, stop_reason=stop)
+    verdict = None
+    if grader and target is not None and attempt.stop_reason not in BROKEN:
+        verdict = await grader.grade(attempt.answer.text if attempt.answer else None, target)
+    return replace(record, trajectory=attempt, verdict=verdict)
+
+
+class _Outage:
+    """A server that doesn't answer: everybody who noticed waits, longer each time, until patience ends."""
+
+    def __init__(self, patience_s: float, on_outage: Callable[[str], None]) -> None:
+        self._patience_s = patience_s
+        self._tell = on_outage
+        self._since = math.inf
+
+    def over(self) -> None:
+        self._since = math.inf
+
+    async def pause(self, error: str) -> None:
+        now = time.monotonic()
+        if self._since == math.inf:
+            self._since = now
+            self._tell(f"{error}; waiting up to {self._patience_s:g} s for it")
+        away_s = now - self._since
+        if away_s > self._patience_s:
+            raise ModelUnreachable(
+                f"{error}; given up after {away_s:.0f} s, the same command goes on from here"
+            )
+        await anyio.sleep(min(_LONGEST_PAUSE_S, 0.5 + away_s / 4))

@@ -1,0 +1,311 @@
+"""THE loop: reason → code → execute → observe, as a LangGraph state machine.
+
+    reason    the model continues the transcript
+    code      what does the new turn want: a program run, or is it the end?
+    execute   the kernel runs the program
+    observe   the program's output goes into the transcript; back to reason
+
+State is plain JSON (records in their `to_json` form), so any checkpointer can keep it. Live things, the model and the
+kernel, are `Handles`, passed beside the state: `await graph.ainvoke({"question": q}, context=handles)`. A run that is
+taken up again from a checkpoint may come with other handles: `execute` brings a fresh kernel to where the last one was.
+`Limits` end every run; LangGraph's recursion limit never does. What happens on failure of machinery is the caller's
+(`solver.py`).
+"""
+
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
+from typing import Any, Required, cast
+
+import anyio
+from langchain_core.runnables import RunnableLambda
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import get_runtime
+from typing_extensions import TypedDict  # pydantic makes no JSON schema of typing's before Python 3.12
+
+from mumath_agent.agent.approval import Approve, Edit, Reject, reviewed
+from mumath_agent.agent.events import Event, emit, printing, writing
+from mumath_agent.answers import extract_answer
+from mumath_agent.bridge import run_sync
+from mumath_agent.dialects import Dialect, Fenced
+from mumath_agent.kernels import ExecutedCell, Executor
+from mumath_agent.models import CompletionModel
+from mumath_agent.records import (
+    Answer,
+    Completion,
+    Execution,
+    ExecutionStatus,
+    FinishReason,
+    Limits,
+    Sampling,
+    StopReason,
+    Trajectory,
+    from_json,
+    to_json,
+)
+from mumath_agent.transcript import Transcript
+
+
+class Question(TypedDict):
+    """What a run starts from."""
+
+    question: str
+
+
+class Solved(TypedDict, total=False):
+    """What a run ends with: JSON values only."""
+
+    question: Required[str]
+    transcript: dict[str, Any]
+    """A `Transcript`."""
+    completions: list[dict[str, Any]]
+    """`Completion`s, one a turn."""
+    executions: list[dict[str, Any]]
+    """`Execution`s, one a program."""
+    answer: dict[str, Any] | None
+    """An `Answer`."""
+    stop_reason: str | None
+    """A `StopReason`; None while the run goes on."""
+    duration_s: float
+    """Seconds that model and kernel were at work. `Limits.wall_s` counts these: waiting for a person is free."""
+
+
+class State(Solved, total=False):
+    """What travels along the edges: what a run ends with, and what only the nodes read."""
+
+    code: str
+    """The program to run next."""
+    programs: list[str]
+    """What became each of the `executions`: the model's programs, or what a person put in their place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handles:
+    """The live things and settings of one attempt. They stay outside the state and outside checkpoints."""
+
+    model: CompletionModel
+    kernel: Executor
+    dialect: Dialect = field(default_factory=Fenced)
+    limits: Limits = field(default_factory=Limits)
+    sampling: Sampling = field(default_factory=Sampling)
+    approve: bool = False
+    """Ask before each program (`approval.py`); needs a checkpointer."""
+
+
+async def reason(state: State, handles: Handles) -> dict[str, Any]:
+    """The model continues the transcript for one turn."""
+    update, started = _begun(state), time.monotonic()
+    state = cast(State, {**state, **update})
+    transcript = _transcript(state)
+    with anyio.move_on_after(_seconds_left(handles.limits, state)):
+        completion = await handles.model.complete(
+            handles.dialect.prompt(transcript),
+            stop=handles.dialect.stop,
+            max_tokens=handles.limits.max_new_tokens,
+            sampling=handles.sampling,
+            on_text=writing(),
+        )
+        return update | {
+            "transcript": to_json(handles.dialect.with_completion(transcript, completion)),
+            "completions": [*state["completions"], to_json(completion)],
+            "duration_s": _spent(state, started),
+        }
+    return update | {"stop_reason": StopReason.WALL_CLOCK.value, "duration_s": _spent(state, started)}
+
+
+async def code(state: State, handles: Handles) -> dict[str, Any]:
+    """Decide what the new turn asks for: a program to run, or the end of the attempt."""
+    transcript = _transcript(state)
+    if state.get("stop_reason"):
+        return {}
+    program = handles.dialect.pending_code(transcript)
+    if program is None and state["completions"][-1]["finish_reason"] == FinishReason.LENGTH:
+        return {
+            "stop_reason": StopReason.MAX_TOKENS.value
+        }  # where a dialect cut behind a whole program, it runs
+    if program is None:
+        answer = extract_answer(transcript)
+        stop = StopReason.ANSWERED if answer else StopReason.NO_ANSWER
+        return {"answer": to_json(answer) if answer else None, "stop_reason": stop.value}
+    if len(state["completions"]) >= handles.limits.max_turns:
+        return {"stop_reason": StopReason.MAX_TURNS.value}  # nobody would read the output any more
+    return {"code": program}
+
+
+async def execute(state: State, handles: Handles) -> dict[str, Any]:
+    """Run the program in the attempt's kernel, if it is approved."""
+    program, number = state["code"], len(state["executions"])
+    decision = reviewed(program, number=number) if handles.approve else Approve()
+    if isinstance(decision, Reject):
+        return _executed(state, program, _refused(decision))
+    ran = decision.edited_action.args.code if isinstance(decision, Edit) else program
+    await handles.kernel.restore(_history(state))  # nothing to do, unless the run was taken up again
+    started = time.monotonic()
+    emit({"event": "program", "text": ran})
+    seconds = min(handles.limits.cell_timeout_s, _seconds_left(handles.limits, state))
+    execution = await handles.kernel.run(ran, timeout_s=seconds, on_output=printing())
+    if ran != program:
+        execution = replace(execution, edited=ran)
+    return _executed(state, ran, execution) | {"duration_s": _spent(state, started)}
+
+
+async def observe(state: State, handles: Handles) -> dict[str, Any]:
+    """Write what the program did into the transcript, for the model to read."""
+    before = _transcript(state)
+    executions = _executions(state)
+    execution = executions[-1]
+    transcript = handles.dialect.with_output(before, execution, max_chars=handles.limits.output_chars)
+    unseen = transcript.text[_chars_streamed(state, before) :]
+    emit({"event": "output", "text": unseen, "status": execution.status.value})
+    update: dict[str, Any] = {"transcript": to_json(transcript)}
+    if sum(map(_broke_its_kernel, executions)) > handles.limits.max_recoveries:
+        update["stop_reason"] = StopReason.KERNEL_DIED.value
+    elif _seconds_left(handles.limits, state) <= 0:
+        update["stop_reason"] = StopReason.WALL_CLOCK.value
+    return update
+
+
+def build_graph(
+    *,
+    checkpointer: BaseCheckpointSaver[Any] | None = None,
+    handles: Callable[[], Handles] | None = None,
+    context_schema: type[Any] = Handles,
+) -> CompiledStateGraph[State, Any, Question, Solved]:
+    """The compiled state machine.
+
+    Args:
+        checkpointer: where its states are kept, if anywhere.
+        handles: where its nodes find the live things; without it, the run's context is the `Handles`.
+        context_schema: what a run's context is, where `handles` come from elsewhere.
+    """
+    builder = StateGraph(State, context_schema=context_schema, input_schema=Question, output_schema=Solved)
+    for node in (reason, code, execute, observe):
+        builder.add_node(node.__name__, _sync_and_async(node, handles or _context))
+    builder.add_edge(START, "reason")
+    builder.add_edge("reason", "code")
+    builder.add_conditional_edges("code", _unless_stopped("execute"), ["execute", END])
+    builder.add_edge("execute", "observe")
+    builder.add_conditional_edges("observe", _unless_stopped("reason"), ["reason", END])
+    compiled = builder.compile(checkpointer=checkpointer, name="mumath-agent")
+    return compiled.with_config(recursion_limit=2**31 - 1)
+
+
+def trajectory(state: State, *, error: Exception | None = None, stop: StopReason | None = None) -> Trajectory:
+    """The record of a run, from its last state; `stop` says why it ended where the state doesn't."""
+    answer = state.get("answer")
+    return Trajectory(
+        transcript=_transcript(state),
+        completions=tuple(from_json(Completion, c) for c in state.get("completions", [])),
+        executions=_executions(state),
+        answer=from_json(Answer, answer) if answer else None,
+        stop_reason=stop or StopReason(str(state["stop_reason"])),
+        error=str(error) if error else None,
+        duration_s=state.get("duration_s", 0.0),
+    )
+
+
+Node = Callable[[State, Handles], Coroutine[Any, Any, dict[str, Any]]]
+
+
+def _sync_and_async(node: Node, handles: Callable[[], Handles]) -> RunnableLambda[State, dict[str, Any]]:
+    """`node` for `invoke` and `stream` as well as for `ainvoke` and `astream`."""
+
+    async def awaited(state: State) -> dict[str, Any]:
+        return await node(state, handles())
+
+    def bridged(state: State) -> dict[str, Any]:
+        return run_sync(awaited(state))
+
+    return RunnableLambda(bridged, afunc=awaited, name=node.__name__)
+
+
+def _unless_stopped(onward: str) -> Callable[[State], str]:
+    return lambda state: END if state.get("stop_reason") else onward
+
+
+def _context() -> Handles:
+    return get_runtime(Handles).context
+
+
+def _begun(state: State) -> dict[str, Any]:
+    """What the first turn sets: a thread may have answered another question before."""
+    earlier = state.get("transcript")
+    if earlier and earlier["question"] == state["question"] and not state.get("stop_reason"):
+        return {}
+    return {
+        "transcript": to_json(Transcript(question=state["question"])),
+        "completions": [],
+        "executions": [],
+        "programs": [],
+        "answer": None,
+        "stop_reason": None,
+        "duration_s": 0.0,
+    }
+
+
+def _executed(state: State, program: str, execution: Execution) -> dict[str, Any]:
+    return {
+        "programs": [*state["programs"], program],
+        "executions": [*state["executions"], to_json(execution)],
+    }
+
+
+def _refused(decision: Reject) -> Execution:
+    why = f": {decision.message}" if decision.message else ""
+    return Execution(
+        status=ExecutionStatus.REFUSED, error=f"The program was not run: a person rejected it{why}"
+    )
+
+
+def _history(state: State) -> list[ExecutedCell]:
+    """The programs that made the session what it was when the attempt was last at work."""
+    history: list[ExecutedCell] = []
+    for program, execution in zip(state["programs"], _executions(state), strict=True):
+        if execution.state_lost:
+            history = []
+        if execution.status is not ExecutionStatus.REFUSED and not _broke_its_kernel(execution):
+            history.append(ExecutedCell(program, execution))
+    return history
+
+
+def _broke_its_kernel(execution: Execution) -> bool:
+    """Whether it had to be replaced for what a program did; not, say, because the run was taken up again."""
+    replaced = execution.state_lost or execution.state_replayed
+    return replaced and execution.status in (ExecutionStatus.TIMEOUT, ExecutionStatus.DIED)
+
+
+def _executions(state: State) -> tuple[Execution, ...]:
+    return tuple(from_json(Execution, execution) for execution in state.get("executions", []))
+
+
+def _transcript(state: State) -> Transcript:
+    if "transcript" in state:
+        return from_json(Transcript, state["transcript"])
+    return Transcript(question=state["question"])
+
+
+def _seconds_left(limits: Limits, state: State) -> float:
+    return max(0.0, limits.wall_s - state["duration_s"])
+
+
+def _spent(state: State, started: float) -> float:
+    return state["duration_s"] + time.monotonic() - started
+
+
+def _chars_streamed(state: State, transcript: Transcript) -> int:
+    """How much of the transcript a reader of the "text" events has seen: all but the marks a dialect added.
+
+    Where a dialect cut off what a model wrote behind its program, that was seen, too, but is not in the transcript.
+    """
+    turn = "".join(segment.text for segment in transcript.turns[-1])
+    streamed = state["completions"][-1]["text"].rstrip()
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(turn, streamed, strict=False))
+    return len(transcript.text) - len(turn) + sum(1 for _ in alike)
+
+
+graph = build_graph()
+
+__all__ = ["Event", "Handles", "Question", "Solved", "State", "build_graph", "graph", "trajectory"]

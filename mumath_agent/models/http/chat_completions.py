@@ -1,0 +1,193 @@
+"""A chat model behind an OpenAI-compatible `POST /v1/chat/completions`, hosted ones included.
+
+The sister of `completions.py`: prompts are conversations, the rest is alike. Answers stream, cancelling ends the
+generation, passing troubles are tried again. Calls of the tool `python` come back as fenced blocks behind what was
+said, because a completion is text (`dialects/chat.py`).
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from mumath_agent.dialects.chat import fenced_call
+from mumath_agent.errors import ModelRefused
+from mumath_agent.models import as_conversation
+from mumath_agent.models.http.completions import _told_once
+from mumath_agent.models.http.connection import READ_TIMEOUT_S, Connection
+from mumath_agent.models.http.context import within_context
+from mumath_agent.models.http.retries import TransientError, with_retries
+from mumath_agent.models.http.wire import SEE_LOG
+from mumath_agent.models.stopping import TextUntilStop
+from mumath_agent.records import Completion, Conversation, FinishReason, Message, Prompt, Role, Sampling
+
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "python",
+        "description": "Run a Python program and get what it prints.",
+        "parameters": {
+            "type": "object",
+            "properties": {"code": {"type": "string", "description": "The program."}},
+            "required": ["code"],
+        },
+    },
+}
+"""The one tool a chat model is given, as JSON schema."""
+
+_FINISH = {
+    "stop": FinishReason.STOP,
+    "eos": FinishReason.STOP,
+    "tool_calls": FinishReason.STOP,
+    "function_call": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+}
+_MAX_STOP = 4
+"""Servers refuse more stop strings; the others are found by us alone."""
+
+
+class ChatCompletionsModel:
+    """See the module; implements `CompletionModel`, and may be used from several event loops.
+
+    `extra_body` is merged into every request, for what a server wants besides or wants called otherwise; a value of
+    None leaves a field out.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        api_key: str | None = None,
+        *,
+        attempts: int = 5,
+        read_timeout_s: float = READ_TIMEOUT_S,
+        extra_body: Mapping[str, object] | None = None,
+    ) -> None:
+        self.name = model
+        self._connection = Connection(base_url, api_key, read_timeout_s=read_timeout_s)
+        self._attempts = attempts
+        self._extra = dict(extra_body or {})
+
+    def __repr__(self) -> str:
+        return f"ChatCompletionsModel({self._connection.url!r}, {self.name!r})"
+
+    async def warm_up(self) -> None:
+        """Nothing to load, and nothing that every server could be asked."""
+
+    async def complete(
+        self,
+        prompt: Prompt,
+        *,
+        stop: tuple[str, ...],
+        max_tokens: int,
+        sampling: Sampling,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Completion:
+        """See `CompletionModel.complete`."""
+        conversation = as_conversation(prompt, self.name)
+        body: dict[str, object] = {
+            "model": self.name,
+            "messages": wire_messages(conversation),
+            "stop": stop[:_MAX_STOP] or None,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": sampling.seed,
+            "tools": [TOOL] if conversation.tool else None,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        tell = _told_once(on_text)
+
+        async def ask(tokens: int) -> Completion:
+            fields = body | {"max_tokens": tokens} | self._extra
+            asked = {name: value for name, value in fields.items() if value is not None}
+            return await with_retries(self._attempts, self._attempt, asked, stop, tell)
+
+        return await within_context(max_tokens, ask)
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop."""
+        await self._connection.aclose()
+
+    async def _attempt(
+        self, body: Mapping[str, object], stop: tuple[str, ...], tell: Callable[[str], None]
+    ) -> Completion:
+        text, finish = TextUntilStop(stop), ""
+        calls, usage = dict[int, str](), dict[str, int]()
+        async with self._connection.stream("/chat/completions", body) as events:
+            async for event in events:
+                usage = event.get("usage") or usage
+                for choice in event.get("choices") or ():
+                    delta = choice.get("delta") or {}
+                    text.add(delta.get("content") or "")
+                    _add_calls(calls, delta.get("tool_calls") or ())
+                    finish = choice.get("finish_reason") or finish
+                tell(text.settled)
+                if text.stopped and not finish:  # the server doesn't know this stop string: make it end
+                    break
+        url = self._connection.url
+        if finish == "content_filter":
+            raise ModelRefused(f"{url} withheld the answer of {self.name} (finish_reason content_filter)")
+        if not text.stopped and finish not in _FINISH:
+            raise TransientError(f"{url} broke off its answer (finish_reason {finish or 'missing'})", SEE_LOG)
+        cut = not text.stopped and _FINISH[finish] is FinishReason.LENGTH
+        written = [] if text.stopped else [calls[number] for number in sorted(calls)]
+        whole = with_calls(text.text, written, cut=cut)
+        tell(whole)
+        return Completion(
+            text=whole,
+            finish_reason=FinishReason.LENGTH if cut else FinishReason.STOP,
+            prompt_tokens=usage.get("prompt_tokens") or 0,
+            completion_tokens=usage.get("completion_tokens") or 0,
+        )
+
+
+def wire_messages(conversation: Conversation) -> list[dict[str, Any]]:
+    """The messages as OpenAI's protocol writes them, which LangChain reads, too."""
+    written, calls = list[dict[str, Any]](), 0
+    for message in conversation.messages:
+        if message.code is not None:
+            calls += 1
+        written.append(_wire_message(message, f"call{calls:05}"))
+    return written
+
+
+def with_calls(text: str, calls: list[str], *, cut: bool) -> str:
+    """What was said, and behind it the program of each call, whose JSON `arguments` are given.
+
+    Where the token limit `cut` the last call short, its block is left open, so that nobody runs it.
+    """
+    if not calls:
+        return text
+    said = text if not text or text.endswith("\n") else f"{text}\n"
+    blocks = [fenced_call(_program(arguments)) for arguments in calls]
+    if cut:
+        blocks[-1] = blocks[-1].removesuffix("```\n")
+    return said + "".join(blocks)
+
+
+def _wire_message(message: Message, call: str) -> dict[str, Any]:
+    written: dict[str, Any] = {"role": message.role.value, "content": message.text}
+    if message.role is Role.TOOL:
+        written["tool_call_id"] = call
+    if message.code is not None:
+        function = {"name": "python", "arguments": json.dumps({"code": message.code})}
+        written["tool_calls"] = [{"id": call, "type": "function", "function": function}]
+    return written
+
+
+def _add_calls(calls: dict[int, str], pieces: Iterable[dict[str, Any]]) -> None:
+    """Add what has arrived of the calls' arguments to what is there."""
+    for piece in pieces:
+        number = int(piece.get("index") or 0)
+        arguments = (piece.get("function") or {}).get("arguments") or ""
+        calls[number] = calls.get(number, "") + arguments
+
+
+def _program(arguments: str) -> str:
+    """The program in a call's arguments; some models write it there bare."""
+    try:
+        given = json.loads(arguments)
+    except ValueError:
+        return arguments
+    code = given.get("code") if isinstance(given, dict) else given
+    return code if isinstance(code, str) else arguments

@@ -1,0 +1,173 @@
+"""What the answers of an OpenAI-compatible server mean.
+
+Turns HTTP responses and broken connections into events, into `TransientError` (try again) or into `ModelRefused`
+(don't). When and how often to try again is not said here. The API key never gets into a message.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
+from mumath_agent.models.http.context import too_long
+from mumath_agent.models.http.retries import Overloaded, TransientError
+
+_MESSAGE_CHARS = 300
+SEE_LOG = "see the server's log"
+_NO_SERVER = "is a server running there? `mumath-agent serve MODEL` starts one"
+
+
+class NotThere(ModelRefused):
+    """There is no such path, or no such model: servers answer both with 404."""
+
+
+def api_url(base_url: str) -> str:
+    """`base_url` ending in "/v1", without a slash after it.
+
+    Raises:
+        InputError: it is no http address, or has a password in it.
+    """
+    base_url = base_url.strip()
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        raise InputError(f"base_url {base_url!r} is no address: {error}") from None
+    if url.userinfo:  # it would be shown wherever the address is
+        raise InputError("base_url holds a user name or password; give the API key as api_key instead")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise InputError(f"base_url {base_url!r} is no http address; write e.g. http://127.0.0.1:8000/v1")
+    return base_url.rstrip("/").removesuffix("/v1") + "/v1"
+
+
+def auth_header(api_key: str) -> dict[str, str]:
+    """The header that carries the key; none for an empty key.
+
+    Raises:
+        InputError: the key can't be sent.
+    """
+    if not (api_key.isascii() and api_key.isprintable()):
+        raise InputError("api_key can't be sent: it has a character that no HTTP header may hold")
+    return {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
+
+async def checked(response: httpx.Response) -> httpx.Response:
+    """The response, if its status says that all is well.
+
+    Raises:
+        TransientError: the server is busy or failed.
+        ModelRefused: it said no; `TooLong`, where it said that the text doesn't fit.
+    """
+    if response.is_success:
+        return response
+    await response.aread()
+    error = _error(response)
+    said = f"{response.request.url} answered {response.status_code}: {_said(error, response.request)}"
+    retry_after = response.headers.get("retry-after")
+    if response.status_code == 429 or (response.status_code == 503 and retry_after):
+        raise Overloaded(said, "send fewer requests at once or wait", _seconds(retry_after or ""))
+    if response.status_code == 408:
+        raise TransientError(said, SEE_LOG)
+    if response.status_code in (400, 413, 422) and (refused := too_long(error, said)):
+        raise refused
+    if response.status_code >= 500:
+        raise TransientError(said, SEE_LOG)
+    if response.status_code == 404:
+        raise NotThere(said)
+    hint = "; check the API key" if response.status_code in (401, 403) else ""
+    raise ModelRefused(said + hint)
+
+
+async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+    """The JSON objects of an event stream, up to its "[DONE]" or its end.
+
+    Raises:
+        TransientError: the server reported an error within the stream, or sent what is no JSON object.
+        TooLong: that error is that the text doesn't fit.
+    """
+    url = response.request.url
+    async for line in _lines(response):
+        if not line.startswith(b"data:"):
+            continue
+        data = line.removeprefix(b"data:").strip()
+        if data == b"[DONE]":
+            return
+        try:
+            event = json.loads(data)
+        except ValueError:
+            event = None
+        if not isinstance(event, dict):
+            raise TransientError(f"{url} sent a broken stream", SEE_LOG)
+        if error := event.get("error"):
+            said = f"{url} failed while answering: {_said(error, response.request)}"
+            raise too_long(error, said) or TransientError(said, SEE_LOG)
+        yield event
+
+
+def broken(error: httpx.RequestError, base_url: str) -> TransientError | ModelUnreachable:
+    """What a failed connection means."""
+    if isinstance(error, httpx.ReadTimeout):  # another try would wait as long again
+        return ModelUnreachable(f"{base_url} sent nothing for too long; {SEE_LOG} or raise read_timeout_s")
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return TransientError(f"nothing answers at {base_url} ({_reason(error)})", _NO_SERVER)
+    return TransientError(f"{base_url} broke off its answer ({_reason(error)})", SEE_LOG)
+
+
+def _reason(error: httpx.RequestError) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "timed out"
+    system_errors = (e for e in _causes(error) if isinstance(e, OSError) and e.strerror)
+    first = next(system_errors, None)
+    if isinstance(first, ConnectionRefusedError):  # asyncio's own text repeats the address
+        return "connection refused"
+    return str((first and first.strerror) or error or type(error).__name__)
+
+
+async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
+    # httpx's own aiter_lines also cuts at U+2028 and the like, which servers send unescaped inside JSON.
+    rest = b""
+    async for piece in response.aiter_bytes():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line
+    yield rest
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):  # one per address of a host name
+            yield from error.exceptions
+        error = error.__cause__ or error.__context__
+
+
+def _seconds(retry_after: str) -> float:
+    """What a `Retry-After` header asks for: seconds, or a date."""
+    if retry_after.isdecimal():
+        return float(retry_after)
+    with suppress(ValueError):
+        return (parsedate_to_datetime(retry_after).astimezone(UTC) - datetime.now(UTC)).total_seconds()
+    return 0.0
+
+
+def _error(response: httpx.Response) -> Any:
+    """The server's error: the JSON object that describes it, or whatever else it sent."""
+    try:
+        body = response.json()
+    except ValueError:
+        return response.text
+    return body.get("error", body) if isinstance(body, dict) else body
+
+
+def _said(body: Any, request: httpx.Request) -> str:
+    """The server's message on one short line."""
+    for key in ("error", "message", "detail"):
+        body = body.get(key, body) if isinstance(body, dict) else body
+    line = " ".join(str(body).split()) or "no message"
+    if api_key := request.headers.get("authorization", "").removeprefix("Bearer "):
+        line = line.replace(api_key, "***")
+    return line if len(line) <= _MESSAGE_CHARS else f"{line[: _MESSAGE_CHARS - 1]}…"

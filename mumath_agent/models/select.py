@@ -1,0 +1,82 @@
+"""Which dialect a server's model is spoken to in, and which client does it: for commands.
+
+    addresses, name?, dialect? ─▶ what is served? ─▶ family ─▶ dialect ─▶ client
+
+The server is asked only for what was not given. Where its model's files lie on this machine, their config.json counts.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mumath_agent.dialects import Blocks, Chat, Dialect, get_dialect, request_fields
+from mumath_agent.dialects.families import Family, family_of
+from mumath_agent.errors import InputError
+from mumath_agent.models import CompletionModel
+from mumath_agent.models.blockwise import Blockwise
+from mumath_agent.models.http.chat_completions import ChatCompletionsModel
+from mumath_agent.models.http.completions import CompletionsModel
+from mumath_agent.models.replicas import API_KEY, ReplicatedModel, served_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectedModel:
+    """A model, and how it is spoken to."""
+
+    model: CompletionModel
+    dialect: Dialect
+    family: Family
+
+
+async def model_at(
+    base_urls: Sequence[str], name: str | None, dialect: str | None = None, *, api_key: str | None = None
+) -> SelectedModel:
+    """The model that these servers serve, in the dialect of that name or in its family's own.
+
+    Without `api_key` the environment's is used.
+
+    Raises:
+        InputError: no address is given, one is none, or the dialect is unknown.
+        ModelUnreachable, ModelRefused: the server doesn't tell what it serves.
+    """
+    if not base_urls:
+        raise InputError("no server is named")
+    wanted = get_dialect(dialect) if dialect is not None else None
+    key = api_key or os.environ.get(API_KEY)
+    served, root = (name, name) if name and wanted else await _served(base_urls[0], name, key)
+    family = _family(served, root)
+    spoken = wanted or get_dialect(family.dialect)
+    if not isinstance(spoken, Chat):
+        model = served_at(base_urls, name, api_key=key, extra_body=request_fields(spoken))
+        if isinstance(spoken, Blocks):
+            model = Blockwise(model)
+        return SelectedModel(model=model, dialect=spoken, family=family)
+    clients = [ChatCompletionsModel(url, served, key) for url in base_urls]
+    model = clients[0] if len(clients) == 1 else ReplicatedModel(clients)
+    return SelectedModel(model=model, dialect=spoken, family=family)
+
+
+async def _served(base_url: str, name: str | None, api_key: str | None) -> tuple[str, str]:
+    """The model's name on the server, and where its files are from, if the server tells."""
+    server = CompletionsModel(base_url, model=name, api_key=api_key)
+    try:
+        await server.warm_up()
+        return server.name, (await server.facts()).get("root", server.name)
+    finally:
+        await server.aclose()
+
+
+def _family(served: str, root: str) -> Family:
+    """By the files where it can be, by the name else: a server's operator may have given it any."""
+    family = family_of(root, _config(Path(root)))
+    return family if family.is_known else family_of(served)
+
+
+def _config(folder: Path) -> Mapping[str, object]:
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}

@@ -1,0 +1,1 @@
+"""What attempts leave behind: result files, notebooks, and running their programs again."""

@@ -1,0 +1,236 @@
+"""A run record as a Jupyter notebook, and a notebook as the session it tells of.
+
+    record   ──▶ notebook    question and rationale are markdown, programs are code cells with what they really gave
+    notebook ──▶ session     the programs that were run, in order, and what each gave
+
+A notebook keeps all of the record but the model's own bytes (the transcript with its marks, token counts), which stay
+the record's business. Any notebook can be read, also one that Jupyter wrote or ran again. Nothing is run here; that
+is `replay.py`'s.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from mumath_agent.dialects.output import STATE_LOST
+from mumath_agent.errors import InputError
+from mumath_agent.kernels import ExecutedCell
+from mumath_agent.records import Execution, Problem, RunRecord, Settings, from_json, to_json
+from mumath_agent.runs.executed import Session, turns_of
+from mumath_agent.runs.wording import answer_line
+from mumath_agent.transcript import Kind, Segment
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+_OURS = "mumath_agent"
+"""The key of what we keep in a notebook's metadata and in that of its code cells."""
+_KEPT = ("status", "error", "duration_s", "state_lost", "state_replayed", "edited")
+"""Of an execution, what a cell's outputs can't say."""
+_PNG = "data:image/png;base64,"
+_STATE_REPLAYED = "[The Python session was restarted, and its programs were run again: nothing is lost.]"
+_EDITED = "[A person changed the program before it ran.]"
+_ERROR = re.compile(r"(?:line \d+: [^\n]*\n)?([A-Za-z_][\w.]*)(?:: (.*))?", re.DOTALL)
+_DEAD = "DeadKernelError"
+"""What Jupyter calls it."""
+_MATHS = re.compile(r"(?<!\\)\\([()\[\]])")
+"""LaTeX's own marks around a formula, which Jupyter does not know."""
+_UNSAFE = re.compile(r"[^\w.-]+")
+_MAX_NAME_CHARS = 100
+
+
+def require_nbformat() -> None:
+    """Say early that notebooks can't be written or read.
+
+    Raises:
+        InputError: nbformat isn't installed.
+    """
+    if find_spec("nbformat") is None:
+        raise InputError(
+            "notebooks need nbformat, which isn't installed: pip install 'mumath-agent[notebook]'"
+        )
+
+
+def notebook_name(problem: Problem) -> str:
+    """A file name for the notebook of one problem among many."""
+    return f"{_UNSAFE.sub('_', problem.id).lstrip('.')[:_MAX_NAME_CHARS] or '_'}.ipynb"
+
+
+def write_notebook(record: RunRecord, path: Path) -> None:
+    """Write the notebook of an attempt.
+
+    Raises:
+        InputError: nbformat isn't installed, or the file can't be written.
+    """
+    text = notebook_text(record)
+    try:
+        # Half a character, which UTF-8 can't hold, becomes the JSON escape that stands for it.
+        path.write_bytes(text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise InputError(f"can't write the notebook {path}: {error.strerror}") from None
+
+
+def notebook_text(record: RunRecord) -> str:
+    """The notebook of an attempt, valid nbformat 4.5. The same record gives the same text.
+
+    Raises:
+        InputError: nbformat isn't installed.
+    """
+    nbformat = _nbformat()
+    cells = list(_cells(record))
+    for number, cell in enumerate(cells, start=1):
+        cell["id"] = f"cell-{number}"
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=_metadata(record))
+    return f"{nbformat.writes(notebook)}\n"
+
+
+def read_notebook(path: Path) -> Session:
+    """What the notebook at `path` says was run; cells that never ran are left out.
+
+    Raises:
+        InputError: nbformat isn't installed, or the file can't be read as a notebook.
+    """
+    nbformat = _nbformat()
+    try:
+        notebook = nbformat.reads(path.read_text("utf-8"), as_version=4)
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code" and _has_run(cell)]
+        ours = notebook.metadata.get(_OURS, {})
+        settings = from_json(Settings, ours["settings"]) if "settings" in ours else None
+        return Session(id=path.stem, cells=tuple(map(_ran, cells)), settings=settings)
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}") from None
+    except (ValueError, KeyError, AttributeError, TypeError, InputError, nbformat.ValidationError) as error:
+        raise InputError(f"{path} is no notebook that can be used ({_first_line(error)})") from None
+
+
+def _nbformat() -> ModuleType:
+    """Imported when a notebook is written or read: most runs need none."""
+    require_nbformat()
+    import nbformat
+
+    return nbformat
+
+
+def _metadata(record: RunRecord) -> dict[str, Any]:
+    ours = to_json(record)
+    for model_written in ("transcript", "completions", "executions"):
+        del ours["trajectory"][model_written]
+    return {
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+        "language_info": {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"},
+        _OURS: ours,
+    }
+
+
+def _cells(record: RunRecord) -> Iterator["NotebookNode"]:
+    attempt, count = record.trajectory, 0
+    yield _markdown(f"**Problem.** {_readable(record.problem.question)}")
+    for segments, ran in turns_of(record):
+        if ran is None:  # a program nobody ran is shown as the words it is
+            yield from map(_markdown, _texts(segments))
+            continue
+        yield from map(_markdown, _texts(s for s in segments if s.kind is Kind.RATIONALE))
+        count += 1
+        yield _code(ran, count)
+        yield from map(_markdown, _notices(ran.execution))
+    yield _markdown("  \n".join([f"**{answer_line(attempt)}**", *_verdict(record)]))
+
+
+def _notices(execution: Execution) -> Iterator[str]:
+    """What a reader has to know beside the outputs."""
+    if execution.edited is not None:
+        yield f"> {_EDITED}"
+    if execution.state_lost:
+        yield f"> {STATE_LOST}"
+    if execution.state_replayed:
+        yield f"> {_STATE_REPLAYED}"
+
+
+def _texts(segments: Iterable[Segment]) -> Iterator[str]:
+    """One readable text, unless it is blank."""
+    text = "".join(_readable(s.text) if s.kind is Kind.RATIONALE else s.text for s in segments)
+    if text.strip():
+        yield text
+
+
+def _readable(text: str) -> str:
+    r"""`text` with formulas between the marks that Jupyter knows: $ for \( and \), $$ for \[ and \]."""
+    return _MATHS.sub(lambda mark: "$" if mark[1] in "()" else "$$", text)
+
+
+def _verdict(record: RunRecord) -> Iterator[str]:
+    if record.verdict is not None:
+        yield f"Verdict: {record.verdict.outcome.value.replace('_', ' ')} (target: {record.problem.target})"
+    yield f"Model {record.settings.model}, isolation {record.isolation}, mumath-agent {record.version}"
+
+
+def _markdown(text: str) -> "NotebookNode":
+    cell: NotebookNode = _nbformat().v4.new_markdown_cell(text)
+    return cell
+
+
+def _code(ran: ExecutedCell, count: int) -> "NotebookNode":
+    values = to_json(ran.execution)
+    cell: NotebookNode = _nbformat().v4.new_code_cell(
+        ran.code,
+        execution_count=count,
+        outputs=list(_outputs(ran.execution, count)),
+        metadata={_OURS: {key: values[key] for key in _KEPT if values[key] is not None}},
+    )
+    return cell
+
+
+def _outputs(execution: Execution, count: int) -> Iterator["NotebookNode"]:
+    """In the order in which a person reads them; which of them came first is not known."""
+    new = _nbformat().v4.new_output
+    for name, text in (("stdout", execution.stdout), ("stderr", execution.stderr)):
+        if text:
+            yield new("stream", name=name, text=text)
+    for figure in execution.artefacts:
+        yield new("display_data", data={"image/png": figure.removeprefix(_PNG)})
+    if execution.result is not None:
+        yield new("execute_result", data={"text/plain": execution.result}, execution_count=count)
+    if execution.error is not None:
+        name, message = _name_and_message(execution.error)
+        yield new("error", ename=name, evalue=message, traceback=execution.error.split("\n"))
+
+
+def _name_and_message(error: str) -> tuple[str, str]:
+    """The exception an error tells of."""
+    found = _ERROR.fullmatch(error)
+    return (found[1], found[2] or "") if found else (_DEAD, error)
+
+
+def _has_run(cell: Any) -> bool:
+    return cell.execution_count is not None or bool(cell.outputs)
+
+
+def _ran(cell: Any) -> ExecutedCell:
+    """A code cell's program and what it gave; what ours kept counts as long as nobody ran the cell again."""
+    values: dict[str, Any] = {"status": "ok", "stdout": "", "stderr": "", "artefacts": []}
+    error = None
+    for output in cell.outputs:
+        data = output.get("data", {})
+        match output.output_type:
+            case "stream":
+                values[output.name] += output.text
+            case "display_data" if "text/plain" in data:
+                values["stdout"] += f"{data['text/plain']}\n"  # as our kernels print it
+            case "execute_result":
+                values["result"] = data.get("text/plain", "")
+            case "error":
+                error = (output.ename, output.evalue)
+                values |= {"status": "error", "error": ": ".join(filter(None, error))}
+        if "image/png" in data:
+            values["artefacts"].append(_PNG + data["image/png"].replace("\n", ""))
+    kept = cell.metadata.get(_OURS, {})
+    if error == (_name_and_message(kept["error"]) if kept.get("error") is not None else None):
+        values |= kept
+    return ExecutedCell(cell.source, from_json(Execution, values))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

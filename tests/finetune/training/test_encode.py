@@ -1,0 +1,272 @@
+"""The loss mask: what the model must write is trained, by every kind of tokenizer; served ids are trained ids."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerFast
+
+from finetune.training.encode import UNTRAINED, Row, encode, read_rows, trained_texts, whole_text
+from finetune.training.prefix_check import broken_seams, served_prompts
+from mumath_agent.dialects import Dialect, get_dialect
+from mumath_agent.errors import InputError
+from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason
+from mumath_agent.transcript import Transcript
+
+pytestmark = pytest.mark.train
+
+END = "<|end|>"
+FENCED = get_dialect("fenced")
+ASKED = "Add.\n```python\nprint(1)\n```\n```output\n"
+TAIL = "The answer is $\\boxed{1}$."
+
+TRAINED = {
+    "no code": ("2 + 2 = 4\n", "2 + 2 = 4\n"),
+    "one turn": (f"{ASKED}1\n```\n{TAIL}", f"{ASKED}{TAIL}"),
+    "two turns": (f"{ASKED}1\n```\nAgain.\n{ASKED}2\n```\n{TAIL}", f"{ASKED}Again.\n{ASKED}{TAIL}"),
+    "blank line before the header": (
+        f"```python\nprint(1)\n```\n\n```output\n1\n```\n{TAIL}",
+        f"```python\nprint(1)\n```\n\n```output\n{TAIL}",
+    ),
+    "output that ends the text": (f"{ASKED}1\n```\n", ASKED),
+    "output without its closing fence": (f"{ASKED}1\n", ASKED),
+    "output with a line that looks like a fence": (f"{ASKED} ```\n ```python\n```\n{TAIL}", f"{ASKED}{TAIL}"),
+    "output with a box": (f"{ASKED}\\boxed{{7}}\n```\n{TAIL}", f"{ASKED}{TAIL}"),
+    "output of many lines": (f"{ASKED}1\n\n2\n  3\n```\n{TAIL}", f"{ASKED}{TAIL}"),
+    "output in other scripts": (f"{ASKED}é分½e\u0301\n```\n{TAIL}", f"{ASKED}{TAIL}"),
+    "empty output": (f"{ASKED}```\n{TAIL}", f"{ASKED}{TAIL}"),
+    "carriage returns": (
+        f"Add.\r\n```python\r\nprint(1)\r\n```\r\n```output\r\n1\r\n```\r\n{TAIL}",
+        f"Add.\r\n```python\r\nprint(1)\r\n```\r\n```output\r\n{TAIL}",
+    ),
+    "an output the model made up": (f"Add.\n```output\n1\n```\n{TAIL}", f"Add.\n{TAIL}"),
+    "code that is not run": ("```python\nprint(1)\n```\nDone.", "```python\nprint(1)\n```\nDone."),
+    "nothing": ("", ""),
+}
+
+
+@pytest.mark.parametrize(("solution", "trained"), TRAINED.values(), ids=TRAINED)
+def test_trained_text(tokenizer: PreTrainedTokenizerFast, solution: str, trained: str) -> None:
+    rows, dropped = encode([Row(question="One?", solution=solution)], tokenizer, FENCED, max_tokens=999)
+    assert trained_texts(rows, tokenizer) == [trained + END]
+    assert dropped == 0
+
+
+@pytest.mark.parametrize(
+    "question", ["One?", "", "```output\n1\n```", "é分\r\n", "<|assistant|>\nx", "a\n\n"]
+)
+def test_the_prompt_is_never_trained(tokenizer: PreTrainedTokenizerFast, question: str) -> None:
+    (row,), _ = encode([Row(question=question, solution="x")], tokenizer, FENCED, max_tokens=999)
+    assert (row.labels[: row.prompt_tokens] == UNTRAINED).all()
+    assert (row.labels[row.prompt_tokens :] != UNTRAINED).all()
+    assert tokenizer.decode(row.ids[: row.prompt_tokens].tolist()) == f"<|user|>\n{question}\n<|assistant|>\n"
+
+
+@settings(deadline=None)
+@given(
+    solution=st.lists(
+        st.sampled_from(
+            ["```python\n", "```\n", "```output\n", "1\n", "é", "\n", " ", "x = 1\n", "\\boxed{1}"]
+        )
+    ).map("".join)
+)
+def test_ids_are_those_of_the_whole_text_and_trained_is_what_spans_say(
+    tokenizer: PreTrainedTokenizerFast, solution: str
+) -> None:
+    row = Row(question="One?", solution=solution)
+    (encoded,), _ = encode([row], tokenizer, FENCED, max_tokens=999)
+    assert tokenizer.decode(encoded.ids.tolist()) == whole_text(row, tokenizer, FENCED)
+    kept = [segment.text for segment in FENCED.parse(solution) if segment.kind != "output"]
+    assert trained_texts([encoded], tokenizer) == ["".join(kept) + END]
+
+
+def test_long_rows_are_dropped_whole_and_counted(tokenizer: PreTrainedTokenizerFast) -> None:
+    rows = [Row(question="One?", solution=solution) for solution in ("1", "1 " * 100, "2")]
+    encoded, dropped = encode(rows, tokenizer, FENCED, max_tokens=40)
+    assert (trained_texts(encoded, tokenizer), dropped) == ([f"1{END}", f"2{END}"], 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", ":1: no JSON object"),
+        ('{"question": "a", "solution": "b"}\n[]', ":2: no JSON object"),
+        ('{"question": "a"}', ":1: no JSON object"),
+        ('{"question": "a", "solution": 3}', "must be strings"),
+    ],
+)
+def test_rows_that_are_none(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        read_rows(path)
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        read_rows(tmp_path / "rows.jsonl")
+
+
+# Labels against a slow reference. It knows the marks by itself, goes line by line, and asks of each token whether all
+# of its characters are the model's.
+
+FAMILIES = ("tokenizer", "llama2_like", "llama3_like")
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
+FENCED_PIECES = st.sampled_from(
+    [
+        *("```python\n", "```py \n", "```\n", "``` \r\n", "```", "```output\n", "```output", " ```output\n"),
+        *("1\n", "é分½\n", "\n", "\r\n", " ", "x = 1\n", "\\boxed{1}", "</s>", "<s>", "e\u0301", "▁"),
+    ]
+)
+BLOCK_PIECES = st.sampled_from(
+    [
+        *("<|code|>", "<|text|>", "<|execution|>", "<|endofblock|>", "<|endofmessage|>"),
+        *("x = 1\n", "\n", " ", "é分½", "\\boxed{1}", "```\n", "\r\n", "</s>"),
+    ]
+)
+
+
+def fenced_outputs(text: str) -> Iterator[bool]:
+    """For each character of a solution, whether the kernel wrote it."""
+    state = "prose"
+    for line in re.split(r"(?<=\n)", text):
+        fence, was = line.rstrip(), state
+        if state in ("prose", "ran") and fence == "```output":
+            state = "output"
+        elif state in ("prose", "ran") and re.fullmatch(r"```(python|py|python3)[ \t\r\n\f\v]*", line):
+            state = "code"
+        elif state == "code" and fence == "```":
+            state = "ran"
+        elif (state == "output" and fence == "```") or (state == "ran" and fence):
+            state = "prose"
+        asked = was == "ran" and state == "output"  # the header that the model writes
+        yield from ["output" in (was, state) and not asked] * len(line)
+
+
+def block_outputs(text: str) -> Iterator[bool]:
+    """For each character of a solution, whether the kernel wrote it."""
+    state = "prose"
+    for piece in re.split(r"(<\|code\|>|<\|execution\|>|<\|endofblock\|>)", text):
+        was = state
+        if state in ("prose", "ran") and piece == "<|code|>":
+            state = "code"
+        elif state in ("prose", "ran") and piece == "<|execution|>":
+            state = "output"
+        elif state == "code" and piece == "<|endofblock|>":
+            state = "ran"
+        elif (state == "output" and piece == "<|endofblock|>") or (state == "ran" and piece.strip()):
+            state = "prose"
+        asked = was == "ran" and state == "output"
+        yield from ["output" in (was, state) and not asked] * len(piece)
+
+
+OUTPUTS = {
+    "fenced": (FENCED_PIECES, fenced_outputs),
+    "blocks": (BLOCK_PIECES, block_outputs),
+}
+
+
+def reference_labels(
+    row: Row, tokenizer: PreTrainedTokenizerFast, dialect: Dialect, given: list[bool]
+) -> list[int]:
+    prompt = dialect.prompt(Transcript(question=row.question))
+    whole = whole_text(row, tokenizer, dialect)
+    kernels = [True] * len(prompt) + given + [False] * len(tokenizer.eos_token)
+    assert len(kernels) == len(whole)
+    found = tokenizer(whole, return_offsets_mapping=True)
+    return [
+        UNTRAINED if any(kernels[start:end]) or (token == tokenizer.bos_token_id and start == end) else token
+        for token, (start, end) in zip(found["input_ids"], found["offset_mapping"], strict=True)
+    ]
+
+
+@st.composite
+def written(draw: st.DrawFn, dialect: Dialect) -> tuple[str, list[bool]]:
+    """A solution as the agent makes it, and which of its characters the kernel wrote."""
+    transcript, given = Transcript(question="q"), list[bool]()
+    for _ in range(draw(st.integers(0, 3))):
+        program = draw(st.sampled_from(["print(1)", "x = '```'", "", "raise ValueError"]))
+        plan = re.sub("[`<]", "", draw(TEXT))
+        text = f"{plan}\n```python\n{program}\n```"
+        if dialect.name == "blocks":
+            text = f"<|text|>{plan}<|endofblock|><|code|>{program}<|endofblock|>"
+        completion = Completion(
+            text=text, finish_reason=FinishReason.STOP, prompt_tokens=1, completion_tokens=1
+        )
+        asked = dialect.with_completion(transcript, completion)
+        stdout = draw(st.one_of(TEXT, FENCED_PIECES, BLOCK_PIECES, st.just("")))
+        execution = Execution(status=ExecutionStatus.OK, stdout=stdout)
+        answered = dialect.with_output(asked, execution, max_chars=100)
+        given += [False] * (len(asked.text) - len(transcript.text))
+        given += [True] * (len(answered.text) - len(asked.text))
+        transcript = answered
+    last = draw(st.sampled_from(["", "The answer is $\\boxed{1}$.", "é"]))
+    return transcript.text + last, given + [False] * len(last)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_labels_of_any_text_equal_the_reference(
+    request: pytest.FixtureRequest, name: str, family: str
+) -> None:
+    tokenizer, dialect = request.getfixturevalue(family), get_dialect(name)
+    pieces, outputs = OUTPUTS[name]
+
+    @settings(deadline=None, max_examples=200)
+    @given(question=TEXT, solution=st.lists(st.one_of(pieces, TEXT), max_size=14).map("".join))
+    def check(question: str, solution: str) -> None:
+        row = Row(question=question, solution=solution)
+        (encoded,), _ = encode([row], tokenizer, dialect, max_tokens=10_000)
+        assert encoded.labels.tolist() == reference_labels(row, tokenizer, dialect, list(outputs(solution)))
+
+    check()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_labels_of_what_the_agent_writes_equal_the_reference(
+    request: pytest.FixtureRequest, name: str, family: str
+) -> None:
+    tokenizer, dialect = request.getfixturevalue(family), get_dialect(name)
+
+    @settings(deadline=None, max_examples=200)
+    @given(made=written(dialect))
+    def check(made: tuple[str, list[bool]]) -> None:
+        solution, given = made
+        row = Row(question="q", solution=solution)
+        (encoded,), _ = encode([row], tokenizer, dialect, max_tokens=10_000)
+        assert encoded.labels.tolist() == reference_labels(row, tokenizer, dialect, given)
+
+    check()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_begin_token_is_there_as_served_and_never_trained(
+    request: pytest.FixtureRequest, family: str
+) -> None:
+    tokenizer = request.getfixturevalue(family)
+    (row,), _ = encode([Row(question="q", solution="x")], tokenizer, FENCED, max_tokens=999)
+    assert (row.ids[0] == tokenizer.bos_token_id) == (tokenizer.bos_token is not None)
+    assert row.labels[0] == UNTRAINED
+    assert row.labels[-1] == tokenizer.eos_token_id
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_the_agent_writes_has_no_broken_seam(request: pytest.FixtureRequest, family: str) -> None:
+    tokenizer = request.getfixturevalue(family)
+    outputs = ["1", "", "a\n\n", "\n\nb", " ```", "é分½", "  x  "]
+    turns = [f"Add.\n```python\nprint(1)\n```\n```output\n{output}\n```\n" for output in outputs]
+    row = Row(question="What is 1 + 1?\n", solution=f"{''.join(turns)}{TAIL}")
+    assert len(list(served_prompts(row, FENCED))) == len(outputs) + 1
+    assert broken_seams([row], tokenizer, FENCED) == []
+
+
+def test_a_seam_that_a_tokenizer_merges_is_reported(llama3_like: PreTrainedTokenizerFast) -> None:
+    rows = [Row(question="q", solution="x"), Row(question="q", solution=f"\n{TAIL}")]
+    assert [number for number, _ in broken_seams(rows, llama3_like, FENCED)] == [1]

@@ -1,0 +1,48 @@
+"""The held-out evaluation, with the shipped model and real kernels."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from finetune.training.evaluate import evaluate, read_problems, table
+from mumath_agent.errors import InputError
+from mumath_agent.models.embedded import DEFAULT
+
+
+def write(path: Path, *rows: object) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.mark.anyio
+@pytest.mark.kernel
+async def test_right_and_wrong_are_counted_by_source(tmp_path: Path) -> None:
+    rows = [
+        {"question": "What is 17 plus 25?", "answer": 42, "source": "template/arithmetic/sum"},
+        {
+            "question": "What is 17 plus 26?",
+            "solution": "It is $\\boxed{44}$.",
+            "source": "gsm8k-train/7/varied",
+        },
+    ]
+    done: list[None] = []
+    problems = read_problems(write(tmp_path / "p.jsonl", *rows))
+    scores = await evaluate(DEFAULT, problems, concurrency=2, on_done=lambda: done.append(None))
+    assert len(done) == 2
+    assert {
+        source: (score.problems, score.solved, score.output_right) for source, score in scores.items()
+    } == {
+        "all": (2, 1, 1),
+        "gsm8k-train": (1, 0, 0),
+        "template/arithmetic": (1, 1, 1),
+    }
+    assert list(table(scores))[2] == "| all | 2 | 50.0 % | 50.0 % |"
+
+
+@pytest.mark.parametrize(
+    "row", [{"question": "q"}, {"answer": "3"}, [], {"question": "q", "solution": "none"}]
+)
+def test_a_row_without_question_or_answer_is_refused(tmp_path: Path, row: object) -> None:
+    with pytest.raises(InputError, match="line 1 has no question"):
+        read_problems(write(tmp_path / "p.jsonl", row))

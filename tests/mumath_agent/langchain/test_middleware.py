@@ -1,0 +1,259 @@
+"""The session as a part of an agent: it goes where the agent's state goes, and ends when the run does."""
+
+import asyncio
+import gc
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import (
+    HumanInTheLoopMiddleware,
+    SummarizationMiddleware,
+    ToolCallLimitMiddleware,
+)
+from langchain_core.messages import AIMessage, ToolMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.types import Command
+from scripted_chat import ScriptedChatModel, Turn, calls
+
+from mumath_agent.dialects.output import STATE_LOST
+from mumath_agent.langchain import MuMathMiddleware
+
+pytestmark = pytest.mark.kernel
+
+THREAD: Any = {"configurable": {"thread_id": "t"}}
+GO: Any = {"messages": ["go"]}
+APPROVE: Any = Command(resume={"decisions": [{"type": "approve"}]})
+
+
+@pytest.fixture(autouse=True)
+def bridge() -> None:
+    """Already there, because it keeps the context of the first who uses it."""
+    MuMathMiddleware().close()
+
+
+def plain_memory() -> InMemorySaver:
+    """A checkpointer that keeps JSON values and messages, and refuses all else."""
+    return InMemorySaver(serde=JsonPlusSerializer(allowed_msgpack_modules=None))
+
+
+def agent_of(turns: Sequence[Turn], *middleware: Any, memory: InMemorySaver | None = None) -> Any:
+    return create_agent(ScriptedChatModel(turns=turns), middleware=middleware, checkpointer=memory)
+
+
+def outputs(state: dict[str, Any]) -> list[str]:
+    return [str(message.content) for message in state["messages"] if isinstance(message, ToolMessage)]
+
+
+def asks_first() -> HumanInTheLoopMiddleware:
+    return HumanInTheLoopMiddleware({"python": True})
+
+
+def living(middleware: MuMathMiddleware) -> tuple[str, ...]:
+    return middleware.tools[0].sessions
+
+
+@pytest.mark.parametrize("in_async", [True, False])
+@pytest.mark.parametrize("memory", [plain_memory(), None])
+def test_a_session_lasts_as_long_as_the_run(in_async: bool, memory: InMemorySaver | None) -> None:
+    seen: list[int] = []
+    turns = [calls("x = 1 / 0"), calls("x = 41"), calls("x + 1"), "42"]
+    middleware = MuMathMiddleware()
+
+    class Watched(ScriptedChatModel):
+        def _generate(self, *args: Any, **kwargs: Any) -> Any:
+            seen.append(len(living(middleware)))
+            return super()._generate(*args, **kwargs)
+
+    agent = create_agent(Watched(turns=turns), middleware=[middleware], checkpointer=memory)
+    config = {"configurable": {"thread_id": str(in_async)}} if memory else None
+    state = asyncio.run(agent.ainvoke(GO, config)) if in_async else agent.invoke(GO, config)
+    assert outputs(state) == ["line 1: x = 1 / 0\nZeroDivisionError: division by zero", "Done", "42"]
+    assert seen == [1, 1, 1, 1] and living(middleware) == ()
+
+
+def test_calls_of_one_step_share_the_session_in_their_order() -> None:
+    middleware, memory = MuMathMiddleware(), plain_memory()
+    turns = [calls("x = [0]"), calls(*[f"x.append({n}); print(x)" for n in (1, 2, 3)]), calls("len(x)"), "4"]
+    state = asyncio.run(agent_of(turns, middleware, memory=memory).ainvoke(GO, THREAD))
+    assert outputs(state) == ["Done", "[0, 1]", "[0, 1, 2]", "[0, 1, 2, 3]", "4"]
+
+
+def test_approval_before_every_program_keeps_one_session() -> None:
+    middleware, memory = MuMathMiddleware(), plain_memory()
+    agent = agent_of(
+        [calls("import random; x = random.random()"), calls("x < 1"), "yes"],
+        middleware,
+        asks_first(),
+        memory=memory,
+    )
+    agent.invoke(GO, THREAD)
+    assert len(living(middleware)) == 1  # it waits for the person
+    agent.invoke(APPROVE, THREAD)
+    state = agent.invoke(APPROVE, THREAD)
+    assert outputs(state) == ["Done", "True"]
+    assert living(middleware) == ()
+
+
+@pytest.mark.parametrize("mode", ["batched", "per_call"])
+def test_a_person_edits_and_rejects(mode: Any) -> None:
+    middleware, memory = MuMathMiddleware(), plain_memory()
+    person = HumanInTheLoopMiddleware({"python": True}, interrupt_mode=mode)
+    agent = agent_of([calls("x = 1"), calls("x = 2"), calls("x"), "5"], middleware, person, memory=memory)
+    agent.invoke(GO, THREAD)
+    edit: Any = {"type": "edit", "edited_action": {"name": "python", "args": {"code": "x = 5"}}}
+    for decision in (edit, {"type": "reject", "message": "no"}, {"type": "approve"}):
+        answer: Any = decision if mode == "per_call" else {"decisions": [decision]}
+        state = agent.invoke(Command(resume=answer), THREAD)
+    edited, rejected, last = outputs(state)
+    assert "x = 5" in edited and "Done" in edited and "no" in rejected and last == "5"
+
+
+@pytest.mark.parametrize(
+    ("first", "output"),
+    [
+        ("x = 41", "42"),
+        ("import random; x = random.randint(1, 9); print(x)", "42"),
+        ("import time; x = time.time(); print(x)", None),
+    ],
+)
+def test_another_process_rebuilds_the_session_or_says_that_it_is_lost(first: str, output: str | None) -> None:
+    """A new middleware is what another process has; the restart itself is in test_examples.py."""
+    memory = plain_memory()
+    turns = [calls(first), calls("x * 0 + 42"), "42"]
+    for step in (GO, APPROVE, APPROVE):
+        middleware = MuMathMiddleware()
+        state = agent_of(turns, middleware, asks_first(), memory=memory).invoke(step, THREAD)
+        middleware.close()
+    if output is None:
+        assert "NameError" in outputs(state)[-1] and outputs(state)[-1].endswith(STATE_LOST)
+    else:
+        assert outputs(state)[-1] == output
+
+
+def test_without_replay_the_next_run_is_told_that_its_session_is_lost() -> None:
+    memory, middleware = plain_memory(), MuMathMiddleware(rebuild_state=False)
+    agent = agent_of(
+        [calls("x = 1"), "set", calls("x"), calls("y = 1; y"), "gone"], middleware, memory=memory
+    )
+    agent.invoke(GO, THREAD)
+    state = agent.invoke(GO, THREAD)
+    _, lost, after = outputs(state)
+    assert "NameError" in lost and lost.endswith(STATE_LOST) and after == "1"
+
+
+def test_a_later_question_finds_what_an_earlier_one_defined() -> None:
+    memory, middleware = plain_memory(), MuMathMiddleware()
+    agent = agent_of([calls("x = 41"), "set", calls("x + 1"), "42"], middleware, memory=memory)
+    agent.invoke(GO, THREAD)
+    assert living(middleware) == ()
+    assert outputs(agent.invoke(GO, THREAD))[-1] == "42"
+
+
+def test_a_run_that_goes_on_from_an_earlier_checkpoint_has_the_session_of_that_moment() -> None:
+    memory, middleware = plain_memory(), MuMathMiddleware()
+    agent = agent_of(
+        [calls("x = 1"), calls("x += 1; print(x)"), calls("x"), "2"], middleware, asks_first(), memory=memory
+    )
+    agent.invoke(GO, THREAD)
+    agent.invoke(APPROVE, THREAD)
+    waiting = agent.get_state(THREAD).config  # x is 1, and the next program waits
+    agent.invoke(APPROVE, THREAD)
+    assert outputs(agent.invoke(APPROVE, waiting)) == ["Done", "2"]
+    assert outputs(agent.invoke(APPROVE, THREAD)) == ["Done", "2", "2"]
+
+
+def test_no_call_runs_twice_in_one_session() -> None:
+    """A step that is taken again, for its result was not kept, is answered from the session's record."""
+    memory, middleware = plain_memory(), MuMathMiddleware()
+    turns = [calls("x = 0"), calls("import time; x += 1; print(x, time.time_ns())"), calls("x"), "1"]
+    agent = agent_of(turns, middleware, asks_first(), memory=memory)
+    agent.invoke(GO, THREAD)
+    agent.invoke(APPROVE, THREAD)
+    waiting = agent.get_state(THREAD).config
+    first, again = (outputs(agent.invoke(APPROVE, waiting))[1] for _ in range(2))
+    assert first == again and first.startswith("1 ")
+
+
+def test_summaries_take_messages_away_and_the_session_stays() -> None:
+    memory = plain_memory()
+    turns = [calls("x = 41"), calls("print('a')"), calls("print('b')"), calls("x + 1"), "42"]
+
+    class Forgetful(ScriptedChatModel):
+        """Goes on where it was, however few messages are left."""
+
+        def _generate(self, messages: Any, *args: Any, **kwargs: Any) -> Any:
+            position = len(said)
+            said.append(messages)
+            return super()._generate([AIMessage("")] * position, *args, **kwargs)
+
+    said: list[Any] = []
+    summary = SummarizationMiddleware(
+        model=ScriptedChatModel(turns=["They computed."] * 99), trigger=("messages", 4), keep=("messages", 2)
+    )
+    model = Forgetful(turns=turns)
+    for step in (GO, APPROVE, APPROVE, APPROVE, APPROVE):
+        middleware = MuMathMiddleware()
+        agent = create_agent(model, middleware=[middleware, asks_first(), summary], checkpointer=memory)
+        state = agent.invoke(step, THREAD)
+        middleware.close()
+    assert "They computed." in str(state["messages"]) and "x = 41" not in str(state["messages"])
+    assert outputs(state)[-1] == "42"
+
+
+def test_a_limit_of_tool_calls() -> None:
+    middleware = MuMathMiddleware()
+    limit = ToolCallLimitMiddleware(tool_name="python", run_limit=1)
+    state = agent_of([calls("1"), calls("2"), "only one"], middleware, limit).invoke(GO)
+    first, second = outputs(state)
+    assert first == "1" and "limit" in second
+    assert living(middleware) == ()
+
+
+@pytest.mark.parametrize("memory", [plain_memory(), None])
+def test_a_run_that_fails_leaves_no_session_nobody_can_come_back_to(memory: InMemorySaver | None) -> None:
+    middleware = MuMathMiddleware(idle_s=0.5 if memory else 60)
+    agent = agent_of([calls("x = 1")], middleware, memory=memory)  # and then the script ends
+    with pytest.raises(IndexError):
+        agent.invoke(GO, THREAD if memory else None)
+    gc.collect()  # LangGraph's loop and its tasks know each other
+    ended_by = time.monotonic() + 5
+    while living(middleware):
+        assert time.monotonic() < ended_by
+        time.sleep(0.02)
+
+
+def test_no_checkpoint_holds_the_session() -> None:
+    memory, middleware = plain_memory(), MuMathMiddleware()
+    agent = agent_of([calls("x = 1"), "set"], middleware, memory=memory)
+    state = agent.invoke(GO, THREAD)
+    assert set(state) == {"messages"}
+    kept = agent.get_state(THREAD).values
+    assert set(kept) == {"messages", "python_cells"}
+    assert [cell["code"] for cell in kept["python_cells"]] == ["x = 1"]
+
+
+def test_two_agents_of_one_thread_have_a_session_each() -> None:
+    """An agent that another one calls as a tool runs on the same thread."""
+    from langchain_core.tools import tool
+
+    python = MuMathMiddleware()
+    inner = agent_of([calls("x"), "no x"], python)
+
+    @tool
+    def helper(code: str) -> str:
+        """Ask another agent."""
+        return outputs(inner.invoke(GO))[-1]
+
+    memory = plain_memory()
+    outer = create_agent(
+        ScriptedChatModel(turns=[calls("x = 1"), calls("", name="helper"), calls("x"), "1"]),
+        tools=[helper],
+        middleware=[python],
+        checkpointer=memory,
+    )
+    _, inner_output, last = outputs(outer.invoke(GO, THREAD))
+    assert "NameError" in inner_output and last == "1"

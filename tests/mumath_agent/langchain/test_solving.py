@@ -1,0 +1,184 @@
+"""A whole attempt behind one tool call: what the agent reads of it, and that it stays a tool call."""
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.messages import ToolMessage
+from langchain_core.tools import ToolException
+from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
+from langgraph.checkpoint.sqlite import SqliteSaver
+from pydantic import ValidationError
+from scripted_chat import ScriptedChatModel, calls
+
+from mumath_agent.agent.solver import Solver
+from mumath_agent.errors import KernelError, ModelRefused, ModelUnreachable
+from mumath_agent.langchain import MuMathTool
+from mumath_agent.langchain.solving import _WHY_NOT
+from mumath_agent.records import BROKEN, Completion, Limits, RunRecord, StopReason, from_json
+from mumath_agent.testing import ScriptedModel
+
+PROGRAM = "We multiply.\n```python\nprint(17 * 23)\n```\n```output"
+BOXED = "The answer is $\\boxed{391}$."
+QUESTION = "What is 17 times 23?"
+
+
+def solving(texts: Iterable[str | Completion | Exception], **settings: Any) -> MuMathTool:
+    return MuMathTool(solver=Solver(model=ScriptedModel(texts=texts), limits=Limits(max_turns=3)), **settings)
+
+
+def asked(tool: MuMathTool, question: str = QUESTION) -> ToolMessage:
+    with tool:
+        message: ToolMessage = tool.invoke(
+            {"type": "tool_call", "id": "call", "name": tool.name, "args": {"question": question}}
+        )
+    return message
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("texts", "content"),
+    [
+        (
+            [PROGRAM, BOXED],
+            "Answer: 391\nThe solver stated it as its final answer. 1 program was run; it printed:\n391",
+        ),
+        (
+            [PROGRAM, PROGRAM, "The answer is 391."],
+            "Answer: 391\nIt is read from the solver's last sentences. 2 programs were run; the last one printed:\n391",
+        ),
+        ([BOXED], "Answer: 391\nThe solver stated it as its final answer. No program was run."),
+        (
+            ["I can't say."],
+            "No answer: the model ended without an answer. No program was run.",
+        ),
+        (
+            [PROGRAM] * 3,
+            "No answer: the solver ran as many programs as it may and had not come to an answer. "
+            "2 programs were run; the last one printed:\n391",
+        ),
+    ],
+)
+def test_what_the_agent_reads(texts: list[str], content: str) -> None:
+    message = asked(solving(texts))
+    assert (message.content, message.status) == (content, "success")
+    record = from_json(RunRecord, message.artifact)
+    assert record.problem.question == QUESTION and len(record.trajectory.completions) == len(texts)
+
+
+def test_every_way_to_end_without_an_answer_has_words() -> None:
+    assert set(_WHY_NOT) == set(StopReason) - BROKEN - {StopReason.ANSWERED}
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ModelUnreachable("nothing answers at http://host"), "nothing answers"),
+        (ModelRefused("no such model"), "no such model"),
+        (KernelError("no kernel could be started"), "no kernel"),
+    ],
+)
+def test_machinery_that_broke_is_an_error_the_agent_reads_or_an_exception(
+    error: Exception, said: str
+) -> None:
+    message = asked(solving([error]))
+    assert message.status == "error" and said in message.content
+    with pytest.raises(ToolException, match=said):
+        asked(solving([error], handle_tool_error=False))
+
+
+@pytest.mark.parametrize("question", ["", " \n", "1" * 30_000])
+def test_what_is_no_question_is_an_error_the_agent_can_mend(question: str) -> None:
+    message = asked(solving([BOXED]), question)
+    assert message.status == "error" and message.content.startswith("This question can't be taken: ")
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+def test_in_an_agent_with_a_checkpointer_of_one_colour(way: str, tmp_path: Path) -> None:
+    """The attempt's own states are none of the agent's checkpoints; a saver without async methods shows it."""
+    turns = [calls(QUESTION, name="solve_math", argument="question"), "It is 391."]
+    with (
+        SqliteSaver.from_conn_string(str(tmp_path / "agent.sqlite")) as saver,
+        solving([PROGRAM, BOXED]) as tool,
+    ):
+        agent = create_agent(
+            ScriptedChatModel(turns=turns), tools=[tool], checkpointer=saver if way == "invoke" else None
+        )
+        config = {"configurable": {"thread_id": "t"}}
+        if way == "invoke":
+            state = agent.invoke({"messages": ["go"]}, config)
+            spaces = {row[0] for row in saver.conn.execute("select distinct checkpoint_ns from checkpoints")}
+            assert spaces == {""}
+        else:
+            state = asyncio.run(agent.ainvoke({"messages": ["go"]}, config))
+    assert state["messages"][2].content.startswith("Answer: 391")
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("in_async", [True, False])
+def test_the_attempt_is_streamed_while_it_runs(in_async: bool) -> None:
+    turns = [calls(QUESTION, name="solve_math", argument="question"), "It is 391."]
+    with solving([PROGRAM, BOXED]) as tool:
+        agent = create_agent(ScriptedChatModel(turns=turns), tools=[tool])
+        modes: Any = ["custom", "tools"]
+
+        async def streamed() -> list[Any]:
+            return [part async for part in agent.astream({"messages": ["go"]}, stream_mode=modes)]
+
+        parts = (
+            asyncio.run(streamed())
+            if in_async
+            else list(agent.stream({"messages": ["go"]}, stream_mode=modes))
+        )
+    events = [part["event"] for mode, part in parts if mode == "custom"]
+    assert events == ["text", "program", "stdout", "output", "text"]
+    deltas = [part["delta"] for _, part in parts if part["event"] == "tool-output-delta"]
+    record = next(part["output"].artifact for _, part in parts if part["event"] == "tool-finished")
+    transcript = from_json(RunRecord, record).trajectory.transcript.text
+    assert "".join(deltas).split() == transcript.split()
+
+
+@pytest.mark.kernel
+def test_a_tool_is_used_again_after_it_was_closed_and_from_any_loop() -> None:
+    tool = MuMathTool()
+    question = {"question": "Tom has 3 apples and buys 4 more. How many apples does Tom have?"}
+    for _ in range(2):
+        with tool:
+            assert tool.invoke(question).startswith("Answer: 7\n")
+            assert asyncio.run(tool.ainvoke(question)).startswith("Answer: 7\n")
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("in_async", [True, False])
+def test_the_attempt_is_traced_as_a_part_of_the_call(in_async: bool) -> None:
+    collector = RunCollectorCallbackHandler()
+    with solving([PROGRAM, BOXED]) as tool:
+        arguments, config = {"question": QUESTION}, {"callbacks": [collector]}
+        if in_async:
+            asyncio.run(tool.ainvoke(arguments, config))
+        else:
+            tool.invoke(arguments, config)
+    (call,) = collector.traced_runs
+    (attempt,) = call.child_runs
+    assert call.name == "solve_math" and attempt.name == "mumath-agent"
+    assert [run.name for run in attempt.child_runs if run.name == "execute"] == ["execute"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"model": "m"}, "needs base_url"),
+        (
+            {"base_url": "http://host", "solver": Solver(model=ScriptedModel(texts=[]))},
+            "base_url must be said there",
+        ),
+        ({"temperature": 1}, "temperature"),
+    ],
+)
+def test_settings_that_can_not_be_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        MuMathTool(**settings)

@@ -1,0 +1,250 @@
+"""`ChatCompletionsModel` against a small server that speaks the protocol and follows a script.
+
+The same scripts are read by `LangChainModel` over langchain-openai: two clients, one meaning.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import pytest
+
+from mumath_agent.agent.graph import Handles, graph
+from mumath_agent.dialects import Chat
+from mumath_agent.errors import ModelRefused, ModelUnreachable
+from mumath_agent.models import CompletionModel
+from mumath_agent.models.http.chat_completions import ChatCompletionsModel
+from mumath_agent.records import Completion, Conversation, FinishReason, Message, Role, Sampling
+from mumath_agent.testing import ScriptedExecutor
+
+pytestmark = pytest.mark.anyio
+
+USAGE = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}}
+QUESTION = Message(role=Role.USER, text="q")
+
+
+class Server:
+    """Answers each request with the next of `answers`; the last one is repeated."""
+
+    def __init__(self) -> None:
+        self.answers: list[bytes] = []
+        self.requests: list[Any] = []
+        self.left = asyncio.Event()
+        """A client closed its connection while its answer was going on."""
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def stop(self) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = next(int(line.split(":")[1]) for line in head.split("\r\n") if "content-length" in line)
+        self.requests.append(json.loads(await reader.readexactly(length)))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        writer.write(answer)
+        if not answer.endswith(b"0\r\n\r\n") and b"Content-Length" not in answer:
+            await reader.read()
+            self.left.set()
+        writer.close()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    server = Server()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture(params=["own", "langchain"])
+async def model(request: pytest.FixtureRequest, server: Server) -> AsyncIterator[CompletionModel]:
+    model = chat_model(server, request.param)
+    yield model
+    await model.aclose()
+
+
+def chat_model(server: Server, kind: str) -> CompletionModel:
+    if kind == "own":
+        return ChatCompletionsModel(server.url, "m", "sk-1", attempts=2)
+    openai = pytest.importorskip("langchain_openai")
+    from mumath_agent.models.langchain import LangChainModel
+
+    chat = openai.ChatOpenAI(
+        base_url=f"{server.url}/v1", model="m", api_key="key", max_retries=1, stream_usage=True
+    )
+    return LangChainModel(chat)
+
+
+def said(text: str | None = None, finish: str | None = None, **delta: Any) -> dict[str, Any]:
+    content = {"role": "assistant", "content": text} | delta
+    return {"id": "c1", "choices": [{"index": 0, "delta": content, "finish_reason": finish}]}
+
+
+def called(arguments: str, *, index: int = 0, name: str | None = None, finish: str | None = None) -> Any:
+    function = {"arguments": arguments} | ({"name": name} if name else {})
+    call = {"index": index, "function": function} | ({"id": f"c{index}", "type": "function"} if name else {})
+    return said(finish=finish, tool_calls=[call])
+
+
+def stream(*events: Any, whole: bool = True) -> bytes:
+    data = [f"data: {json.dumps(event)}\n\n".encode() for event in events]
+    data += [b"data: [DONE]\n\n"] * whole
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n"
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(d), d) for d in data)
+    return head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n" * whole
+
+
+def refusal(status: int, message: str) -> bytes:
+    body = json.dumps({"error": {"message": message}}).encode()
+    head = f"HTTP/1.1 {status} x\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+async def answered(
+    model: CompletionModel, *, tool: bool = False, stop: tuple[str, ...] = (), pieces: list[str] | None = None
+) -> Completion:
+    return await model.complete(
+        Conversation(messages=(QUESTION,), tool=tool),
+        stop=stop,
+        max_tokens=50,
+        sampling=Sampling(temperature=0.5, seed=3),
+        on_text=None if pieces is None else pieces.append,
+    )
+
+
+async def test_what_is_sent_and_what_comes_back(server: Server, model: CompletionModel) -> None:
+    server.answers = [stream(said("It is "), said("4."), said("", "stop"), USAGE)]
+    pieces: list[str] = []
+    completion = await answered(model, stop=("```output",), pieces=pieces)
+    assert completion == Completion(
+        text="It is 4.", finish_reason=FinishReason.STOP, prompt_tokens=7, completion_tokens=3
+    )
+    assert pieces == ["It is ", "4."]
+    sent = server.requests[0]
+    assert sent["messages"] == [{"role": "user", "content": "q"}]
+    assert (sent["temperature"], sent["seed"], sent["stop"]) == (0.5, 3, ["```output"])
+    assert (sent.get("max_tokens") or sent["max_completion_tokens"]) == 50
+    assert "tools" not in sent
+
+
+async def test_calls_of_the_tool_become_fenced_blocks(server: Server, model: CompletionModel) -> None:
+    server.answers = [
+        stream(
+            said("Add."),
+            called('{"code": "x', name="python"),
+            called(' = 1"}'),
+            called('{"code": "print(x)\\n"}', index=1, name="python"),
+            said(None, "tool_calls"),
+        )
+    ]
+    pieces: list[str] = []
+    completion = await answered(model, tool=True, pieces=pieces)
+    assert completion.text == "Add.\n```python\nx = 1\n```\n```python\nprint(x)\n```\n"
+    assert completion.finish_reason is FinishReason.STOP and "".join(pieces) == completion.text
+    assert server.requests[0]["tools"][0]["function"]["name"] == "python"
+
+
+async def test_a_call_that_the_token_limit_cut_is_left_open(server: Server, model: CompletionModel) -> None:
+    server.answers = [stream(called('{"code": "print(1)\\nprint(', name="python"), said(None, "length"))]
+    completion = await answered(model, tool=True)
+    assert completion.finish_reason is FinishReason.LENGTH
+    begun = Chat(tool=True).parse(completion.text)
+    assert [segment.closed for segment in begun] == [False]
+
+
+async def test_an_answer_ends_at_the_stop_string_if_the_server_goes_on(
+    server: Server, model: CompletionModel
+) -> None:
+    server.answers = [stream(said("a\n``"), said("`output\n5"), whole=False)]
+    completion = await answered(model, stop=("```output",))
+    assert (completion.text, completion.finish_reason) == ("a\n", FinishReason.STOP)
+    with anyio.fail_after(2):
+        await server.left.wait()
+
+
+async def test_the_token_limit_is_told(server: Server, model: CompletionModel) -> None:
+    server.answers = [stream(said("a"), said("", "length"))]
+    assert (await answered(model)).finish_reason is FinishReason.LENGTH
+
+
+async def test_cancelling_ends_the_generation(server: Server, model: CompletionModel) -> None:
+    server.answers = [stream(said("a"), whole=False)]
+    with anyio.move_on_after(0.5):
+        await answered(model)
+    with anyio.fail_after(2):
+        await server.left.wait()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        (refusal(401, "no such key"), ModelRefused, "no such key"),
+        (refusal(400, "no chat template"), ModelRefused, "no chat template"),
+        (refusal(404, "no model m"), ModelRefused, "no model m|m"),
+        (refusal(503, "starting"), ModelUnreachable, "starting"),
+        (stream(said("a", "content_filter")), ModelRefused, "content_filter"),
+    ],
+)
+async def test_what_goes_wrong_is_named(
+    server: Server, model: CompletionModel, answer: bytes, error: type[Exception], words: str
+) -> None:
+    server.answers = [answer]
+    with pytest.raises(error, match=words):
+        await answered(model)
+
+
+async def test_a_text_that_does_not_fit_ends_at_the_token_limit(
+    server: Server, model: CompletionModel
+) -> None:
+    server.answers = [
+        refusal(400, "This model's maximum context length is 20 tokens, however your prompt has 30 tokens.")
+    ]
+    completion = await answered(model)
+    assert (completion.text, completion.finish_reason) == ("", FinishReason.LENGTH)
+
+
+async def test_raw_text_is_refused_in_words(model: CompletionModel) -> None:
+    with pytest.raises(ModelRefused, match="sent raw text; choose the dialect chat or tools"):
+        await model.complete("<|user|>\nq", stop=(), max_tokens=1, sampling=Sampling())
+
+
+async def test_an_attempt_by_calls_of_the_tool(server: Server, model: CompletionModel) -> None:
+    server.answers = [
+        stream(said("Add."), called('{"code": "print(3 + 4)"}', name="python"), said(None, "tool_calls")),
+        stream(said("It is \\boxed{7}."), said("", "stop")),
+    ]
+    kernel = ScriptedExecutor(executions=["7\n"])
+    handles = Handles(model=model, kernel=kernel, dialect=Chat(tool=True))
+    state = await graph.ainvoke({"question": "q"}, context=handles)
+    assert state["answer"]["text"] == "7" and kernel.programs == ["print(3 + 4)\n"]
+    _, _, call, output = server.requests[1]["messages"]
+    assert json.loads(call["tool_calls"][0]["function"]["arguments"]) == {"code": "print(3 + 4)\n"}
+    assert call["content"] == "Add." and output["role"] == "tool" and output["content"] == "7"
+    assert output["tool_call_id"] == call["tool_calls"][0]["id"]
+
+
+async def test_fields_a_server_wants_otherwise(server: Server) -> None:
+    extra = {"max_tokens": None, "max_completion_tokens": 9, "temperature": None}
+    model = ChatCompletionsModel(server.url, "m", extra_body=extra)
+    server.answers = [stream(said("a", "stop"))]
+    await answered(model)
+    assert server.requests[0]["max_completion_tokens"] == 9
+    assert not {"max_tokens", "temperature"} & server.requests[0].keys()
+    await model.aclose()
+
+
+async def test_a_broken_stream_is_tried_again_and_nothing_told_twice(server: Server) -> None:
+    model = ChatCompletionsModel(server.url, "m", attempts=2)
+    server.answers = [
+        stream(said("It "), said("is", "abort")),
+        stream(said("It "), said("is 4."), said("", "stop")),
+    ]
+    pieces: list[str] = []
+    assert (await answered(model, pieces=pieces)).text == "It is 4." == "".join(pieces)
+    await model.aclose()

@@ -17,7 +17,7 @@ from scripted_chat import ScriptedChatModel, calls
 from mumath_agent.agent.solver import Solver
 from mumath_agent.errors import KernelError, ModelRefused, ModelUnreachable
 from mumath_agent.langchain import MuMathTool
-from mumath_agent.langchain.solving import _WHY_NOT
+from mumath_agent.langchain.solving import STOP_IN_WORDS
 from mumath_agent.records import BROKEN, Completion, Limits, RunRecord, StopReason, from_json
 from mumath_agent.testing import ScriptedModel
 
@@ -70,7 +70,7 @@ def test_what_the_agent_reads(texts: list[str], content: str) -> None:
 
 
 def test_every_way_to_end_without_an_answer_has_words() -> None:
-    assert set(_WHY_NOT) == set(StopReason) - BROKEN - {StopReason.ANSWERED}
+    assert set(STOP_IN_WORDS) == set(StopReason) - BROKEN - {StopReason.ANSWERED}
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from mumath_agent.kernels import KernelPool, Sandbox
-from mumath_agent.models import CompletionModel
 from mumath_agent.models.blockwise import Blockwise
 from mumath_agent.models.embedded import EmbeddedModel
 from mumath_agent.models.http.completions import CompletionsModel
 from mumath_agent.models.replicas import ReplicatedModel
+from mumath_agent.protocols import CompletionModel
 
 PACKAGES = (
     "mumath-agent",

@@ -15,6 +15,7 @@ from typing import Self
 
 from mumath_agent.errors import InputError
 from mumath_agent.records import BROKEN, Problem, RunRecord, Settings, from_json, to_json
+from mumath_agent.runs.jsonl import load_records, replace_file
 from mumath_agent.runs.results import ResultsFile, difference
 
 MANIFEST, ATTEMPTS = "manifest.json", "attempts.jsonl"
@@ -62,16 +63,7 @@ def load_run(path: Path) -> Run:
         InputError: there is no such run, or a line is no run record.
     """
     attempts = path / ATTEMPTS if path.is_dir() else path
-    try:
-        text = attempts.read_bytes().decode("utf-8", "replace")
-    except OSError as error:
-        raise InputError(f"can't read {attempts}: {error.strerror}") from None
-    whole = text.rpartition("\n")[0]
-    records = [
-        _record(line, attempts, number) for number, line in enumerate(whole.split("\n"), start=1) if line
-    ]
-    if not records:
-        raise InputError(f"{attempts} holds no attempt")
+    records = load_records(attempts, RunRecord)
     return Run(path=path, manifest=load_manifest(path), records=tuple(_newest(records)))
 
 
@@ -151,7 +143,8 @@ class RunFolder:
             self._manifest.problems,
             self._manifest.samples,
         ):
-            _write(self.path / MANIFEST, json.dumps(to_json(self._manifest), indent=1, ensure_ascii=False))
+            text = json.dumps(to_json(self._manifest), indent=1, ensure_ascii=False)
+            replace_file(self.path / MANIFEST, text)
 
 
 def _refuse_other(earlier: Manifest, now: Manifest, path: Path) -> None:
@@ -164,23 +157,6 @@ def _refuse_other(earlier: Manifest, now: Manifest, path: Path) -> None:
             what = f"{name} {before}, now it is {after}"
     if what:
         raise InputError(f"{path} was made with {what}; name another folder with --out")
-
-
-def _write(path: Path, text: str) -> None:
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
-
-
-def line_of(record: RunRecord) -> str:
-    return json.dumps(to_json(record), ensure_ascii=False)
-
-
-def _record(line: str, path: Path, number: int) -> RunRecord:
-    try:
-        return from_json(RunRecord, json.loads(line))
-    except (ValueError, InputError) as error:
-        raise InputError(f"{path} line {number} is no run record ({error})") from None
 
 
 def _newest(records: list[RunRecord]) -> list[RunRecord]:
@@ -196,7 +172,6 @@ __all__ = [
     "Manifest",
     "Run",
     "RunFolder",
-    "line_of",
     "load_manifest",
     "load_run",
 ]

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
-from mumath_agent.dialects import Fenced, TextDialect
+from mumath_agent.dialects import Fenced
 from mumath_agent.errors import ModelError, ModelRefused
-from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason, Prompt, Sampling
+from mumath_agent.protocols import CompletionRequest, OnText, TextDialect
+from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason, Prompt
 from mumath_agent.transcript import Kind, Segment, Transcript
 
 
@@ -31,22 +32,14 @@ class ScriptedModel:
     async def warm_up(self) -> None:
         return None
 
-    async def complete(
-        self,
-        prompt: Prompt,
-        *,
-        stop: tuple[str, ...],
-        max_tokens: int,
-        sampling: Sampling,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
-        self.prompts.append(prompt)
+    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
+        self.prompts.append(request.prompt)
         item = next(self._texts, None)
         if item is None:
             raise ModelError(f"the script has ended after {len(self.prompts) - 1} completions")
         if isinstance(item, Exception):
             raise item
-        completion = item if isinstance(item, Completion) else _stopped(item, stop)
+        completion = item if isinstance(item, Completion) else _stopped(item, request.stop)
         if on_text:
             on_text(completion.text)
         return completion
@@ -90,26 +83,18 @@ class ReplayModel:
     async def warm_up(self) -> None:
         return None
 
-    async def complete(
-        self,
-        prompt: Prompt,
-        *,
-        stop: tuple[str, ...],
-        max_tokens: int,
-        sampling: Sampling,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
+    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
         """See `CompletionModel.complete`.
 
         Raises:
             ModelRefused: nothing recorded follows `prompt`.
         """
-        if not isinstance(prompt, str):
+        if not isinstance(request.prompt, str):
             raise ModelRefused(f"{self.name} repeats text and was sent messages; replay in a dialect of text")
-        fitting = self._recorded_after(prompt)
-        recorded = fitting[self._served[prompt] % len(fitting)]
-        self._served[prompt] += 1
-        completion = _counted(_cut(recorded, stop), prompt)
+        fitting = self._recorded_after(request.prompt)
+        recorded = fitting[self._served[request.prompt] % len(fitting)]
+        self._served[request.prompt] += 1
+        completion = _counted(_cut(recorded, request.stop), request.prompt)
         if on_text and completion.text:
             on_text(completion.text)
         return completion

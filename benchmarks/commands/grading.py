@@ -10,14 +10,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.commands.console import UNEXPLAINED, print_json, progress, remark, run, say, stdout
 from benchmarks.grading.pairs import Agreement, ExpectedPair, GradedPair, grade_all, load_pairs
-from benchmarks.grading.regrade import AnswerOf, Regraded, locked, outcome_of, regrade_all, write_records
+from benchmarks.grading.regrade import Regraded, locked, outcome_of, regrade_all
 from benchmarks.runs import ATTEMPTS, Run, load_run
 from benchmarks.tasks import TASKS
 from mumath_agent.answers import extract_answer
+from mumath_agent.commands.console import UNEXPECTED, fail, print_json, progress_bar, remark, run, stdout
 from mumath_agent.errors import InputError
 from mumath_agent.records import Outcome, RunRecord
+from mumath_agent.runs.graded import AnswerOf
+from mumath_agent.runs.jsonl import replace_lines
 
 CORES = os.cpu_count() or 1
 _SHOWN_CHARS = 60
@@ -35,7 +37,7 @@ def grade_pairs(
 ) -> None:
     """Grade pairs whose verdict is known, and say where the grader differs; null expects no verdict."""
     pairs = _pairs(file)
-    with progress("grading") as bar:
+    with progress_bar("grading") as bar:
         task = bar.add_task("", total=len(pairs))
         found = run(
             lambda: grade_all(pairs, workers=workers, timeout_s=timeout, on_graded=lambda: bar.advance(task))
@@ -45,7 +47,7 @@ def grade_pairs(
     else:
         _print_agreement(found, stdout())
     if found.differing:
-        raise typer.Exit(UNEXPLAINED)
+        raise typer.Exit(UNEXPECTED)
 
 
 def regrade(
@@ -57,7 +59,7 @@ def regrade(
 ) -> None:
     """Read the answers of a finished run again and grade them again, without generating."""
     written = out or (path / ATTEMPTS if path.is_dir() else path)
-    with locked(written), progress("grading") as bar:
+    with locked(written), progress_bar("grading") as bar:
         done = load_run(path)
         task = bar.add_task("", total=len(done.records))
         graded = run(
@@ -69,7 +71,7 @@ def regrade(
                 on_graded=lambda: bar.advance(task),
             )
         )
-        write_records(written, [pair.after for pair in graded])
+        replace_lines(written, [pair.after for pair in graded])
     if as_json:
         print_json(_regraded_to_json(graded, written))
     else:
@@ -82,7 +84,7 @@ def _pairs(file: Path) -> list[ExpectedPair]:
     pairs = []
     for item in load_pairs(file):
         if isinstance(item, InputError):
-            say(item)
+            fail(item)
         else:
             pairs.append(item)
     if not pairs:

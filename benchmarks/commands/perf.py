@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.commands.console import DATA, print_json, run, stderr, stdout
+from benchmarks.data import DATA
 from benchmarks.manifest import isolation_of
 from benchmarks.perf.table import Row
+from mumath_agent.commands.console import print_json, run, stderr, stdout
 from mumath_agent.errors import InputError
 from mumath_agent.kernels import Sandbox
 

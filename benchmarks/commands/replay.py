@@ -10,7 +10,6 @@ from typing import Annotated
 import anyio
 import typer
 
-from benchmarks.commands.console import UNEXPLAINED, print_json, progress, run, say, stderr, stdout
 from benchmarks.replay.agent import replay_agent, replay_model
 from benchmarks.replay.cells import replay_all
 from benchmarks.replay.outputs import Cause
@@ -18,6 +17,7 @@ from benchmarks.replay.recordings import RecordedSolution, load_recorded
 from benchmarks.replay.server import serving
 from benchmarks.replay.summary import Mode, Replayed, report
 from benchmarks.replay.table import print_report
+from mumath_agent.commands.console import UNEXPECTED, fail, print_json, progress_bar, run, stderr, stdout
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.records import Verdict, to_json
@@ -62,7 +62,7 @@ def replay(
         return
     options = _Options(mode=mode, concurrency=concurrency, timeout_s=timeout, out=out)
     started = time.monotonic()
-    with progress("replaying") as bar:
+    with progress_bar("replaying") as bar:
         task = bar.add_task("", total=len(solutions))
         replayed = run(lambda: _replayed(solutions, file, options, lambda _: bar.advance(task)))
     found = report(mode, file.name.removesuffix(".jsonl"), replayed, time.monotonic() - started)
@@ -71,7 +71,7 @@ def replay(
     else:
         print_report(found, stdout())
     if found.counts[Cause.OURS]:
-        raise typer.Exit(UNEXPLAINED)
+        raise typer.Exit(UNEXPECTED)
 
 
 async def _replayed(
@@ -137,7 +137,7 @@ def _solutions(file: Path, limit: int | None) -> list[RecordedSolution]:
     solutions = []
     for item in islice(load_recorded(file), limit):
         if isinstance(item, InputError):
-            say(item)
+            fail(item)
         else:
             solutions.append(item)
     if not solutions:

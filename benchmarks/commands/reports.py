@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.commands.console import print_json, remark, run, stdout
 from benchmarks.runs import load_run
+from mumath_agent.commands.console import print_json, remark, run, stdout
 from mumath_agent.errors import InputError
 from mumath_agent.records import to_json
 

@@ -3,34 +3,33 @@
 import hashlib
 import re
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmarks.commands.console import remark, stderr
-from benchmarks.commands.console import run as run_to_end
 from benchmarks.live import Live
 from benchmarks.manifest import commit, isolation_of, now, servers_of, versions
 from benchmarks.runs import ATTEMPTS, Manifest, RunFolder
 from benchmarks.tasks import get_task
 from benchmarks.tasks.loaders import Loaded, load_problems
 from mumath_agent.agent.batch import PATIENCE_S, Batch, run_batch
-from mumath_agent.agent.solver import Solver
+from mumath_agent.agent.options import SolverOptions, open_solver
 from mumath_agent.answers import extract_answer
-from mumath_agent.dialects import Dialect, get_dialect
+from mumath_agent.commands.console import remark, stderr
+from mumath_agent.commands.console import run as run_to_end
+from mumath_agent.commands.options import takes_solver_options
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.grading import Grader
-from mumath_agent.models import CompletionModel
-from mumath_agent.models.embedded import EmbeddedModel
-from mumath_agent.models.select import model_at
 from mumath_agent.problems import parse_problems, read_text
-from mumath_agent.records import Answer, Limits, Problem, Sampling
+from mumath_agent.records import Answer, Problem
 from mumath_agent.transcript import Transcript
 
 
+@takes_solver_options(seed=0)
 def run(
+    options: SolverOptions,
     task: Annotated[str, typer.Argument(help="A task's name (see `tasks`), or a JSONL file of problems.")],
     data_dir: Annotated[
         Path | None, typer.Option(help="Read the task's files from here instead of from the hub.")
@@ -44,36 +43,9 @@ def run(
     ] = True,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N problems.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Attempts a problem.")] = 1,
-    base_url: Annotated[
-        list[str] | None,
-        typer.Option(envvar="MUMATH_BASE_URL", help="An OpenAI-compatible server; several share the work."),
-    ] = None,
-    model: Annotated[str | None, typer.Option(envvar="MUMATH_MODEL", help="The model's name there.")] = None,
-    dialect: Annotated[
-        str | None,
-        typer.Option(help="How it is spoken to, e.g. chat; without it, as its family is (docs/dialects.md)."),
-    ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Without a server: a folder in the embedded engine's format.")
     ] = None,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
-    top_p: Annotated[float, typer.Option(min=0.01, max=1.0)] = 1.0,
-    seed: Annotated[
-        int, typer.Option(help="With --temperature: every attempt's own seed is drawn from it.")
-    ] = 0,
-    max_turns: Annotated[int, typer.Option(min=1)] = Limits().max_turns,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Per completion.")] = Limits().max_new_tokens,
-    cell_timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds a program.")
-    ] = Limits().cell_timeout_s,
-    wall: Annotated[float, typer.Option(min=0.1, help="Seconds an attempt.")] = Limits().wall_s,
-    fresh_cells: Annotated[bool, typer.Option(help="A new Python session for every program.")] = False,
-    rebuild_state: Annotated[
-        bool, typer.Option("--rebuild-state", help="Rebuild a lost session by running its programs again.")
-    ] = False,
-    unsafe_local: Annotated[
-        bool, typer.Option(help="Run programs even where this machine can't confine them, with your rights.")
-    ] = False,
     concurrency: Annotated[int, typer.Option(min=1, help="Attempts at a time.")] = 16,
     patience: Annotated[float, typer.Option(min=0.0, help="Seconds a server may be away.")] = PATIENCE_S,
 ) -> None:
@@ -81,37 +53,19 @@ def run(
 
     Without --base-url the embedded model answers. The API key of a server is read from MUMATH_API_KEY.
     """
-    if samples > 1 and temperature == 0:
+    if samples > 1 and options.sampling.temperature == 0:
         raise InputError(
             f"--samples {samples} with --temperature 0 would be {samples} times the same; raise it"
         )
-    if base_url and weights is not None:
-        raise InputError(f"--weights {weights} is for the embedded engine; leave it or --base-url out")
-    if not base_url and model is not None:
-        raise InputError(f"--model {model} needs --base-url, the address of the server that serves it")
-    solver = partial(
-        Solver,
-        limits=Limits(
-            max_turns=max_turns, max_new_tokens=max_new_tokens, cell_timeout_s=cell_timeout, wall_s=wall
-        ),
-        sampling=Sampling(temperature=temperature, top_p=top_p, seed=seed if temperature else None),
-        fresh_cells=fresh_cells,
-        rebuild_state=rebuild_state,
-        unsafe_local=unsafe_local,
-    )
+    options = replace(options, weights=weights)
     loaded, answer_of = _problems(task, data_dir, limit)
     for line in loaded.remarks:
         remark(line)
 
     async def work() -> int:
-        chosen, spoken = await _model(base_url or [], model, dialect, weights)
-        batch = Batch(
-            problems=loaded.problems,
-            samples=samples,
-            solver=solver(model=chosen, dialect=spoken),
-            answer_of=answer_of,
-        )
-        return await _run(batch, task, loaded.source, out, resume, concurrency, patience)
+        async with open_solver(options, remark) as solver:
+            batch = Batch(problems=loaded.problems, samples=samples, solver=solver, answer_of=answer_of)
+            return await _run(batch, task, loaded.source, out, resume, concurrency, patience)
 
     broken = run_to_end(work)
     if broken:
@@ -146,17 +100,6 @@ def _own_problems(path: Path, limit: int | None) -> Loaded:
     return Loaded(problems=found, source=f"{path.name} sha256:{digest}", remarks=remarks)
 
 
-async def _model(
-    base_urls: list[str], name: str | None, dialect: str | None, weights: Path | None
-) -> tuple[CompletionModel, Dialect]:
-    if not base_urls:
-        return (EmbeddedModel(weights) if weights else EmbeddedModel()), get_dialect(dialect or "fenced")
-    chosen = await model_at(base_urls, name, dialect)
-    if chosen.family.notice and dialect is None:
-        remark(chosen.family.notice)
-    return chosen.model, chosen.dialect
-
-
 async def _run(
     batch: Batch,
     task: str,
@@ -166,40 +109,34 @@ async def _run(
     concurrency: int,
     patience_s: float,
 ) -> int:
-    """Make the run; how many of its attempts are broken."""
+    """Make the run; return how many of its attempts are broken."""
     model = batch.solver.model
-    try:
-        await model.warm_up()
-        manifest = await _manifest(batch, task, source)
-        path = out or Path("runs") / _file_name(f"{Path(task).stem}-{model.name}")
-        if not resume and (path / ATTEMPTS).exists():
-            raise InputError(
-                f"{path} holds a run already; name another folder with --out, or leave out --no-resume"
-            )
-        remark(
-            f"model: {model.name} · {len(batch.problems)} problems · isolation: {manifest.isolation} · {path}"
+    manifest = await _manifest(batch, task, source)
+    path = out or Path("runs") / _file_name(f"{Path(task).stem}-{model.name}")
+    if not resume and (path / ATTEMPTS).exists():
+        raise InputError(
+            f"{path} holds a run already; name another folder with --out, or leave out --no-resume"
         )
-        with (
-            RunFolder(path, manifest) as folder,
-            Live(stderr, total=len(batch.problems) * batch.samples) as live,
-        ):
-            for record in batch.finished(folder):
-                live.add(record, earlier=True)
-            async with Grader(workers=2) as grader:
-                await run_batch(
-                    batch,
-                    folder,
-                    concurrency=concurrency,
-                    grader=grader,
-                    patience_s=patience_s,
-                    on_record=live.add,
-                    on_outage=remark,
-                )
-            folder.sort(batch.problems, batch.samples)
-        typer.echo(f"{path}: {live.summary}")
-        return live.broken
-    finally:
-        await model.aclose()
+    remark(f"model: {model.name} · {len(batch.problems)} problems · isolation: {manifest.isolation} · {path}")
+    with (
+        RunFolder(path, manifest) as folder,
+        Live(stderr, total=len(batch.problems) * batch.samples) as live,
+    ):
+        for record in batch.finished(folder):
+            live.add(record, earlier=True)
+        async with Grader(workers=2) as grader:
+            await run_batch(
+                batch,
+                folder,
+                concurrency=concurrency,
+                grader=grader,
+                patience_s=patience_s,
+                on_record=live.add,
+                on_outage=remark,
+            )
+        folder.sort(batch.problems, batch.samples)
+    typer.echo(f"{path}: {live.summary}")
+    return live.broken
 
 
 async def _manifest(batch: Batch, task: str, source: str) -> Manifest:

@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.commands.console import DATA, UNEXPLAINED, print_json, remark, run, stdout
+from benchmarks.data import DATA
 from benchmarks.grading.self_check import Failure, SelfCheck
 from benchmarks.grading.self_check import self_check as check_golds
 from benchmarks.tasks import TASKS, Hub, Part, Task, get_task
 from benchmarks.tasks.loaders import is_at_hand, load_problems
+from mumath_agent.commands.console import UNEXPECTED, print_json, remark, run, stdout
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.records import to_json
@@ -57,7 +58,7 @@ def self_check(
         if skipped:
             remark(f"skipped, not in {data_dir}: {', '.join(skipped)}")
     if any(check.failures for check in checks):
-        raise typer.Exit(UNEXPLAINED)
+        raise typer.Exit(UNEXPECTED)
 
 
 def _chosen(names: list[str], data_dir: Path) -> tuple[list[Task], list[str]]:

@@ -17,7 +17,8 @@ from benchmarks.perf.token_server import serving
 from mumath_agent.agent.solver import Solver
 from mumath_agent.errors import MuMathError
 from mumath_agent.models.http.completions import CompletionsModel
-from mumath_agent.records import Problem, Sampling, StopReason
+from mumath_agent.protocols import CompletionRequest
+from mumath_agent.records import Problem, StopReason
 from mumath_agent.testing import ScriptedExecutor
 
 STEP_S = 0.020
@@ -123,7 +124,7 @@ async def _cost(url: str, attempt: Attempt, load: Load) -> Cost:
 
 
 async def _complete(model: CompletionsModel, on_text: Callable[[str], None]) -> None:
-    await model.complete("?", stop=("```output",), max_tokens=1024, sampling=Sampling(), on_text=on_text)
+    await model.complete(CompletionRequest(prompt="?", stop=("```output",), max_tokens=1024), on_text)
 
 
 async def _solve(model: CompletionsModel, on_text: Callable[[str], None]) -> None:

@@ -26,9 +26,9 @@ from benchmarks.replay.agent import replay_model
 from benchmarks.replay.recordings import RecordedSolution, load_recorded
 from mumath_agent.agent.batch import Batch, run_batch
 from mumath_agent.agent.solver import Solver
-from mumath_agent.dialects import Dialect
-from mumath_agent.kernels import Executor, KernelPool
+from mumath_agent.kernels import KernelPool
 from mumath_agent.kernels.forkserver import server_for
+from mumath_agent.protocols import CompletionRequest, Dialect, Executor
 from mumath_agent.records import Limits, Problem, RunRecord
 from mumath_agent.transcript import Transcript
 
@@ -161,10 +161,12 @@ async def _in_lock_step(problems: list[Problem], solver: Solver) -> float:
 
 async def _write(attempt: _Attempt, solver: Solver) -> None:
     completion = await solver.model.complete(
-        solver.dialect.prompt(attempt.transcript),
-        stop=solver.dialect.stop,
-        max_tokens=solver.limits.max_new_tokens,
-        sampling=solver.sampling,
+        CompletionRequest(
+            prompt=solver.dialect.prompt(attempt.transcript),
+            stop=solver.dialect.stop,
+            max_tokens=solver.limits.max_new_tokens,
+            sampling=solver.sampling,
+        )
     )
     attempt.transcript = solver.dialect.with_completion(attempt.transcript, completion)
 

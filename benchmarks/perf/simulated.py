@@ -6,11 +6,10 @@ server as in an empty one.
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from mumath_agent.models import CompletionModel
-from mumath_agent.records import Completion, FinishReason, Prompt, Sampling
+from mumath_agent.protocols import CompletionModel, CompletionRequest, OnText
+from mumath_agent.records import Completion, FinishReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,18 +40,10 @@ class SimulatedServer:
     async def warm_up(self) -> None:
         await self._texts.warm_up()
 
-    async def complete(
-        self,
-        prompt: Prompt,
-        *,
-        stop: tuple[str, ...],
-        max_tokens: int,
-        sampling: Sampling,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
+    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
         """See `CompletionModel.complete`; returns when the last token would have been written."""
-        whole = await self._texts.complete(prompt, stop=stop, max_tokens=max_tokens, sampling=sampling)
-        completion = _cut(whole, max_tokens)
+        whole = await self._texts.complete(request)
+        completion = _cut(whole, request.max_tokens)
         async with self._slots:
             await asyncio.sleep(completion.completion_tokens / self._speed.tokens_per_s)
         if on_text:

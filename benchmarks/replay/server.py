@@ -16,7 +16,7 @@ from typing import Any
 
 from mumath_agent.bridge import run_sync
 from mumath_agent.errors import InputError, ModelRefused
-from mumath_agent.models import CompletionModel, Sampling
+from mumath_agent.protocols import CompletionModel, CompletionRequest
 from mumath_agent.records import Completion
 
 _MAX_BYTES = 10_000_000
@@ -87,10 +87,11 @@ class _Handler(BaseHTTPRequestHandler):
     async def _completion(self, body: dict[str, Any]) -> Completion:
         stop = body.get("stop") or ()
         return await self.model.complete(
-            body["prompt"],
-            stop=(stop,) if isinstance(stop, str) else tuple(map(str, stop)),
-            max_tokens=int(body.get("max_tokens") or 16),
-            sampling=Sampling(),
+            CompletionRequest(
+                prompt=body["prompt"],
+                stop=(stop,) if isinstance(stop, str) else tuple(map(str, stop)),
+                max_tokens=int(body.get("max_tokens") or 16),
+            )
         )
 
     def _answer(self, completion: Completion) -> dict[str, Any]:

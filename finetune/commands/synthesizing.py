@@ -20,8 +20,8 @@ from mumath_agent.agent.solver import Solver
 from mumath_agent.dialects import Chat
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
-from mumath_agent.models import CompletionModel
 from mumath_agent.models.embedded import EmbeddedModel
+from mumath_agent.protocols import CompletionModel
 from mumath_agent.records import BROKEN, Limits, Prompt, RunRecord, Sampling, to_json
 from mumath_agent.runs.results import ResultsFile
 from mumath_agent.transcript import Transcript

@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from finetune.data.records import Question, SolutionFormat
-from mumath_agent.dialects import Fenced, TextDialect
+from mumath_agent.dialects import Fenced
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.problems import read_text
+from mumath_agent.protocols import TextDialect
 from mumath_agent.records import Completion, Execution, FinishReason, Problem, RunRecord
 from mumath_agent.testing import Recording, ReplayModel
 from mumath_agent.transcript import Segment, Transcript

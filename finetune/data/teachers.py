@@ -5,14 +5,14 @@ instructions and examples survive; conversations (of the chat dialect) go as the
 """
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from mumath_agent.errors import InputError
-from mumath_agent.models import CompletionModel
 from mumath_agent.models.http.chat_completions import ChatCompletionsModel
 from mumath_agent.models.replicas import API_KEY, ReplicatedModel, served_at
-from mumath_agent.records import Completion, Conversation, Message, Prompt, Role, Sampling
+from mumath_agent.protocols import CompletionModel, CompletionRequest, OnText
+from mumath_agent.records import Completion, Conversation, Message, Role
 
 
 def teacher_at(base_urls: Sequence[str], name: str | None, *, chat: bool) -> CompletionModel:
@@ -42,20 +42,11 @@ class Chatting:
     async def warm_up(self) -> None:
         await self.model.warm_up()
 
-    async def complete(
-        self,
-        prompt: Prompt,
-        *,
-        stop: tuple[str, ...],
-        max_tokens: int,
-        sampling: Sampling,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
-        if isinstance(prompt, str):
-            prompt = Conversation(messages=(Message(role=Role.USER, text=prompt),))
-        return await self.model.complete(
-            prompt, stop=stop, max_tokens=max_tokens, sampling=sampling, on_text=on_text
-        )
+    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
+        if isinstance(request.prompt, str):
+            message = Message(role=Role.USER, text=request.prompt)
+            request = replace(request, prompt=Conversation(messages=(message,)))
+        return await self.model.complete(request, on_text)
 
     async def aclose(self) -> None:
         await self.model.aclose()

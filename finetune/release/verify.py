@@ -17,7 +17,7 @@ from itertools import zip_longest
 from transformers import PreTrainedTokenizerFast
 
 from finetune.release.engines import Reference, Writer, Written
-from mumath_agent.dialects import TextDialect
+from mumath_agent.protocols import TextDialect
 from mumath_agent.transcript import Transcript
 
 _QUESTIONS = (

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from finetune.training.encode import UNTRAINED, Encoded, Row, characters, encode, whole_text
 from finetune.training.prefix_check import broken_seams
-from mumath_agent.dialects import TextDialect
+from mumath_agent.protocols import TextDialect
 from mumath_agent.transcript import Kind, Transcript
 
 

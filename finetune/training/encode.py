@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from transformers import PreTrainedTokenizerFast
 
-from mumath_agent.dialects import TextDialect
 from mumath_agent.errors import InputError
+from mumath_agent.protocols import TextDialect
 from mumath_agent.transcript import Transcript
 
 UNTRAINED = -100

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from transformers import PreTrainedTokenizerFast
 
 from finetune.training.encode import Row, whole_text
-from mumath_agent.dialects import TextDialect
+from mumath_agent.protocols import TextDialect
 from mumath_agent.transcript import Kind, Transcript
 
 

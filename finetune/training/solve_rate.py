@@ -20,7 +20,8 @@ from mumath_agent.errors import ModelRefused
 from mumath_agent.grading import Grader
 from mumath_agent.models import as_text
 from mumath_agent.models.stopping import TextUntilStop
-from mumath_agent.records import Completion, FinishReason, Outcome, Problem, Prompt, RunRecord, Sampling
+from mumath_agent.protocols import CompletionRequest, OnText
+from mumath_agent.records import Completion, FinishReason, Outcome, Problem, RunRecord
 
 
 class ModelInTraining:
@@ -37,25 +38,17 @@ class ModelInTraining:
     async def warm_up(self) -> None:
         """There is nothing to load."""
 
-    async def complete(
-        self,
-        prompt: Prompt,
-        *,
-        stop: tuple[str, ...],
-        max_tokens: int,
-        sampling: Sampling,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
+    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
         """See `CompletionModel.complete`.
 
         Raises:
             ModelRefused: the prompt leaves no room, or sampling isn't greedy.
         """
-        if sampling.temperature > 0:
+        if request.sampling.temperature > 0:
             raise ModelRefused("the model in training writes greedily only; set temperature to 0")
         async with self._one_at_a_time:
             completion = await anyio.to_thread.run_sync(
-                self._complete, as_text(prompt, self.name), stop, max_tokens
+                self._complete, as_text(request.prompt, self.name), request.stop, request.max_tokens
             )
         if on_text:
             on_text(completion.text)

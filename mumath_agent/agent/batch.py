@@ -15,7 +15,7 @@ import json
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -23,11 +23,13 @@ import anyio
 
 from mumath_agent.agent.solver import Solver
 from mumath_agent.answers import extract_answer
+from mumath_agent.concurrency import for_each
 from mumath_agent.errors import ModelUnreachable
 from mumath_agent.grading import Grader
 from mumath_agent.kernels import KernelPool
 from mumath_agent.problems import check_question
-from mumath_agent.records import BROKEN, Answer, Problem, RunRecord, StopReason, to_json
+from mumath_agent.records import BROKEN, Problem, RunRecord, StopReason, to_json
+from mumath_agent.runs.graded import AnswerOf, graded, with_answer
 from mumath_agent.transcript import Transcript
 
 TRIES = 3
@@ -49,8 +51,7 @@ class Batch:
     """Attempts a problem."""
     solver: Solver
     """Its sampling seed is the batch's; every attempt gets one of its own, drawn from it."""
-    answer_of: Callable[[Transcript], Answer | None] = extract_answer
-    """The task's rule: which words of a transcript are its answer."""
+    answer_of: AnswerOf = extract_answer
 
     def all_samples(self) -> list["Sample"]:
         """The first samples of all problems before the second ones, so that an early look sees all problems."""
@@ -125,69 +126,60 @@ async def run_batch(
     """
     for problem in batch.problems:
         check_question(problem.question)
-    owed = deque(
+    owed = _Owed(
         s for s in batch.all_samples() if not (store and store.done(s.problem, s.number, batch.key(s)))
     )
     tries: Counter[Sample] = Counter()
     outage = _Outage(patience_s, on_outage)
     keeper = batch.solver.checkpointer
+    spares = 0 if keeper else 1  # with a checkpointer each kernel has its own seed, so none can wait ready
 
-    spares = 0 if keeper else 1  # a kernel with a seed of its own is none that waits ready
+    async def attempt(sample: Sample) -> None:
+        key = batch.key(sample)
+        seed = int(key, 16) & _SEEDS if keeper else None
+        async with batch.solver.new_kernel(pool, seed=seed) as kernel:
+            record = await batch.solver_for(sample).solve(sample.problem, kernel=kernel, thread=key)
+        stop = record.trajectory.stop_reason
+        if stop is StopReason.MODEL_UNREACHABLE:
+            owed.add(sample)
+            await outage.pause(record.trajectory.error or "")
+            return
+        outage.over()
+        tries[sample] += 1
+        if stop in _MAY_PASS and tries[sample] < TRIES:
+            owed.add(sample)
+            return
+        record = replace(record, sample=sample.number, key=key)
+        if grader:
+            record = await graded(record, grader, batch.answer_of)
+        else:
+            record = with_answer(record, batch.answer_of)
+        if store:
+            store.append(record)
+        on_record(record)
+        if keeper and stop not in BROKEN:
+            await keeper.adelete_thread(key)
 
-    async def work(pool: KernelPool) -> None:
-        while owed:
-            sample = owed.popleft()
-            key = batch.key(sample)
-            seed = int(key, 16) & _SEEDS if keeper else None
-            async with batch.solver.new_kernel(pool, seed=seed) as kernel:
-                solver = batch.solver_for(sample)
-                record = await solver.solve(sample.problem, kernel=kernel, thread=key)
-            stop = record.trajectory.stop_reason
-            if stop is StopReason.MODEL_UNREACHABLE:
-                owed.append(sample)
-                await outage.pause(record.trajectory.error or "")
-                continue
-            outage.over()
-            tries[sample] += 1
-            if stop in _MAY_PASS and tries[sample] < TRIES:
-                owed.append(sample)
-                continue
-            record = replace(record, sample=sample.number, key=key)
-            record = await _judged(record, batch, grader)
-            if store:
-                store.append(record)
-            on_record(record)
-            if keeper and stop not in BROKEN:
-                await keeper.adelete_thread(key)
-
-    try:
-        async with (
-            KernelPool(batch.solver.sandbox, spares=spares) as pool,
-            anyio.create_task_group() as workers,
-        ):
-            for _ in range(min(concurrency, len(owed))):
-                workers.start_soon(work, pool)
-    except BaseExceptionGroup as group:
-        raise _first(group) from None
+    async with KernelPool(batch.solver.sandbox, spares=spares) as pool:
+        await for_each(owed, attempt, concurrency=min(concurrency, len(owed)))
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What ended the workers: the first to fail, the others were cancelled for it."""
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+class _Owed(Iterator[Sample]):
+    """Samples still to be attempted; one that has to be made again is added at the end, at any time."""
 
+    def __init__(self, samples: Iterable[Sample]) -> None:
+        self._samples = deque(samples)
 
-async def _judged(record: RunRecord, batch: Batch, grader: Grader | None) -> RunRecord:
-    """With the answer the batch's rule finds, and the verdict on it, where there is something to compare."""
-    attempt, target = record.trajectory, record.problem.target
-    if attempt.stop_reason in (StopReason.ANSWERED, StopReason.NO_ANSWER):
-        answer = batch.answer_of(attempt.transcript)
-        stop = StopReason.ANSWERED if answer else StopReason.NO_ANSWER
-        attempt = replace(attempt, answer=answer, stop_reason=stop)
-    verdict = None
-    if grader and target is not None and attempt.stop_reason not in BROKEN:
-        verdict = await grader.grade(attempt.answer.text if attempt.answer else None, target)
-    return replace(record, trajectory=attempt, verdict=verdict)
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __next__(self) -> Sample:
+        if not self._samples:
+            raise StopIteration
+        return self._samples.popleft()
+
+    def add(self, sample: Sample) -> None:
+        self._samples.append(sample)
 
 
 class _Outage:

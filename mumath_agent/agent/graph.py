@@ -30,9 +30,8 @@ from mumath_agent.agent.approval import Approve, Edit, Reject, reviewed
 from mumath_agent.agent.events import Event, emit, printing, writing
 from mumath_agent.answers import extract_answer
 from mumath_agent.bridge import run_sync
-from mumath_agent.dialects import Dialect, Fenced
-from mumath_agent.kernels import ExecutedCell, Executor
-from mumath_agent.models import CompletionModel
+from mumath_agent.dialects import Fenced
+from mumath_agent.protocols import CompletionModel, CompletionRequest, Dialect, ExecutedCell, Executor
 from mumath_agent.records import (
     Answer,
     Completion,
@@ -102,11 +101,13 @@ async def reason(state: State, handles: Handles) -> dict[str, Any]:
     transcript = _transcript(state)
     with anyio.move_on_after(_seconds_left(handles.limits, state)):
         completion = await handles.model.complete(
-            handles.dialect.prompt(transcript),
-            stop=handles.dialect.stop,
-            max_tokens=handles.limits.max_new_tokens,
-            sampling=handles.sampling,
-            on_text=writing(),
+            CompletionRequest(
+                prompt=handles.dialect.prompt(transcript),
+                stop=handles.dialect.stop,
+                max_tokens=handles.limits.max_new_tokens,
+                sampling=handles.sampling,
+            ),
+            writing(),
         )
         return update | {
             "transcript": to_json(handles.dialect.with_completion(transcript, completion)),

@@ -22,12 +22,12 @@ from mumath_agent.agent.approval import Decision
 from mumath_agent.agent.graph import Event, Handles, State, build_graph, graph, trajectory
 from mumath_agent.agent.tracing import attempt_span, traced_kernel, traced_model
 from mumath_agent.bridge import run_sync
-from mumath_agent.dialects import Dialect, Fenced
+from mumath_agent.dialects import Fenced
 from mumath_agent.errors import KernelError, ModelError, ModelUnreachable
-from mumath_agent.kernels import Executor, JupyterExecutor, KernelPool, Sandbox
-from mumath_agent.models import CompletionModel
+from mumath_agent.kernels import JupyterExecutor, KernelPool, Sandbox
 from mumath_agent.models.embedded import EmbeddedModel
 from mumath_agent.problems import check_question
+from mumath_agent.protocols import CompletionModel, Dialect, Executor
 from mumath_agent.records import (
     Limits,
     Problem,

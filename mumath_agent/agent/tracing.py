@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING, Self
 
 from mumath_agent import __version__
 from mumath_agent.dialects.output import output_text
-from mumath_agent.kernels import ExecutedCell, Executor
-from mumath_agent.models import CompletionModel
+from mumath_agent.protocols import CompletionModel, CompletionRequest, ExecutedCell, Executor, OnText
 from mumath_agent.records import (
     BROKEN,
     Completion,
@@ -99,27 +98,17 @@ class _TracedModel:
     async def warm_up(self) -> None:
         await self.model.warm_up()
 
-    async def complete(
-        self,
-        prompt: Prompt,
-        *,
-        stop: tuple[str, ...],
-        max_tokens: int,
-        sampling: Sampling,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
-        operation = "text_completion" if isinstance(prompt, str) else "chat"
+    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
+        operation = "text_completion" if isinstance(request.prompt, str) else "chat"
         attributes = {
             "gen_ai.operation.name": operation,
-            "gen_ai.request.max_tokens": max_tokens,
-            "gen_ai.request.stop_sequences": stop,
-            **_request(self.model.name, sampling),
+            "gen_ai.request.max_tokens": request.max_tokens,
+            "gen_ai.request.stop_sequences": request.stop,
+            **_request(self.model.name, request.sampling),
         }
         with _span(self.tracer, f"{operation} {self.model.name}", attributes, calls_out=True) as span:
-            completion = await self.model.complete(
-                prompt, stop=stop, max_tokens=max_tokens, sampling=sampling, on_text=on_text
-            )
-            _tell_completion(span, prompt, completion)
+            completion = await self.model.complete(request, on_text)
+            _tell_completion(span, request.prompt, completion)
             return completion
 
     async def aclose(self) -> None:

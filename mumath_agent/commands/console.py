@@ -1,26 +1,73 @@
-"""What all commands share of the terminal: stdout for results, stderr for everything said about them.
+"""The terminal as every program of this project uses it: results on stdout, everything said about them on stderr.
 
-Exit codes: 0 answered, 1 no answer, 2 the input or an option can't be used, 3 machinery broke, 130 interrupted. For a
-file of problems it is the gravest of its problems'. For cells, 0 says that every one was ok and 1 that one was not.
+`mumath-agent`, `python -m finetune` and `python -m benchmarks` share `main`: one way to end on errors and signals.
+
+Exit codes: 0 answered or done; 1 no answer, or something measured isn't as it should be; 2 the input or an option can't
+be used; 3 machinery broke; 130 interrupted. For a file of problems it is the gravest of its problems'. For cells, 0
+means that every one was ok and 1 that one was not.
 """
 
+import io
+import json
+import os
+import signal
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
+import anyio
+import typer
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.problems import decode
 
-ANSWERED, NO_ANSWER, USAGE, BROKEN, INTERRUPTED = 0, 1, 2, 3, 130
+T = TypeVar("T")
+
+DONE = ANSWERED = 0
+NO_ANSWER = UNEXPECTED = 1
+USAGE, BROKEN, INTERRUPTED = 2, 3, 130
 
 stderr = Console(stderr=True, highlight=False)
 
 
+def main(app: typer.Typer) -> None:
+    """Run a program's command line; turn errors and signals into one line and an exit code."""
+    # SIGTERM gets what Ctrl-C gets: kernels killed, their directories removed. SIGINT may be ignored from the start (a
+    # shell does so for background jobs); asyncio cancels on it only if it has Python's own handler.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    warnings.showwarning = warn
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal may know fewer characters than a program.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except MuMathError as error:
+        raise SystemExit(fail(error)) from None
+    except KeyboardInterrupt:
+        stderr.print("interrupted")
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        # The reader of our stdout has gone (`| head`); leave without a traceback at shutdown.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(BROKEN) from None
+
+
 def interruptible(run: Callable[[], int]) -> int:
+    """Return what `run` returns, or the exit code of an interruption."""
     try:
         return run()
     except KeyboardInterrupt:
@@ -28,28 +75,69 @@ def interruptible(run: Callable[[], int]) -> int:
         return INTERRUPTED
 
 
+def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run `work` to its end; Ctrl-C and SIGTERM cancel it, which clears up, and end the command."""
+    try:
+        return anyio.run(work)
+    except KeyboardInterrupt:
+        stderr.print("interrupted")
+        raise typer.Exit(INTERRUPTED) from None
+
+
 def read_stdin() -> str:
+    """Return all of stdin.
+
+    Raises:
+        InputError: it isn't UTF-8 text.
+    """
     return decode(sys.stdin.buffer.read(), "stdin")
 
 
+def stdout() -> Console:
+    """Return a console for tables: as wide as the terminal, and wide enough for them in a pipe."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=120)
+
+
+def print_json(value: Any) -> None:
+    """Print a JSON value, indented."""
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def progress_bar(what: str) -> Progress:
+    """Return a bar with how many of how many; it is silent where stderr isn't a terminal."""
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=stderr, disable=not stderr.is_terminal)
+
+
 def fail(error: MuMathError) -> int:
+    """Say what is wrong, and return the exit code for it."""
     say(str(error))
     return USAGE if isinstance(error, InputError) else BROKEN
 
 
 def say(error: str) -> None:
+    """Print an error on stderr."""
     tell(f"error: {error}", style="red")
 
 
 def warn(message: Warning | str, *_: Any, **__: Any) -> None:
-    """A warning of the library in one line; where in our source it was raised helps nobody."""
+    """Print a warning of the library in one line; where in our source it was raised helps nobody."""
     tell(f"warning: {' '.join(str(message).split())}", style="yellow")
 
 
 def remark(text: str) -> None:
+    """Print a remark on stderr."""
     tell(text, style="dim")
 
 
 def tell(text: str, *, style: str) -> None:
+    """Print a line on stderr in a style of rich's."""
     with suppress(BrokenPipeError):
         stderr.print(Text(text, style=style), soft_wrap=True)  # a plain str would have its markup interpreted

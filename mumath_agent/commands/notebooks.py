@@ -10,15 +10,15 @@ from mumath_agent.records import Problem, RunRecord
 from mumath_agent.runs.notebook import notebook_name, require_nbformat, write_notebook
 
 Keep = Callable[[RunRecord], None]
-"""Does with a finished record what else was asked for."""
+"""Called with each finished record."""
 
 
-def nothing(record: RunRecord) -> None:
-    """Where nothing else was asked for."""
+def keep_nothing(record: RunRecord) -> None:
+    """Do nothing: no notebook was asked for."""
 
 
 def one_notebook(path: Path) -> Keep:
-    """Writes the record as the notebook `path`.
+    """Return what writes a record as the notebook `path`.
 
     Raises:
         InputError: it can't be written there, as far as can be told before there is a record.
@@ -30,7 +30,7 @@ def one_notebook(path: Path) -> Keep:
 
 
 def folder_of_notebooks(folder: Path, problems: Sequence[Problem]) -> Keep:
-    """Writes each record as a notebook in `folder`, named after its problem.
+    """Return what writes each record as a notebook in `folder`, named after its problem.
 
     Raises:
         InputError: the folder can't be made, or two of the problems would get the same name.

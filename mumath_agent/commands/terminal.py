@@ -4,16 +4,19 @@ In a terminal the model's text, program output and errors have colours (rich); i
 plain, and what is printed before the answer line is the transcript itself.
 """
 
+import json
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from mumath_agent.records import ExecutionStatus, RunRecord
+from mumath_agent.commands.console import ANSWERED, BROKEN, NO_ANSWER, remark
+from mumath_agent.records import ExecutionStatus, RunRecord, StopReason, to_json
 from mumath_agent.runs.wording import answer_line
 
 if TYPE_CHECKING:
     from mumath_agent.agent.graph import Event
+    from mumath_agent.agent.solver import Solver
 
 
 class LiveTranscript:
@@ -43,3 +46,21 @@ class LiveTranscript:
 def result_line(record: RunRecord) -> str:
     """Return one line for one problem of many."""
     return f"{record.problem.id}: {answer_line(record.trajectory)}"
+
+
+def as_line(record: RunRecord) -> str:
+    """Return the record as one line of JSON."""
+    return json.dumps(to_json(record), ensure_ascii=False)
+
+
+def introduce(solver: "Solver") -> None:
+    """Say on stderr which model is going to answer."""
+    about = getattr(solver.model, "about", None) or f"dialect {solver.dialect.name}"
+    remark(f"model: {solver.model.name} ({about})")
+
+
+def exit_code(record: RunRecord) -> int:
+    """Return the exit code that an attempt stands for."""
+    if record.trajectory.error or record.trajectory.stop_reason is StopReason.KERNEL_DIED:
+        return BROKEN
+    return ANSWERED if record.trajectory.answer else NO_ANSWER

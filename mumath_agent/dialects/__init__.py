@@ -11,55 +11,12 @@ Adding a family means adding one module or one template here and a line to `_DIA
 """
 
 from collections.abc import Mapping
-from typing import Protocol
 
 from mumath_agent.dialects.blocks import Blocks
 from mumath_agent.dialects.chat import Chat, ChatInText
 from mumath_agent.dialects.fenced import NUMINA, QWEN, Fenced
 from mumath_agent.errors import InputError
-from mumath_agent.records import Completion, Execution, Prompt
-from mumath_agent.transcript import Segment, Transcript
-
-
-class Dialect(Protocol):
-    """The seam between transcripts and what a model reads and writes."""
-
-    @property
-    def name(self) -> str:
-        """What records call it; `get_dialect` knows it by this name."""
-        ...
-
-    @property
-    def stop(self) -> tuple[str, ...]:
-        """Strings that end a completion; excluded from its text."""
-        ...
-
-    def prompt(self, transcript: Transcript) -> Prompt:
-        """All that is sent to the model for its next turn; a prefix of every later turn's prompt."""
-        ...
-
-    def parse(self, text: str) -> tuple[Segment, ...]:
-        """Cut the text of a solution. Lossless: the joined segments are `text`, for every string."""
-        ...
-
-    def with_completion(self, transcript: Transcript, completion: Completion) -> Transcript:
-        """Append what the model wrote. Only the new text is parsed, never the history."""
-        ...
-
-    def pending_code(self, transcript: Transcript) -> str | None:
-        """The program of the last turn if the transcript ends with a request for its output, else None."""
-        ...
-
-    def with_output(self, transcript: Transcript, execution: Execution, *, max_chars: int) -> Transcript:
-        """Append what the kernel answered, so written that it can't be taken for anything but output."""
-        ...
-
-
-class TextDialect(Dialect, Protocol):
-    """A dialect whose prompt is raw text: what its models are trained on, byte for byte."""
-
-    def prompt(self, transcript: Transcript) -> str: ...
-
+from mumath_agent.protocols import Dialect, TextDialect
 
 _TEXT: tuple[TextDialect, ...] = (Fenced(), Fenced(template=QWEN), Fenced(template=NUMINA), Blocks())
 _ALL: tuple[Dialect, ...] = (*_TEXT, Chat(), Chat(tool=True))
@@ -107,9 +64,7 @@ def request_fields(dialect: Dialect) -> Mapping[str, object]:
 __all__ = [
     "Blocks",
     "Chat",
-    "Dialect",
     "Fenced",
-    "TextDialect",
     "get_dialect",
     "get_replay_dialect",
     "get_text_dialect",

@@ -30,8 +30,6 @@ class Family:
     """As its authors evaluate one attempt."""
     rope_theta: float | None = None
     """What config.json must say, or be silent about if it is transformers' default, 10,000. None: not known."""
-    end_token: str | None = None
-    """What a solution ends with: the tokenizer's end token, or a stop string of the dialect."""
     notice: str | None = None
     """What a person should be told before the first answer."""
     source: str
@@ -70,7 +68,6 @@ _EMBEDDED = Family(
     dialect="fenced",
     context_tokens=1024,
     rope_theta=_LLAMA,
-    end_token="<|end|>",
     source="mumath_agent/weights/embedded",
 )
 _MUMATH = Family(
@@ -78,7 +75,6 @@ _MUMATH = Family(
     dialect="fenced",
     context_tokens=4096,
     rope_theta=_LLAMA,
-    end_token="</s>",
     source="arXiv 2405.07551; youweihao-tal/MuMath-Code: infer/inference.py, scripts/infer.sh",
 )
 _TORA = Family(
@@ -86,7 +82,6 @@ _TORA = Family(
     dialect="fenced",
     context_tokens=4096,
     rope_theta=_LLAMA,
-    end_token="</s>",
     source="arXiv 2309.17452; microsoft/ToRA: src/infer/inference.py",
 )
 _MATHCODER = Family(
@@ -94,7 +89,6 @@ _MATHCODER = Family(
     dialect="blocks",
     context_tokens=4096,
     rope_theta=_LLAMA,
-    end_token="<|endofmessage|>",
     source="arXiv 2310.03731; mathllm/MathCoder: src/inference.py, outs/",
 )
 _QWEN = Family(
@@ -102,7 +96,6 @@ _QWEN = Family(
     dialect="fenced-qwen",
     context_tokens=4096,
     rope_theta=_LLAMA,
-    end_token="<|im_end|>",
     source="arXiv 2409.12122; QwenLM/Qwen2.5-Math: README.md, evaluation/math_eval.py",
 )
 _NUMINA = Family(
@@ -110,7 +103,6 @@ _NUMINA = Family(
     dialect="fenced-numina",
     context_tokens=4096,
     rope_theta=_LLAMA,
-    end_token="<｜end▁of▁sentence｜>",
     source="project-numina/aimo-progress-prize: kaggle-solution.ipynb, training/configs/stage-2-tir.yaml",
 )
 
@@ -137,7 +129,6 @@ _FAMILIES: tuple[tuple[re.Pattern[str], Family], ...] = tuple(
             replace(
                 _QWEN,
                 name="Qwen2.5-Math",
-                end_token="<|endoftext|>",
                 notice="Qwen2.5-Math without -Instruct was not tuned to write programs",
             ),
         ),

@@ -4,10 +4,11 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mumath_agent.dialects import Dialect, request_fields
+from mumath_agent.dialects import request_fields
 from mumath_agent.dialects.families import Family
 from mumath_agent.doctor.endpoint import Endpoint, Written
 from mumath_agent.models.http.chat_completions import TOOL, wire_messages
+from mumath_agent.protocols import Dialect
 from mumath_agent.records import Limits, Prompt
 from mumath_agent.transcript import Transcript
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 import anyio
 
@@ -20,17 +20,11 @@ from mumath_agent.kernels.isolation import Sandbox
 from mumath_agent.kernels.kernel import End, Kernel
 from mumath_agent.kernels.messages import Cell
 from mumath_agent.kernels.pool import KernelPool
+from mumath_agent.protocols import ExecutedCell
 from mumath_agent.records import Execution, ExecutionStatus
 
 REPLAY_SLACK = 2.0
 """A replayed cell may take so many times as long as it took before, plus a second."""
-
-
-class ExecutedCell(NamedTuple):
-    """A program and what it did."""
-
-    code: str
-    execution: Execution
 
 
 class JupyterExecutor:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from mumath_agent.kernels import Executor
+from mumath_agent.protocols import Executor
 from mumath_agent.records import Execution, ExecutionStatus, to_json
 
 _MARK = re.compile(r"#[ \t]*%%(?:[ \t](?P<title>.*))?")

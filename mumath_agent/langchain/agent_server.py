@@ -9,11 +9,10 @@ MUMATH_MODEL and MUMATH_API_KEY as on the command line (without a server, the em
 MUMATH_UNSAFE_LOCAL=1. The checkpointer is the server's.
 """
 
-import os
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -21,11 +20,8 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph_sdk.runtime import ServerRuntime
 
 from mumath_agent.agent.graph import Handles, Question, Solved, State, build_graph
-from mumath_agent.dialects import Dialect, Fenced
-from mumath_agent.kernels import JupyterExecutor, Sandbox
-from mumath_agent.models import CompletionModel
-from mumath_agent.models.embedded import EmbeddedModel
-from mumath_agent.models.select import model_at
+from mumath_agent.agent.options import SolverOptions, options_from_environment
+from mumath_agent.models.select import SelectedModel
 from mumath_agent.records import Limits, Sampling, from_json
 
 
@@ -57,20 +53,20 @@ async def solver(
         yield build_graph(context_schema=Choices)
         return
     choices = from_json(Choices, execution.context or {})
-    sandbox = Sandbox(
-        memory_mb=choices.limits.memory_mb,
-        unsafe_local=os.environ.get("MUMATH_UNSAFE_LOCAL") == "1",
-        seed=zlib.crc32(str(config["configurable"].get("thread_id")).encode()),  # its next kernel's as well
+    options = replace(
+        options_from_environment(),
+        limits=choices.limits,
+        fresh_cells=choices.fresh_cells,
+        rebuild_state=choices.rebuild_state,
     )
-    kernel = JupyterExecutor(
-        sandbox, fresh_cells=choices.fresh_cells, rebuild_state=choices.rebuild_state, lazy=True
-    )
-    async with kernel:
-        model, dialect = await _model()
+    # The seed is that of the run's next kernel as well.
+    seed = zlib.crc32(str(config["configurable"].get("thread_id")).encode())
+    async with options.executor(lazy=True, seed=seed) as kernel:
+        selected = await _model(options)
         handles = Handles(
-            model=model,
+            model=selected.model,
             kernel=kernel,
-            dialect=dialect,
+            dialect=selected.dialect,
             limits=choices.limits,
             sampling=choices.sampling,
             approve=choices.approve,
@@ -78,16 +74,11 @@ async def solver(
         yield build_graph(context_schema=Choices, handles=lambda: handles)
 
 
-_models: list[tuple[CompletionModel, Dialect]] = []
-"""The one model of this process and how it is spoken to; open as long as the process lives."""
+_models: list[SelectedModel] = []
+"""The one model of this process; open as long as the process lives."""
 
 
-async def _model() -> tuple[CompletionModel, Dialect]:
+async def _model(options: SolverOptions) -> SelectedModel:
     if not _models:
-        base_url, dialect = os.environ.get("MUMATH_BASE_URL"), os.environ.get("MUMATH_DIALECT")
-        if base_url is None:
-            _models.append((EmbeddedModel(), Fenced()))
-        else:
-            chosen = await model_at([base_url], os.environ.get("MUMATH_MODEL"), dialect)
-            _models.append((chosen.model, chosen.dialect))
+        _models.append(await options.select_model())
     return _models[0]

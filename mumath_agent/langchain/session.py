@@ -11,7 +11,8 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from mumath_agent.kernels import ExecutedCell, JupyterExecutor, Sandbox
+from mumath_agent.kernels import JupyterExecutor, Sandbox
+from mumath_agent.protocols import ExecutedCell
 from mumath_agent.records import Execution, ExecutionStatus
 
 Tell = Callable[[str, str], None]

@@ -7,7 +7,6 @@ becomes a message with status "error" unless `handle_tool_error` says otherwise.
 """
 
 import asyncio
-from functools import partial
 from typing import Any, Self, cast
 
 from langchain_core.runnables import RunnableConfig, ensure_config
@@ -16,13 +15,12 @@ from langchain_core.tools import ToolException
 from langchain_core.utils import from_env, secret_from_env
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, SkipValidation, model_validator
 
+from mumath_agent.agent.options import SolverOptions
 from mumath_agent.agent.solver import Solver
 from mumath_agent.bridge import on_bridge, run_sync
 from mumath_agent.dialects.output import output_text
 from mumath_agent.errors import InputError, ModelError
 from mumath_agent.langchain.tool import Arguments, ClosableTool, MaybeRuntime, teller
-from mumath_agent.models.embedded import EmbeddedModel
-from mumath_agent.models.select import model_at
 from mumath_agent.records import AnswerSource, Limits, Problem, RunRecord, Trajectory, to_json
 from mumath_agent.runs.wording import answer_line
 
@@ -121,12 +119,15 @@ class MuMathTool(ClosableTool):
             return self._solver
 
     async def _new_solver(self) -> Solver:
-        made = partial(Solver, limits=self.limits, unsafe_local=self.unsafe_local)
-        if self.base_url is None:
-            return made(model=EmbeddedModel())
-        key = self.api_key.get_secret_value() if self.api_key else None
-        chosen = await model_at([self.base_url], self.model, self.dialect, api_key=key)
-        return made(model=chosen.model, dialect=chosen.dialect)
+        options = SolverOptions(
+            base_urls=(self.base_url,) if self.base_url else (),
+            model=self.model,
+            dialect=self.dialect,
+            api_key=self.api_key.get_secret_value() if self.api_key else None,
+            limits=self.limits,
+            unsafe_local=self.unsafe_local,
+        )
+        return options.solver(await options.select_model())
 
 
 def report(record: RunRecord) -> str:

@@ -9,53 +9,8 @@ Messages are answered by `/v1/chat/completions` (`chat_completions.py`) and by a
 a model of text to LangChain as a chat model.
 """
 
-from collections.abc import Callable
-from typing import Protocol
-
 from mumath_agent.errors import ModelRefused
-from mumath_agent.records import Completion, Conversation, Prompt, Sampling
-
-
-class CompletionModel(Protocol):
-    """The seam between the agent and whatever writes the text. All methods belong to one event loop."""
-
-    @property
-    def name(self) -> str:
-        """What is written into records, e.g. the name a server serves the model by."""
-        ...
-
-    async def warm_up(self) -> None:
-        """Load what the first completion needs, or find out early that there will be none. Optional to call.
-
-        Raises:
-            ModelUnreachable, ModelRefused: as `complete` would.
-        """
-        ...
-
-    async def complete(
-        self,
-        prompt: Prompt,
-        *,
-        stop: tuple[str, ...],
-        max_tokens: int,
-        sampling: Sampling,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
-        """Continue `prompt` until a stop string, the end token or `max_tokens` tokens.
-
-        The stop string is not part of the text. `on_text` is called with each new piece as it arrives; the
-        pieces add up to the completion's text, unless a broken stream had to be tried again. Cancelling the
-        call ends the generation.
-
-        Raises:
-            ModelUnreachable: nothing answered, or the answer broke off, also after retries.
-            ModelRefused: the request can't be served as it is (wrong model name, prompt of the wrong kind).
-        """
-        ...
-
-    async def aclose(self) -> None:
-        """Release connections, threads and memory."""
-        ...
+from mumath_agent.records import Conversation, Prompt
 
 
 def as_text(prompt: Prompt, model: str) -> str:
@@ -82,4 +37,4 @@ def as_conversation(prompt: Prompt, model: str) -> Conversation:
     raise ModelRefused(f"{model} answers messages and was sent raw text; choose the dialect chat or tools")
 
 
-__all__ = ["CompletionModel", "Conversation", "Prompt", "Sampling", "as_conversation", "as_text"]
+__all__ = ["as_conversation", "as_text"]

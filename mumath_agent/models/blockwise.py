@@ -6,11 +6,12 @@ block is a request of its own, the turn ends with the first program, and the ser
 cheap. The turn as a whole stays within `max_tokens`, so that text after text comes to an end.
 """
 
-from collections.abc import Callable
+from dataclasses import replace
 
 from mumath_agent.dialects.blocks import END, holds_program, leaves_block_open
-from mumath_agent.models import CompletionModel, as_text
-from mumath_agent.records import Completion, FinishReason, Prompt, Sampling
+from mumath_agent.models import as_text
+from mumath_agent.protocols import CompletionModel, CompletionRequest, OnText
+from mumath_agent.records import Completion, FinishReason
 
 
 class Blockwise:
@@ -27,21 +28,13 @@ class Blockwise:
         """See `CompletionModel.warm_up`."""
         await self.model.warm_up()
 
-    async def complete(
-        self,
-        prompt: Prompt,
-        *,
-        stop: tuple[str, ...],
-        max_tokens: int,
-        sampling: Sampling,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
+    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
         """See `CompletionModel.complete`; the text holds the blocks' end marks."""
-        begun, blocks = as_text(prompt, self.name), list[Completion]()
-        text, left = "", max_tokens
+        begun, blocks = as_text(request.prompt, self.name), list[Completion]()
+        text, left = "", request.max_tokens
         while True:
             written = await self.model.complete(
-                begun + text, stop=(END, *stop), max_tokens=left, sampling=sampling, on_text=on_text
+                replace(request, prompt=begun + text, stop=(END, *request.stop), max_tokens=left), on_text
             )
             blocks.append(written)
             text += written.text

@@ -6,14 +6,14 @@ after the other: the engine holds Python's lock while it computes, so more threa
 
 import asyncio
 import hashlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from threading import Event
 
 from mumath_agent.models import as_text, onnx
-from mumath_agent.records import Completion, Prompt, Sampling
+from mumath_agent.protocols import CompletionRequest, OnText
+from mumath_agent.records import Completion
 
 DEFAULT = Path(__file__).parents[1] / "weights" / "embedded"
 
@@ -50,31 +50,19 @@ class EmbeddedModel:
         """
         await asyncio.get_running_loop().run_in_executor(self._worker, lambda: self._engine)
 
-    async def complete(
-        self,
-        prompt: Prompt,
-        *,
-        stop: tuple[str, ...],
-        max_tokens: int,
-        sampling: Sampling,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
+    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
         """See `CompletionModel.complete`."""
         loop = asyncio.get_running_loop()
         cancelled = Event()
-        request = onnx.Request(
-            prompt=as_text(prompt, self.name),
-            stop=stop,
-            max_tokens=max_tokens,
-            sampling=sampling,
-            cancelled=cancelled,
-        )
+        prompt = as_text(request.prompt, self.name)
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
 
         def say(piece: str) -> None:
             loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-        running = loop.run_in_executor(self._worker, lambda: onnx.complete(self._engine, request, say))
+        running = loop.run_in_executor(
+            self._worker, lambda: onnx.complete(self._engine, prompt, request, cancelled, say)
+        )
         running.add_done_callback(lambda _: pieces.put_nowait(None))
         self._live.add(cancelled)
         try:

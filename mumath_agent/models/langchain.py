@@ -19,11 +19,12 @@ from langchain_core.runnables import RunnableConfig
 
 from mumath_agent.errors import ModelRefused, ModelUnreachable, MuMathError
 from mumath_agent.models import as_conversation
+from mumath_agent.models.context import TooLong, too_long, within_context
 from mumath_agent.models.http.chat_completions import TOOL, wire_messages, with_calls
 from mumath_agent.models.http.completions import _told_once
-from mumath_agent.models.http.context import TooLong, too_long, within_context
 from mumath_agent.models.stopping import TextUntilStop
-from mumath_agent.records import Completion, Conversation, FinishReason, Prompt, Sampling
+from mumath_agent.protocols import CompletionRequest, OnText
+from mumath_agent.records import Completion, Conversation, FinishReason, Sampling
 
 _MAX_TOKENS = ("max_tokens", "max_output_tokens", "num_predict", "max_new_tokens")
 """What makers call the limit of a completion."""
@@ -51,23 +52,15 @@ class LangChainModel:
     async def warm_up(self) -> None:
         """Nothing to load, and nothing that every model could be asked."""
 
-    async def complete(
-        self,
-        prompt: Prompt,
-        *,
-        stop: tuple[str, ...],
-        max_tokens: int,
-        sampling: Sampling,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
+    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
         """See `CompletionModel.complete`."""
-        conversation = as_conversation(prompt, self.name)
+        conversation = as_conversation(request.prompt, self.name)
         tell = _told_once(on_text)
 
         async def ask(tokens: int) -> Completion:
-            return await self._ask(self._told(tokens, sampling), conversation, stop, tell)
+            return await self._ask(self._told(tokens, request.sampling), conversation, request.stop, tell)
 
-        return await within_context(max_tokens, ask)
+        return await within_context(request.max_tokens, ask)
 
     async def aclose(self) -> None:
         """The chat model keeps its connections."""

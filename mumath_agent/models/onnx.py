@@ -17,24 +17,13 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
 from mumath_agent.errors import ModelError, ModelRefused
-from mumath_agent.models.http.context import nothing_fits
+from mumath_agent.models.context import nothing_fits
 from mumath_agent.models.stopping import TextUntilStop
+from mumath_agent.protocols import CompletionRequest, OnText
 from mumath_agent.records import Completion, FinishReason, Sampling
 
 _FILES = ("model.onnx", "genai_config.json", "tokenizer.json")
 _SEED_BITS = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One completion to write."""
-
-    prompt: str
-    stop: tuple[str, ...]
-    max_tokens: int
-    sampling: Sampling
-    cancelled: Event
-    """Set by another thread to make the generation end at the next token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,23 +62,26 @@ def load(folder: Path) -> Engine:
     )
 
 
-def complete(engine: Engine, request: Request, say: Callable[[str], None]) -> Completion:
-    """Write the completion; `say` gets each piece of text that no stop string can take back.
+def complete(
+    engine: Engine, prompt: str, request: CompletionRequest, cancelled: Event, say: OnText
+) -> Completion:
+    """Write the completion of `prompt`; `say` gets each piece of text that no stop string can take back.
 
-    It ends at the context's end as at the token limit, and is empty if the prompt alone is as long.
+    Another thread sets `cancelled` to end the generation at the next token. Otherwise it ends at the context's end
+    as at the token limit; the completion is empty if the prompt alone is as long as the context.
 
     Raises:
         ModelRefused: the prompt is empty.
         ModelError: the request was cancelled.
     """
-    prompt = engine.tokenizer.encode(request.prompt, add_special_tokens=False).ids
-    if not prompt:
+    ids = engine.tokenizer.encode(prompt, add_special_tokens=False).ids
+    if not ids:
         raise ModelRefused("the prompt is empty; the embedded model needs one token at least")
-    if len(prompt) >= engine.context_tokens:
-        return nothing_fits(len(prompt))
+    if len(ids) >= engine.context_tokens:
+        return nothing_fits(len(ids))
     text, finish, tokens, told = TextUntilStop(request.stop), FinishReason.LENGTH, 0, 0
     decode = decoder(engine.tokenizer)
-    for token in _generate(engine, prompt, request):
+    for token in _generate(engine, ids, request, cancelled):
         tokens += 1
         text.add(decode(token))
         if news := text.settled[told:]:
@@ -98,25 +90,23 @@ def complete(engine: Engine, request: Request, say: Callable[[str], None]) -> Co
         if text.stopped or token in engine.eos_ids:
             finish = FinishReason.STOP
             break
-    if request.cancelled.is_set():  # what there is must not be taken for a completion
+    if cancelled.is_set():  # what there is must not be taken for a completion
         raise ModelError("the embedded model was closed while it answered")
     if rest := text.text[told:]:
         say(rest)
-    return Completion(
-        text=text.text, finish_reason=finish, prompt_tokens=len(prompt), completion_tokens=tokens
-    )
+    return Completion(text=text.text, finish_reason=finish, prompt_tokens=len(ids), completion_tokens=tokens)
 
 
-def _generate(engine: Engine, prompt: list[int], request: Request) -> Iterator[int]:
-    """Tokens, one by one, until the end token, a limit or the request's cancellation."""
+def _generate(engine: Engine, ids: list[int], request: CompletionRequest, cancelled: Event) -> Iterator[int]:
+    """Yield tokens one by one until the end token, a limit or the request's cancellation."""
     import onnxruntime_genai as og
 
-    longest = min(len(prompt) + request.max_tokens, engine.context_tokens)
+    longest = min(len(ids) + request.max_tokens, engine.context_tokens)
     params = og.GeneratorParams(engine.model)
     params.set_search_options(max_length=longest, **_search_options(engine, request.sampling))
     generator = og.Generator(engine.model, params)
-    generator.append_tokens(prompt)
-    while not (generator.is_done() or request.cancelled.is_set()):
+    generator.append_tokens(ids)
+    while not (generator.is_done() or cancelled.is_set()):
         generator.generate_next_token()
         yield int(generator.get_next_tokens()[0])
         time.sleep(0)  # the engine holds Python's lock all the time: without this, event loops run 6 ms late

@@ -9,13 +9,13 @@ anybody.
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
-from mumath_agent.models import CompletionModel
 from mumath_agent.models.http.completions import CompletionsModel
-from mumath_agent.records import Completion, Prompt, Sampling
+from mumath_agent.protocols import CompletionModel, CompletionRequest, OnText
+from mumath_agent.records import Completion, Prompt
 
 API_KEY = "MUMATH_API_KEY"
 """The environment variable that commands read a server's key from."""
@@ -84,32 +84,22 @@ class ReplicatedModel:
                 f"the servers serve different models ({', '.join(names)}); name the one you mean"
             )
 
-    async def complete(
-        self,
-        prompt: Prompt,
-        *,
-        stop: tuple[str, ...],
-        max_tokens: int,
-        sampling: Sampling,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
+    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
         """See `CompletionModel.complete`."""
         untried = list(self._servers)
-        home = self._home(prompt)
+        home = self._home(request.prompt)
         while True:
             server = _choice(untried, home)
             untried.remove(server)
             server.in_flight += 1
             try:
-                completion = await server.model.complete(
-                    prompt, stop=stop, max_tokens=max_tokens, sampling=sampling, on_text=on_text
-                )
+                completion = await server.model.complete(request, on_text)
             except ModelUnreachable:
                 server.rests_until = time.monotonic() + REST_S
                 if not untried:
                     raise
             else:
-                self._remember(prompt, completion, server)
+                self._remember(request.prompt, completion, server)
                 return completion
             finally:
                 server.in_flight -= 1

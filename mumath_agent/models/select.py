@@ -11,14 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mumath_agent.dialects import Blocks, Chat, Dialect, get_dialect, request_fields
+from mumath_agent.dialects import Blocks, Chat, get_dialect, request_fields
 from mumath_agent.dialects.families import Family, family_of
 from mumath_agent.errors import InputError
-from mumath_agent.models import CompletionModel
 from mumath_agent.models.blockwise import Blockwise
+from mumath_agent.models.embedded import DEFAULT, EmbeddedModel
 from mumath_agent.models.http.chat_completions import ChatCompletionsModel
 from mumath_agent.models.http.completions import CompletionsModel
 from mumath_agent.models.replicas import API_KEY, ReplicatedModel, served_at
+from mumath_agent.protocols import CompletionModel, Dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,19 @@ async def model_at(
     clients = [ChatCompletionsModel(url, served, key) for url in base_urls]
     model = clients[0] if len(clients) == 1 else ReplicatedModel(clients)
     return SelectedModel(model=model, dialect=spoken, family=family)
+
+
+def embedded_model(weights: Path | None = None, dialect: str | None = None) -> SelectedModel:
+    """Return the embedded model, or the one in the folder `weights`, in that dialect.
+
+    Raises:
+        InputError: the dialect is unknown.
+    """
+    folder = weights or DEFAULT
+    family = _family(folder.name, str(folder))
+    return SelectedModel(
+        model=EmbeddedModel(folder), dialect=get_dialect(dialect or family.dialect), family=family
+    )
 
 
 async def _served(base_url: str, name: str | None, api_key: str | None) -> tuple[str, str]:

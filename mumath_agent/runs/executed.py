@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mumath_agent.dialects import get_dialect
-from mumath_agent.kernels import ExecutedCell
+from mumath_agent.protocols import ExecutedCell
 from mumath_agent.records import ExecutionStatus, RunRecord, Settings
 from mumath_agent.transcript import Kind, Segment, Transcript
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mumath_agent.dialects.output import STATE_LOST
 from mumath_agent.errors import InputError
-from mumath_agent.kernels import ExecutedCell
+from mumath_agent.protocols import ExecutedCell
 from mumath_agent.records import Execution, Problem, RunRecord, Settings, from_json, to_json
 from mumath_agent.runs.executed import Session, turns_of
 from mumath_agent.runs.wording import answer_line

@@ -8,7 +8,6 @@ that was printed, the last value, the exception with its message. Of figures onl
 printed here and no model is asked.
 """
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,13 +17,14 @@ from enum import StrEnum
 from itertools import zip_longest
 from pathlib import Path
 
-import anyio
-
+from mumath_agent.concurrency import for_each
 from mumath_agent.dialects.output import output_text
 from mumath_agent.errors import InputError
-from mumath_agent.kernels import ExecutedCell, JupyterExecutor, KernelPool, Sandbox
-from mumath_agent.records import Execution, ExecutionStatus, Limits, RunRecord, from_json
+from mumath_agent.kernels import JupyterExecutor, KernelPool, Sandbox
+from mumath_agent.protocols import ExecutedCell
+from mumath_agent.records import Execution, ExecutionStatus, Limits, RunRecord
 from mumath_agent.runs.executed import Session, session_of
+from mumath_agent.runs.jsonl import read_records
 from mumath_agent.runs.notebook import read_notebook
 
 UNKNOWN_TIMEOUT_S = 60.0
@@ -83,20 +83,8 @@ def recorded_sessions(path: Path) -> Iterator[Session | InputError]:
     if path.suffix == ".ipynb":
         yield read_notebook(path)
         return
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield _recorded(line, f"{path} line {number}")
-    except OSError as error:
-        raise InputError(f"can't read {path}: {error.strerror}") from None
-
-
-def _recorded(line: bytes, where: str) -> Session | InputError:
-    try:
-        return session_of(from_json(RunRecord, json.loads(line)))
-    except (ValueError, RecursionError, InputError) as error:
-        return InputError(f"{where} is no run record ({error})")
+    for record in read_records(path, RunRecord):
+        yield record if isinstance(record, InputError) else session_of(record)
 
 
 async def replay_all(
@@ -119,25 +107,19 @@ async def replay_all(
     Raises:
         KernelError: no kernel could be started.
     """
-    source = iter(sessions)
-    pools: dict[int, KernelPool] = {}
+    async with AsyncExitStack() as pools:
+        pool_of: dict[int, KernelPool] = {}
 
-    async def work(stack: AsyncExitStack) -> None:
-        for session in source:
-            memory_mb = _limits(session).memory_mb
-            if memory_mb not in pools:
-                pool = KernelPool(Sandbox(memory_mb=memory_mb, unsafe_local=unsafe_local), spares=0)
-                pools[memory_mb] = pool
-                await stack.enter_async_context(pool)
-            seconds = timeout_s or _limits(session).cell_timeout_s
-            on_replayed(await replay_session(session, pools[memory_mb], timeout_s=seconds))
+        async def replay(session: Session) -> None:
+            limits = _limits(session)
+            if limits.memory_mb not in pool_of:
+                sandbox = Sandbox(memory_mb=limits.memory_mb, unsafe_local=unsafe_local)
+                pool_of[limits.memory_mb] = KernelPool(sandbox, spares=0)
+                await pools.enter_async_context(pool_of[limits.memory_mb])
+            seconds = timeout_s or limits.cell_timeout_s
+            on_replayed(await replay_session(session, pool_of[limits.memory_mb], timeout_s=seconds))
 
-    try:
-        async with AsyncExitStack() as stack, anyio.create_task_group() as workers:
-            for _ in range(concurrency):
-                workers.start_soon(work, stack)
-    except BaseExceptionGroup as group:  # the others were cancelled for the first
-        raise group.exceptions[0] from None
+        await for_each(sessions, replay, concurrency=concurrency)
 
 
 async def replay_session(session: Session, pool: KernelPool, *, timeout_s: float) -> Replayed:

@@ -6,13 +6,13 @@ the lines are put into the order of the problems, atomically.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mumath_agent.errors import InputError
-from mumath_agent.records import BROKEN, Problem, RunRecord, Settings, from_json, to_json
+from mumath_agent.records import BROKEN, Problem, RunRecord, Settings, to_json
+from mumath_agent.runs.jsonl import append_line, dump_line, mend, parse_record, read_lines, replace_file
 
 
 class ResultsFile:
@@ -35,7 +35,7 @@ class ResultsFile:
             InputError: names the first setting that differs.
         """
         for line in self._lines.values():
-            earlier = from_json(RunRecord, json.loads(line)).settings
+            earlier = parse_record(line, RunRecord).settings
             if what := difference(earlier, settings):
                 raise InputError(f"{self.path} was made with {what}; name another file with --output")
 
@@ -46,7 +46,7 @@ class ResultsFile:
             InputError: there is one, but of an attempt that was not the same.
         """
         line = self._lines.get(_attempt(problem, sample))
-        record = from_json(RunRecord, json.loads(line)) if line else None
+        record = parse_record(line, RunRecord) if line else None
         if record is None or record.trajectory.stop_reason in BROKEN:
             return None
         if record.key and record.key != key:  # files of earlier versions have no keys
@@ -62,51 +62,26 @@ class ResultsFile:
         Raises:
             InputError: it can't be written.
         """
-        line = json.dumps(to_json(record), ensure_ascii=False)
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(f"{line}\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise InputError(
-                f"can't write to {self.path}: {error.strerror}; what was written before is safe, "
-                "and the same command goes on from there"
-            ) from None
-        self._lines[_attempt(record.problem, record.sample)] = line
+        append_line(self.path, record)
+        self._lines[_attempt(record.problem, record.sample)] = dump_line(record)
 
     def sort(self, problems: Sequence[Problem], samples: int = 1) -> None:
         """Rewrite the file in the order of `problems`; a crash leaves the old or the new file, whole."""
         keys = (_attempt(problem, sample) for problem in problems for sample in range(samples))
         rest = dict(self._lines)
         ordered = [rest.pop(key) for key in keys if key in rest]
-        self._replace([*ordered, *rest.values()])
+        replace_file(self.path, (f"{line}\n" for line in [*ordered, *rest.values()]))
 
     def _read(self) -> None:
-        try:
-            text = self.path.read_bytes().decode("utf-8", "replace") if self.path.exists() else ""
-            self.path.touch()
-        except OSError as error:
-            raise InputError(f"can't write results to {self.path}: {error.strerror}") from None
-        whole, _, torn = text.rpartition("\n")
-        for number, line in enumerate(whole.split("\n") if whole else [], start=1):
+        mend(self.path)
+        for line in read_lines(self.path):
             try:
-                record = from_json(RunRecord, json.loads(line))
-            except (ValueError, InputError) as error:
+                record = parse_record(line.text, RunRecord)
+            except InputError as error:
                 raise InputError(
-                    f"{self.path} line {number} is no run record ({error}); use another file"
+                    f"{self.path} line {line.number} isn't a run record ({error}); use another file"
                 ) from None
-            self._lines[_attempt(record.problem, record.sample)] = line
-        if torn:
-            self._replace(list(self._lines.values()))
-
-    def _replace(self, lines: list[str]) -> None:
-        fresh = self.path.with_name(f"{self.path.name}.new")
-        with fresh.open("w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.path)
+            self._lines[_attempt(record.problem, record.sample)] = line.text
 
 
 def difference(earlier: Settings, now: Settings) -> str | None:

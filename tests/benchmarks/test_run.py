@@ -1,6 +1,5 @@
 """A run: every attempt once, on disk when it ends, whatever breaks on the way."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from mumath_agent.agent.solver import Solver
 from mumath_agent.answers import extract_answer
 from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
 from mumath_agent.grading import Grader
-from mumath_agent.models import CompletionModel
+from mumath_agent.protocols import CompletionModel, CompletionRequest, OnText
 from mumath_agent.records import (
     BROKEN,
     Answer,
@@ -63,22 +62,12 @@ class Moody(ReplayModel):
     seeds: list[int | None] = field(default_factory=list)
     asked: int = 0
 
-    async def complete(
-        self,
-        prompt: str,
-        *,
-        stop: tuple[str, ...],
-        max_tokens: int,
-        sampling: Sampling,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
+    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
         self.asked += 1
-        self.seeds.append(sampling.seed)
+        self.seeds.append(request.sampling.seed)
         if self.moods:
             raise self.moods.pop()
-        return await ReplayModel.complete(
-            self, prompt, stop=stop, max_tokens=max_tokens, sampling=sampling, on_text=on_text
-        )
+        return await ReplayModel.complete(self, request, on_text)
 
 
 def moody(number: int, *moods: Exception) -> Moody:

@@ -11,7 +11,8 @@ from mumath_agent.agent.batch import Batch, run_batch
 from mumath_agent.agent.solver import Solver
 from mumath_agent.answers import extract_answer
 from mumath_agent.grading import Grader
-from mumath_agent.records import ExecutionStatus, Limits, Outcome, Problem, RunRecord, StopReason
+from mumath_agent.protocols import CompletionRequest, OnText
+from mumath_agent.records import Completion, ExecutionStatus, Limits, Outcome, Problem, RunRecord, StopReason
 from mumath_agent.testing import ScriptedModel
 from mumath_agent.transcript import Kind
 
@@ -61,9 +62,9 @@ class Scripts(ScriptedModel):
         super().__init__(texts=())
         self._scripts = {question: iter(texts) for question, texts in scripts.items()}
 
-    async def complete(self, prompt: str, **options: object):  # type: ignore[no-untyped-def, override]
-        question = prompt.split("\n")[1]
-        return await ScriptedModel(texts=[next(self._scripts[question])]).complete(prompt, **options)  # type: ignore[arg-type]
+    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
+        question = str(request.prompt).split("\n")[1]
+        return await ScriptedModel(texts=[next(self._scripts[question])]).complete(request, on_text)
 
 
 async def test_1_a_dead_a_hanging_and_a_greedy_attempt_are_recorded_and_touch_no_other() -> None:
@@ -145,11 +146,11 @@ async def test_6_no_attempt_waits_for_the_turn_of_another() -> None:
     fast_has_ended = anyio.Event()
 
     class Gated(Scripts):
-        async def complete(self, prompt: str, **options: object):  # type: ignore[no-untyped-def, override]
-            if "slow" in prompt:
+        async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
+            if "slow" in str(request.prompt):
                 await fast_has_ended.wait()
-            completion = await super().complete(prompt, **options)
-            if "fast" in prompt and "boxed" in completion.text:
+            completion = await super().complete(request, on_text)
+            if "fast" in str(request.prompt) and "boxed" in completion.text:
                 fast_has_ended.set()
             return completion
 

@@ -18,7 +18,7 @@ from finetune.data.jobs import JobResult
 from finetune.data.records import Question
 from finetune.data.seeds import same_form
 from mumath_agent.errors import ModelRefused
-from mumath_agent.models import CompletionModel
+from mumath_agent.protocols import CompletionModel, CompletionRequest
 from mumath_agent.records import Completion, Sampling
 
 _CHARS_PER_TOKEN = 4
@@ -87,7 +87,9 @@ class Teacher:
         )
         prompt = rendered(task.perspective, asked.values)
         try:
-            return await self.model.complete(prompt, stop=STOP, max_tokens=self.max_tokens, sampling=sampling)
+            return await self.model.complete(
+                CompletionRequest(prompt=prompt, stop=STOP, max_tokens=self.max_tokens, sampling=sampling)
+            )
         except ModelRefused:
             raise Unusable("refused by the server") from None
 
@@ -99,7 +101,7 @@ async def require_served(model: CompletionModel) -> None:
         ModelUnreachable, ModelRefused: it doesn't serve.
     """
     await model.warm_up()
-    await model.complete("1 + 1 =", stop=(), max_tokens=1, sampling=Sampling())
+    await model.complete(CompletionRequest(prompt="1 + 1 =", max_tokens=1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ looked for in the text, read anew, because that is where the loss mask will find
 """
 
 from finetune.data.select.reasons import Fault, Reason
-from mumath_agent.dialects import Dialect
+from mumath_agent.protocols import Dialect
 from mumath_agent.records import BROKEN, Execution, ExecutionStatus, StopReason, Trajectory
 from mumath_agent.transcript import Kind, Segment, Transcript
 

@@ -12,13 +12,14 @@ from typing import Any
 from mumath_agent.dialects.chat import fenced_call
 from mumath_agent.errors import ModelRefused
 from mumath_agent.models import as_conversation
+from mumath_agent.models.context import within_context
 from mumath_agent.models.http.completions import _told_once
 from mumath_agent.models.http.connection import READ_TIMEOUT_S, Connection
-from mumath_agent.models.http.context import within_context
 from mumath_agent.models.http.retries import TransientError, with_retries
 from mumath_agent.models.http.wire import SEE_LOG
 from mumath_agent.models.stopping import TextUntilStop
-from mumath_agent.records import Completion, Conversation, FinishReason, Message, Prompt, Role, Sampling
+from mumath_agent.protocols import CompletionRequest, OnText
+from mumath_agent.records import Completion, Conversation, FinishReason, Message, Role
 
 TOOL = {
     "type": "function",
@@ -73,24 +74,16 @@ class ChatCompletionsModel:
     async def warm_up(self) -> None:
         """Nothing to load, and nothing that every server could be asked."""
 
-    async def complete(
-        self,
-        prompt: Prompt,
-        *,
-        stop: tuple[str, ...],
-        max_tokens: int,
-        sampling: Sampling,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
+    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
         """See `CompletionModel.complete`."""
-        conversation = as_conversation(prompt, self.name)
+        conversation = as_conversation(request.prompt, self.name)
         body: dict[str, object] = {
             "model": self.name,
             "messages": wire_messages(conversation),
-            "stop": stop[:_MAX_STOP] or None,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "seed": sampling.seed,
+            "stop": request.stop[:_MAX_STOP] or None,
+            "temperature": request.sampling.temperature,
+            "top_p": request.sampling.top_p,
+            "seed": request.sampling.seed,
             "tools": [TOOL] if conversation.tool else None,
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -100,9 +93,9 @@ class ChatCompletionsModel:
         async def ask(tokens: int) -> Completion:
             fields = body | {"max_tokens": tokens} | self._extra
             asked = {name: value for name, value in fields.items() if value is not None}
-            return await with_retries(self._attempts, self._attempt, asked, stop, tell)
+            return await with_retries(self._attempts, self._attempt, asked, request.stop, tell)
 
-        return await within_context(max_tokens, ask)
+        return await within_context(request.max_tokens, ask)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""

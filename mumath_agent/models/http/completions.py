@@ -12,12 +12,13 @@ from weakref import WeakKeyDictionary
 
 from mumath_agent.errors import ModelRefused, ModelUnreachable
 from mumath_agent.models import as_text
+from mumath_agent.models.context import within_context
 from mumath_agent.models.http.connection import READ_TIMEOUT_S, Connection
-from mumath_agent.models.http.context import within_context
 from mumath_agent.models.http.retries import TransientError, with_retries
 from mumath_agent.models.http.wire import SEE_LOG, NotThere, checked
 from mumath_agent.models.stopping import TextUntilStop
-from mumath_agent.records import Completion, FinishReason, Prompt, Sampling
+from mumath_agent.protocols import CompletionRequest, OnText
+from mumath_agent.records import Completion, FinishReason
 
 _FINISH = {
     "stop": FinishReason.STOP,
@@ -81,24 +82,16 @@ class CompletionsModel:
             if self._model is None:
                 self._model = await with_retries(self._attempts, self._only_model)
 
-    async def complete(
-        self,
-        prompt: Prompt,
-        *,
-        stop: tuple[str, ...],
-        max_tokens: int,
-        sampling: Sampling,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
+    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
         """See `CompletionModel.complete`."""
         await self.warm_up()
         body: dict[str, object] = {
             "model": self._model,
-            "prompt": as_text(prompt, self.name),
-            "stop": stop[:_MAX_STOP] or None,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "seed": sampling.seed,
+            "prompt": as_text(request.prompt, self.name),
+            "stop": request.stop[:_MAX_STOP] or None,
+            "temperature": request.sampling.temperature,
+            "top_p": request.sampling.top_p,
+            "seed": request.sampling.seed,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
@@ -107,8 +100,9 @@ class CompletionsModel:
 
         async def ask(tokens: int) -> Completion:
             asked = body | {"max_tokens": tokens}
-            return await with_retries(self._attempts, self._attempt, asked, stop, tell)
+            return await with_retries(self._attempts, self._attempt, asked, request.stop, tell)
 
+        max_tokens = request.max_tokens
         if self._context_tokens:  # servers refuse to be asked for as many
             max_tokens = min(max_tokens, self._context_tokens - 1)
         return await within_context(max_tokens, ask)

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
-from mumath_agent.models.http.context import too_long
+from mumath_agent.models.context import too_long
 from mumath_agent.models.http.retries import Overloaded, TransientError
 
 _MESSAGE_CHARS = 300

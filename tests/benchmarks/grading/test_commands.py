@@ -14,7 +14,6 @@ from typer.testing import CliRunner, Result
 
 from benchmarks.commands.grading import grade_pairs, regrade
 from benchmarks.grading.pairs import ExpectedPair, GradedPair, load_pairs
-from benchmarks.grading.regrade import write_records
 from benchmarks.perf.grading import measure
 from benchmarks.runs import load_run
 from mumath_agent.errors import InputError
@@ -31,6 +30,7 @@ from mumath_agent.records import (
     Trajectory,
     Verdict,
 )
+from mumath_agent.runs.jsonl import replace_lines
 from mumath_agent.transcript import Kind, Segment, Transcript
 
 app = typer.Typer()
@@ -176,7 +176,7 @@ RECORDS = [
 
 def test_a_run_is_graded_again_without_generating(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    write_records(path, RECORDS)
+    replace_lines(path, RECORDS)
     result = _call("regrade", path, "--json")
     found, after = json.loads(result.stdout), load_run(path).records
     assert result.exit_code == 0 and found["n"] == len(RECORDS)
@@ -192,7 +192,7 @@ def test_a_run_is_graded_again_without_generating(tmp_path: Path) -> None:
 
 def test_another_file_may_be_written(tmp_path: Path) -> None:
     path, out = tmp_path / "run.jsonl", tmp_path / "again.jsonl"
-    write_records(path, RECORDS)
+    replace_lines(path, RECORDS)
     before = path.read_bytes()
     assert _call("regrade", path, "--out", out).exit_code == 0
     assert path.read_bytes() == before
@@ -201,7 +201,7 @@ def test_another_file_may_be_written(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_being_written_is_refused(tmp_path: Path) -> None:
-    write_records(tmp_path / "attempts.jsonl", RECORDS)
+    replace_lines(tmp_path / "attempts.jsonl", RECORDS)
     folder = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
     try:
@@ -213,11 +213,11 @@ def test_a_run_that_is_being_written_is_refused(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    write_records(path, RECORDS)
+    replace_lines(path, RECORDS)
     before = path.read_bytes()
     broken = replace(RECORDS[0], version="\ud800")
     with pytest.raises(UnicodeEncodeError):
-        write_records(path, [*RECORDS, broken])
+        replace_lines(path, [*RECORDS, broken])
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["run.jsonl"]
 
 

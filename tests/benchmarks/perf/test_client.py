@@ -6,7 +6,8 @@ import time
 from benchmarks.perf.client import QUICK, STEP_S, measure
 from benchmarks.perf.token_server import ENDING, serving
 from mumath_agent.models.http.completions import CompletionsModel
-from mumath_agent.records import Completion, FinishReason, Sampling
+from mumath_agent.protocols import CompletionRequest
+from mumath_agent.records import Completion, FinishReason
 
 
 def test_every_row_has_a_number() -> None:
@@ -20,9 +21,7 @@ def test_the_server_writes_one_token_a_step() -> None:
     async def ask(url: str, pieces: list[str]) -> Completion:
         model = CompletionsModel(url)
         try:
-            return await model.complete(
-                "?", stop=(), max_tokens=9, sampling=Sampling(), on_text=pieces.append
-            )
+            return await model.complete(CompletionRequest(prompt="?", max_tokens=9), pieces.append)
         finally:
             await model.aclose()
 

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.perf.schedule import WIDE, makespans, measure
 from benchmarks.perf.simulated import SimulatedServer, Speed
 from benchmarks.replay.recordings import RecordedCell, RecordedSolution, Runtime
+from mumath_agent.protocols import CompletionRequest
 from mumath_agent.records import Completion, FinishReason, Limits, Sampling, Settings
 from mumath_agent.testing import ScriptedModel
 
@@ -21,7 +22,7 @@ def said(text: str, tokens: int) -> Completion:
 
 async def served_s(server: SimulatedServer, requests: int, max_tokens: int = 1000) -> float:
     started = time.perf_counter()
-    work = (server.complete("", stop=(), max_tokens=max_tokens, sampling=Sampling()) for _ in range(requests))
+    work = (server.complete(CompletionRequest(prompt="", max_tokens=max_tokens)) for _ in range(requests))
     await asyncio.gather(*work)
     return time.perf_counter() - started
 
@@ -36,7 +37,7 @@ async def test_requests_wait_for_a_slot(requests: int, rounds: int) -> None:
 async def test_a_completion_ends_at_the_token_limit() -> None:
     server = SimulatedServer(ScriptedModel(texts=[said("12345678", 8)]), Speed(slots=1, tokens_per_s=1000))
     pieces: list[str] = []
-    completion = await server.complete("", stop=(), max_tokens=4, sampling=Sampling(), on_text=pieces.append)
+    completion = await server.complete(CompletionRequest(prompt="", max_tokens=4), pieces.append)
     assert (completion.text, completion.completion_tokens) == ("1234", 4)
     assert completion.finish_reason is FinishReason.LENGTH and pieces == ["1234"]
 

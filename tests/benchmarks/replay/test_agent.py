@@ -13,7 +13,7 @@ import anyio
 import httpx
 import pytest
 
-from benchmarks.commands.console import DATA
+from benchmarks.data import DATA
 from benchmarks.replay.agent import replay_agent, replay_model
 from benchmarks.replay.recordings import RecordedSolution, Runtime, load_recorded
 from benchmarks.replay.server import serving
@@ -24,11 +24,11 @@ from mumath_agent.answers import extract_answer
 from mumath_agent.errors import InputError, ModelRefused
 from mumath_agent.grading import Grader
 from mumath_agent.models.http.completions import CompletionsModel
+from mumath_agent.protocols import CompletionRequest
 from mumath_agent.records import (
     Outcome,
     Problem,
     RunRecord,
-    Sampling,
     StopReason,
 )
 from mumath_agent.testing import ReplayModel
@@ -194,7 +194,7 @@ async def test_our_own_client_solves_problems_with_the_server(served: tuple[Repl
 async def test_the_server_refuses_an_unknown_prompt_for_good(served: tuple[ReplayModel, str]) -> None:
     client = CompletionsModel(served[1])
     with pytest.raises(ModelRefused, match="nothing is recorded"):
-        await client.complete("What?", stop=(), max_tokens=9, sampling=Sampling())
+        await client.complete(CompletionRequest(prompt="What?", max_tokens=9))
     await client.aclose()
 
 

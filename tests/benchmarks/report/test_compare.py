@@ -18,9 +18,10 @@ from benchmarks.report.attempts import Cause
 from benchmarks.report.compare import Better, Comparison, compare
 from benchmarks.report.compare_layout import warnings
 from benchmarks.report.paired import RESAMPLES, difference, more_problems
-from benchmarks.runs import Run, line_of
+from benchmarks.runs import Run
 from mumath_agent.errors import InputError
 from mumath_agent.records import Limits, Outcome, RunRecord, StopReason, from_json, to_json
+from mumath_agent.runs.jsonl import dump_line
 
 Attempt = Callable[..., RunRecord]
 CORRECT, WRONG = Outcome.CORRECT, Outcome.INCORRECT
@@ -224,7 +225,7 @@ def test_what_else_differs_is_listed_but_not_the_model_nor_seeds(attempt: Attemp
 @pytest.fixture
 def files(attempt: Attempt, tmp_path: Path) -> list[str]:
     for name, scores in (("a", "0" * 30 + "1" * 31), ("b", "1" * 60)):
-        lines = map(line_of, single(attempt, name, scores).records)
+        lines = map(dump_line, single(attempt, name, scores).records)
         (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
     return [str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")]
 

@@ -16,7 +16,7 @@ from benchmarks.commands.reports import report as command
 from benchmarks.report.attempts import Cause, cause_of, is_correct, is_strictly_correct
 from benchmarks.report.figures import Report, make_report
 from benchmarks.report.layout import markdown, named_remarks, sections
-from benchmarks.runs import BROKEN, Manifest, Run, line_of
+from benchmarks.runs import BROKEN, Manifest, Run
 from mumath_agent.bridge import run_sync
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
@@ -32,6 +32,7 @@ from mumath_agent.records import (
     from_json,
     to_json,
 )
+from mumath_agent.runs.jsonl import dump_line
 
 Attempt = Callable[..., RunRecord]
 CORRECT, WRONG, UNGRADED = Outcome.CORRECT, Outcome.INCORRECT, Outcome.UNGRADED
@@ -245,7 +246,7 @@ def test_figures_that_a_run_lacks_are_dashes(attempt: Attempt) -> None:
 @pytest.fixture
 def run_file(attempt: Attempt, tmp_path: Path) -> Path:
     path = tmp_path / "run.jsonl"
-    path.write_text("".join(f"{line_of(attempt(str(n)))}\n" for n in range(3)))
+    path.write_text("".join(f"{dump_line(attempt(str(n)))}\n" for n in range(3)))
     return path
 
 

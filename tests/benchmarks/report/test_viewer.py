@@ -23,8 +23,9 @@ from benchmarks.report.viewer.entries import Entry, entries
 from benchmarks.report.viewer.highlight import colours
 from benchmarks.runs import Run
 from mumath_agent.bridge import run_sync
-from mumath_agent.dialects import Dialect, get_dialect
+from mumath_agent.dialects import get_dialect
 from mumath_agent.grading import Grader
+from mumath_agent.protocols import Dialect
 from mumath_agent.records import (
     Completion,
     Execution,

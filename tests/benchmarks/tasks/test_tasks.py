@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from typer import Typer
 from typer.testing import CliRunner
 
-from benchmarks.commands.console import DATA
 from benchmarks.commands.tasks import self_check as self_check_command
 from benchmarks.commands.tasks import tasks as tasks_command
+from benchmarks.data import DATA
 from benchmarks.grading.self_check import self_check, spellings
 from benchmarks.tasks import TASKS, get_task
 from benchmarks.tasks.loaders import Loaded, is_at_hand, load_problems

@@ -19,11 +19,12 @@ from finetune.data.synthesize import (
 )
 from mumath_agent.agent.batch import Batch, run_batch
 from mumath_agent.agent.solver import Solver
-from mumath_agent.dialects import Dialect, Fenced
+from mumath_agent.dialects import Fenced
 from mumath_agent.dialects.output import output_text
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.kernels import JupyterExecutor
+from mumath_agent.protocols import Dialect
 from mumath_agent.records import Outcome, Problem, RunRecord, StopReason
 from mumath_agent.runs.results import ResultsFile
 from mumath_agent.testing import ScriptedModel

@@ -14,8 +14,9 @@ from transformers import PreTrainedTokenizerFast
 
 from finetune.training.encode import UNTRAINED, Row, encode, read_rows, trained_texts, whole_text
 from finetune.training.prefix_check import broken_seams, served_prompts
-from mumath_agent.dialects import Dialect, get_dialect
+from mumath_agent.dialects import get_dialect
 from mumath_agent.errors import InputError
+from mumath_agent.protocols import Dialect
 from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason
 from mumath_agent.transcript import Transcript
 

@@ -22,6 +22,7 @@ from benchmarks.replay.server import serving
 from mumath_agent.agent.solver import Solver
 from mumath_agent.agent.tracing import CAPTURE_CONTENT, traced_kernel, traced_model
 from mumath_agent.errors import ModelRefused
+from mumath_agent.protocols import CompletionRequest, OnText
 from mumath_agent.records import (
     Completion,
     Execution,
@@ -29,7 +30,6 @@ from mumath_agent.records import (
     FinishReason,
     Limits,
     Problem,
-    Prompt,
     RunRecord,
     Sampling,
     StopReason,
@@ -216,15 +216,7 @@ class Silent:
     async def warm_up(self) -> None:
         return None
 
-    async def complete(
-        self,
-        prompt: Prompt,
-        *,
-        stop: tuple[str, ...],
-        max_tokens: int,
-        sampling: Sampling,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
+    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
         self.asked.set()
         await anyio.sleep_forever()
         raise AssertionError

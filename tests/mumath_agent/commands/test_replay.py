@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mumath_agent.agent.solver import solve
 from mumath_agent.errors import InputError
-from mumath_agent.kernels import ExecutedCell
+from mumath_agent.protocols import ExecutedCell
 from mumath_agent.records import (
     Execution,
     ExecutionStatus,

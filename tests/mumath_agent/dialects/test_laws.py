@@ -7,9 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mumath_agent.dialects import Dialect, get_dialect
+from mumath_agent.dialects import get_dialect
 from mumath_agent.dialects.fenced import harmless
 from mumath_agent.dialects.output import STATE_LOST, output_text
+from mumath_agent.protocols import Dialect
 from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason, Prompt
 from mumath_agent.transcript import Kind, Transcript
 

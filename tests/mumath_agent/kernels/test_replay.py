@@ -5,7 +5,8 @@ import os
 import pytest
 from outside import DIES, HOLDS_THE_INTERPRETER, descendants, run
 
-from mumath_agent.kernels import ExecutedCell, JupyterExecutor, KernelPool, Sandbox
+from mumath_agent.kernels import JupyterExecutor, KernelPool, Sandbox
+from mumath_agent.protocols import ExecutedCell
 from mumath_agent.records import Execution, ExecutionStatus
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]

@@ -17,8 +17,8 @@ from scripted_chat import ScriptedChatModel, calls
 from mumath_agent.agent.solver import Solver
 from mumath_agent.errors import KernelError, ModelRefused, ModelUnreachable
 from mumath_agent.langchain import MuMathTool
-from mumath_agent.langchain.solving import STOP_IN_WORDS
 from mumath_agent.records import BROKEN, Completion, Limits, RunRecord, StopReason, from_json
+from mumath_agent.runs.wording import STOP_IN_WORDS
 from mumath_agent.testing import ScriptedModel
 
 PROGRAM = "We multiply.\n```python\nprint(17 * 23)\n```\n```output"
@@ -57,7 +57,7 @@ def asked(tool: MuMathTool, question: str = QUESTION) -> ToolMessage:
         ),
         (
             [PROGRAM] * 3,
-            "No answer: the solver ran as many programs as it may and had not come to an answer. "
+            "No answer: the model reached the limit of turns without an answer. "
             "2 programs were run; the last one printed:\n391",
         ),
     ],

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from mumath_agent.bridge import run_sync
 from mumath_agent.dialects import get_dialect
 from mumath_agent.dialects.blocks import block
-from mumath_agent.models import CompletionModel
 from mumath_agent.models.blockwise import Blockwise
-from mumath_agent.records import Completion, FinishReason, Prompt, Sampling
+from mumath_agent.protocols import CompletionModel, CompletionRequest, OnText
+from mumath_agent.records import Completion, FinishReason
 from mumath_agent.testing import ScriptedModel
 from mumath_agent.transcript import Transcript
 
@@ -30,28 +30,20 @@ class Continuing:
 
     async def aclose(self) -> None: ...
 
-    async def complete(
-        self,
-        prompt: Prompt,
-        *,
-        stop: tuple[str, ...],
-        max_tokens: int,
-        sampling: Sampling,
-        on_text: object = None,
-    ) -> Completion:
-        rest = self.message[len(str(prompt)) - len(PROMPT) :]
+    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
+        rest = self.message[len(str(request.prompt)) - len(PROMPT) :]
         finish, end = (
             FinishReason.STOP,
-            min([at for s in stop if (at := rest.find(s)) >= 0], default=len(rest)),
+            min([at for s in request.stop if (at := rest.find(s)) >= 0], default=len(rest)),
         )
-        if end > max_tokens:
-            finish, end = FinishReason.LENGTH, max_tokens
+        if end > request.max_tokens:
+            finish, end = FinishReason.LENGTH, request.max_tokens
         self.written += end
         return Completion(text=rest[:end], finish_reason=finish, prompt_tokens=5, completion_tokens=end)
 
 
 def turn(model: CompletionModel, max_tokens: int = 1000) -> Completion:
-    return run_sync(model.complete(PROMPT, stop=BLOCKS.stop, max_tokens=max_tokens, sampling=Sampling()))
+    return run_sync(model.complete(CompletionRequest(prompt=PROMPT, stop=BLOCKS.stop, max_tokens=max_tokens)))
 
 
 def kept(completion: Completion) -> str:
@@ -93,6 +85,6 @@ def test_pieces_add_up_to_the_text() -> None:
     pieces: list[str] = []
     model = Blockwise(ScriptedModel(texts=["<|text|>So", "<|code|>1"]))
     completion = run_sync(
-        model.complete(PROMPT, stop=BLOCKS.stop, max_tokens=99, sampling=Sampling(), on_text=pieces.append)
+        model.complete(CompletionRequest(prompt=PROMPT, stop=BLOCKS.stop, max_tokens=99), pieces.append)
     )
     assert "".join(pieces) == completion.text

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from mumath_agent.errors import ModelError, ModelRefused
 from mumath_agent.models import onnx
 from mumath_agent.models.embedded import DEFAULT, EmbeddedModel
+from mumath_agent.protocols import CompletionRequest
 from mumath_agent.records import Completion, FinishReason, Sampling
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +40,8 @@ async def ask(
 ) -> Completion:
     on_text = None if pieces is None else pieces.append
     return await model.complete(
-        prompt, stop=stop, max_tokens=max_tokens, sampling=sampling or Sampling(), on_text=on_text
+        CompletionRequest(prompt=prompt, stop=stop, max_tokens=max_tokens, sampling=sampling or Sampling()),
+        on_text,
     )
 
 

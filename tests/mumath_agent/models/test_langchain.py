@@ -14,7 +14,8 @@ from mumath_agent.agent.graph import Handles, graph
 from mumath_agent.dialects import Chat
 from mumath_agent.errors import ModelRefused, ModelUnreachable
 from mumath_agent.models.langchain import LangChainModel
-from mumath_agent.records import Completion, Conversation, FinishReason, Message, Role, Sampling
+from mumath_agent.protocols import CompletionRequest
+from mumath_agent.records import Completion, Conversation, FinishReason, Message, Role
 from mumath_agent.testing import ScriptedExecutor
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +46,7 @@ class Recorder(BaseChatModel):
 
 async def answered(chat: BaseChatModel, **options: Any) -> Completion:
     model = LangChainModel(chat, **options)
-    return await model.complete(ASKED, stop=("```output",), max_tokens=9, sampling=Sampling())
+    return await model.complete(CompletionRequest(prompt=ASKED, stop=("```output",), max_tokens=9))
 
 
 async def test_settings_go_to_the_fields_a_model_has() -> None:
@@ -60,9 +61,7 @@ async def test_settings_go_to_the_fields_a_model_has() -> None:
 async def test_usage_and_pieces_of_a_model_that_streams() -> None:
     pieces: list[str] = []
     model = LangChainModel(GenericFakeChatModel(messages=iter([AIMessage("It is 4.")])))
-    completion = await model.complete(
-        ASKED, stop=(), max_tokens=9, sampling=Sampling(), on_text=pieces.append
-    )
+    completion = await model.complete(CompletionRequest(prompt=ASKED, max_tokens=9), pieces.append)
     assert completion.text == "It is 4." == "".join(pieces) and len(pieces) > 1
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from mumath_agent.agent.batch import Batch, run_batch
 from mumath_agent.agent.solver import Solver
-from mumath_agent.models import CompletionModel
 from mumath_agent.models.embedded import DEFAULT, EmbeddedModel
 from mumath_agent.models.http.completions import CompletionsModel
+from mumath_agent.protocols import CompletionModel
 from mumath_agent.records import Problem, Trajectory
 
 QUESTIONS = [

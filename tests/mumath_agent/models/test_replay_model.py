@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mumath_agent.bridge import run_sync
-from mumath_agent.dialects import Dialect, get_dialect, get_replay_dialect
+from mumath_agent.dialects import get_dialect, get_replay_dialect
 from mumath_agent.dialects.blocks import block
 from mumath_agent.errors import ModelRefused
-from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason, Sampling
+from mumath_agent.protocols import CompletionRequest, Dialect
+from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason
 from mumath_agent.testing import Recording, ReplayModel
 from mumath_agent.transcript import Transcript
 
@@ -38,7 +39,7 @@ def recording(dialect: Dialect, question: str, numbers: Sequence[int], last: str
 
 async def continued(model: ReplayModel, transcript: Transcript) -> Completion:
     return await model.complete(
-        model.dialect.prompt(transcript), stop=model.dialect.stop, max_tokens=9, sampling=Sampling()
+        CompletionRequest(prompt=model.dialect.prompt(transcript), stop=model.dialect.stop, max_tokens=9)
     )
 
 
@@ -102,7 +103,7 @@ async def test_an_output_the_model_made_up_is_part_of_its_turn() -> None:
 async def test_white_space_of_another_client_is_no_other_solution() -> None:
     model = ReplayModel(recordings=[recording(get_dialect("fenced"), "q", [5], "a")])
     prompt = "<|user|>\nq\n<|assistant|>\n```python\nprint(5)\n```\n\n```output\n5\n```\n"
-    assert (await model.complete(prompt, stop=(), max_tokens=9, sampling=Sampling())).text == "So it is a."
+    assert (await model.complete(CompletionRequest(prompt=prompt, max_tokens=9))).text == "So it is a."
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ async def test_a_prompt_that_follows_from_no_recording_is_refused(solution: str,
     model = ReplayModel(recordings=[recording(get_dialect("fenced"), "q", [5], "a")])
     with pytest.raises(ModelRefused, match=reason):
         await model.complete(
-            f"<|user|>\nq\n<|assistant|>\n{solution}", stop=(), max_tokens=9, sampling=Sampling()
+            CompletionRequest(prompt=f"<|user|>\nq\n<|assistant|>\n{solution}", max_tokens=9)
         )
 
 
@@ -140,10 +141,6 @@ async def test_text_behind_a_stop_string_is_not_served() -> None:
     model = ReplayModel(recordings=[Recording(question="q", turns=(turn("one STOP two"),))])
     pieces: list[str] = []
     completion = await model.complete(
-        "<|user|>\nq\n<|assistant|>\n",
-        stop=("STOP",),
-        max_tokens=9,
-        sampling=Sampling(),
-        on_text=pieces.append,
+        CompletionRequest(prompt="<|user|>\nq\n<|assistant|>\n", stop=("STOP",), max_tokens=9), pieces.append
     )
     assert (completion.text, pieces) == ("one ", ["one "])

@@ -1,6 +1,5 @@
 """Several servers as one model: the least busy is asked, one that is away is left alone."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
@@ -9,7 +8,8 @@ import pytest
 from mumath_agent.dialects import get_text_dialect
 from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
 from mumath_agent.models.replicas import ReplicatedModel
-from mumath_agent.records import Completion, Execution, ExecutionStatus, Prompt, Sampling
+from mumath_agent.protocols import CompletionRequest, OnText
+from mumath_agent.records import Completion, Execution, ExecutionStatus, Prompt
 from mumath_agent.testing import ScriptedModel
 from mumath_agent.transcript import Transcript
 
@@ -22,23 +22,13 @@ class Slow(ScriptedModel):
 
     go: anyio.Event = field(default_factory=anyio.Event)
 
-    async def complete(
-        self,
-        prompt: Prompt,
-        *,
-        stop: tuple[str, ...],
-        max_tokens: int,
-        sampling: Sampling,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
+    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
         await self.go.wait()
-        return await ScriptedModel.complete(
-            self, prompt, stop=stop, max_tokens=max_tokens, sampling=sampling, on_text=on_text
-        )
+        return await ScriptedModel.complete(self, request, on_text)
 
 
 async def ask(model: ReplicatedModel, prompt: Prompt = "?") -> str:
-    return (await model.complete(prompt, stop=(), max_tokens=9, sampling=Sampling())).text
+    return (await model.complete(CompletionRequest(prompt=prompt, max_tokens=9))).text
 
 
 async def test_a_completion_goes_to_the_server_with_the_fewest_in_flight() -> None:
@@ -121,7 +111,7 @@ async def test_the_next_turn_of_every_dialect_is_known_again(dialect: str, writt
         tasks.start_soon(ask, model, "another question")  # goes to the first and stays there for now
         await anyio.wait_all_tasks_blocked()
         completion = await model.complete(
-            texts.prompt(question), stop=texts.stop, max_tokens=9, sampling=Sampling()
+            CompletionRequest(prompt=texts.prompt(question), stop=texts.stop, max_tokens=9)
         )
         first.go.set()
     transcript = texts.with_completion(question, completion)

@@ -15,7 +15,7 @@ from mumath_agent.models.http.chat_completions import ChatCompletionsModel
 from mumath_agent.models.http.completions import CompletionsModel
 from mumath_agent.models.replicas import ReplicatedModel
 from mumath_agent.models.select import model_at
-from mumath_agent.records import Sampling
+from mumath_agent.protocols import CompletionRequest
 from mumath_agent.transcript import Transcript
 
 pytestmark = pytest.mark.anyio
@@ -88,7 +88,7 @@ async def test_the_family_decides_unless_the_caller_does(
     assert chosen.dialect.name == dialect and isinstance(chosen.model, client)
     prompt = chosen.dialect.prompt(Transcript(question="q"))
     await chosen.model.warm_up()
-    await chosen.model.complete(prompt, stop=chosen.dialect.stop, max_tokens=9, sampling=Sampling())
+    await chosen.model.complete(CompletionRequest(prompt=prompt, stop=chosen.dialect.stop, max_tokens=9))
     path, body = server.sent[-1]
     assert path == ("/v1/chat/completions" if client is ChatCompletionsModel else "/v1/completions")
     assert body["model"] == served["id"]

@@ -11,6 +11,7 @@ import pytest
 from mumath_agent.errors import ModelRefused
 from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.models.http.completions import CompletionsModel
+from mumath_agent.protocols import CompletionRequest
 from mumath_agent.records import Completion, FinishReason, Sampling
 
 pytestmark = [pytest.mark.anyio, pytest.mark.vllm]
@@ -40,7 +41,8 @@ async def ask(
     on_text: Callable[[str], None] | None = None,
 ) -> Completion:
     return await model.complete(
-        prompt, stop=stop, max_tokens=max_tokens, sampling=sampling or Sampling(), on_text=on_text
+        CompletionRequest(prompt=prompt, stop=stop, max_tokens=max_tokens, sampling=sampling or Sampling()),
+        on_text,
     )
 
 

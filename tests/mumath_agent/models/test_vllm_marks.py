@@ -18,7 +18,8 @@ from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.models.http.chat_completions import ChatCompletionsModel
 from mumath_agent.models.http.completions import CompletionsModel
 from mumath_agent.models.select import model_at
-from mumath_agent.records import Conversation, FinishReason, Message, Role, Sampling
+from mumath_agent.protocols import CompletionRequest
+from mumath_agent.records import Conversation, FinishReason, Message, Role
 
 pytestmark = [pytest.mark.anyio, pytest.mark.vllm, pytest.mark.slow]
 
@@ -61,7 +62,7 @@ async def test_marks_that_are_special_tokens_stay_in_the_text_and_stop_it(base_u
     for asked in ("as ever", "for blocks"):
         extra = request_fields(blocks) if asked == "for blocks" else None
         model = CompletionsModel(base_url, extra_body=extra)
-        completion = await model.complete(PROMPT, stop=blocks.stop, max_tokens=120, sampling=Sampling())
+        completion = await model.complete(CompletionRequest(prompt=PROMPT, stop=blocks.stop, max_tokens=120))
         texts[asked] = completion.text
         await model.aclose()
     assert "<|code|>" in texts["for blocks"] and texts["for blocks"].rstrip().endswith("<|endofblock|>")
@@ -77,14 +78,14 @@ async def test_messages(base_url: str) -> None:
     model = ChatCompletionsModel(base_url, "mumath")
     prompt = Conversation(messages=(Message(role=Role.USER, text=QUESTION),))
     pieces: list[str] = []
-    whole = await model.complete(prompt, stop=(), max_tokens=120, sampling=Sampling(), on_text=pieces.append)
+    whole = await model.complete(CompletionRequest(prompt=prompt, max_tokens=120), pieces.append)
     assert "".join(pieces) == whole.text and len(pieces) > 5
     assert whole.finish_reason is FinishReason.STOP and whole.completion_tokens > whole.prompt_tokens > 5
-    cut = await model.complete(prompt, stop=(), max_tokens=3, sampling=Sampling())
+    cut = await model.complete(CompletionRequest(prompt=prompt, max_tokens=3))
     assert (cut.finish_reason, cut.completion_tokens) == (FinishReason.LENGTH, 3)
-    stopped = await model.complete(prompt, stop=("print",), max_tokens=120, sampling=Sampling())
+    stopped = await model.complete(CompletionRequest(prompt=prompt, stop=("print",), max_tokens=120))
     assert "print" not in stopped.text and whole.text.startswith(stopped.text)
     too_long = Conversation(messages=(Message(role=Role.USER, text="word " * 3000),))
-    nothing = await model.complete(too_long, stop=(), max_tokens=9, sampling=Sampling())
+    nothing = await model.complete(CompletionRequest(prompt=too_long, max_tokens=9))
     assert (nothing.text, nothing.finish_reason) == ("", FinishReason.LENGTH)
     await model.aclose()

@@ -19,7 +19,7 @@ from mumath_agent.agent.solver import solve
 from mumath_agent.dialects import get_dialect
 from mumath_agent.dialects.output import STATE_LOST
 from mumath_agent.errors import InputError
-from mumath_agent.kernels import ExecutedCell
+from mumath_agent.protocols import ExecutedCell
 from mumath_agent.records import (
     Answer,
     AnswerSource,

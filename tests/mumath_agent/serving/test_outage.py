@@ -20,9 +20,10 @@ import pytest
 from mumath_agent.agent.batch import Batch, run_batch
 from mumath_agent.agent.solver import Solver
 from mumath_agent.grading import Grader
-from mumath_agent.kernels import Executor, JupyterExecutor, KernelPool
+from mumath_agent.kernels import JupyterExecutor, KernelPool
 from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.models.http.completions import CompletionsModel
+from mumath_agent.protocols import Executor
 from mumath_agent.records import Execution, Outcome, Problem, RunRecord, StopReason
 from mumath_agent.serving import ServeOptions, build_command, free_port, running
 from mumath_agent.transcript import Kind

@@ -14,8 +14,8 @@ import pytest
 from mumath_agent.agent.graph import Handles, graph
 from mumath_agent.dialects import Chat
 from mumath_agent.errors import ModelRefused, ModelUnreachable
-from mumath_agent.models import CompletionModel
 from mumath_agent.models.http.chat_completions import ChatCompletionsModel
+from mumath_agent.protocols import CompletionModel, CompletionRequest
 from mumath_agent.records import Completion, Conversation, FinishReason, Message, Role, Sampling
 from mumath_agent.testing import ScriptedExecutor
 
@@ -110,11 +110,13 @@ async def answered(
     model: CompletionModel, *, tool: bool = False, stop: tuple[str, ...] = (), pieces: list[str] | None = None
 ) -> Completion:
     return await model.complete(
-        Conversation(messages=(QUESTION,), tool=tool),
-        stop=stop,
-        max_tokens=50,
-        sampling=Sampling(temperature=0.5, seed=3),
-        on_text=None if pieces is None else pieces.append,
+        CompletionRequest(
+            prompt=Conversation(messages=(QUESTION,), tool=tool),
+            stop=stop,
+            max_tokens=50,
+            sampling=Sampling(temperature=0.5, seed=3),
+        ),
+        None if pieces is None else pieces.append,
     )
 
 
@@ -211,7 +213,7 @@ async def test_a_text_that_does_not_fit_ends_at_the_token_limit(
 
 async def test_raw_text_is_refused_in_words(model: CompletionModel) -> None:
     with pytest.raises(ModelRefused, match="sent raw text; choose the dialect chat or tools"):
-        await model.complete("<|user|>\nq", stop=(), max_tokens=1, sampling=Sampling())
+        await model.complete(CompletionRequest(prompt="<|user|>\nq", max_tokens=1))
 
 
 async def test_an_attempt_by_calls_of_the_tool(server: Server, model: CompletionModel) -> None:

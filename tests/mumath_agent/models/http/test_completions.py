@@ -13,6 +13,7 @@ import pytest
 
 from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
 from mumath_agent.models.http.completions import CompletionsModel
+from mumath_agent.protocols import CompletionRequest
 from mumath_agent.records import Completion, FinishReason, Sampling
 
 pytestmark = pytest.mark.anyio
@@ -94,7 +95,9 @@ async def model(server: Server) -> AsyncIterator[CompletionsModel]:
 
 async def ask(model: CompletionsModel, pieces: list[str] | None = None, *stop: str) -> Completion:
     on_text = None if pieces is None else pieces.append
-    return await model.complete("2+2?", stop=stop, max_tokens=9, sampling=Sampling(seed=5), on_text=on_text)
+    return await model.complete(
+        CompletionRequest(prompt="2+2?", stop=stop, max_tokens=9, sampling=Sampling(seed=5)), on_text
+    )
 
 
 async def test_answer_and_request(server: Server, model: CompletionsModel) -> None:
@@ -324,7 +327,7 @@ async def test_cancelling_closes_the_connection(server: Server, model: Completio
     server.answers = [stream(text("hangs"), whole=False)]
     begun = asyncio.Event()
     running = asyncio.create_task(
-        model.complete("a", stop=(), max_tokens=9, sampling=Sampling(), on_text=lambda _: begun.set())
+        model.complete(CompletionRequest(prompt="a", max_tokens=9), lambda _: begun.set())
     )
     await begun.wait()
     running.cancel()

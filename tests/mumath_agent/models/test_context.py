@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mumath_agent.models.http.context import TooLong, too_long, within_context
+from mumath_agent.models.context import TooLong, too_long, within_context
 from mumath_agent.records import Completion, FinishReason
 
 VLLM_PROMPT = (

@@ -1,0 +1,52 @@
+"""Bounded concurrency: many items, a few workers, no barrier between them.
+
+items ─▶ a free worker takes the next one ─▶ the first error cancels the others and is raised
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+import anyio
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+async def for_each(items: Iterable[T], work: Callable[[T], Awaitable[object]], *, concurrency: int) -> None:
+    """Await `work` on every item, at most `concurrency` at a time.
+
+    Items are drawn when a worker is free, so they may come from a generator, or be added to while others are worked on.
+
+    Raises:
+        Exception: the first that `work` raised; the other workers are cancelled and waited for.
+    """
+    source = iter(items)
+
+    async def worker() -> None:
+        for item in source:
+            await work(item)
+
+    try:
+        async with anyio.create_task_group() as workers:
+            for _ in range(concurrency):
+                workers.start_soon(worker)
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+
+
+async def map_each(items: Iterable[T], work: Callable[[T], Awaitable[R]], *, concurrency: int) -> list[R]:
+    """Return the result of `work` for every item, in the order of the items; see `for_each`."""
+    results: dict[int, R] = {}
+
+    async def keep(numbered: tuple[int, T]) -> None:
+        number, item = numbered
+        results[number] = await work(item)
+
+    await for_each(enumerate(items), keep, concurrency=concurrency)
+    return [results[number] for number in range(len(results))]
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return what ended the workers: the first error; the others were cancelled for it."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -15,8 +15,8 @@ from finetune.data.augment.perspectives import Unusable
 from finetune.data.augment.programs import decimal, read_program
 from finetune.data.augment.rules import RULES, augmented
 from finetune.data.records import Question, Solution, SolutionFormat
+from finetune.wordproblems.load import stories
 from finetune.wordproblems.problem import WordProblem, code_solution, thought_solution
-from finetune.wordproblems.topics import stories
 from mumath_agent.records import Problem
 
 DIALECT = "fenced"

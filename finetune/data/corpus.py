@@ -1,10 +1,7 @@
-"""The corpus of the tiny model: a deterministic mix of templates, GSM8K and bare arithmetic.
+"""Build the corpus of the tiny model: a deterministic mix of stories, GSM8K and bare arithmetic.
 
-Owns: the shares, the rows, the hold-out of whole schemas and of GSM8K rows, writing JSON lines.
-Does not own: any problem (``templates``, ``gsm8k``), the solution texts (``problems``), tokenizing.
+Whole schemas and some GSM8K rows are held out from training, to measure what was learned.
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
@@ -14,13 +11,13 @@ from random import Random
 from typing import Literal, TypedDict
 
 from finetune.wordproblems.gsm8k import Converted, load, vary
+from finetune.wordproblems.load import bare, stories
 from finetune.wordproblems.problem import (
     WordProblem,
     code_solution,
     thought_solution,
     two_round_solution,
 )
-from finetune.wordproblems.topics import BARE, stories
 
 Stage = Literal[1, 2]
 
@@ -41,9 +38,9 @@ class Row(TypedDict):
 
 
 def build(gsm8k_rows: Iterable[Mapping[str, str]], *, stage: Stage, size: int, seed: int) -> Iterator[Row]:
-    """``size`` training rows of ``stage``; equal arguments give equal rows.
+    """Yield `size` training rows of a stage; equal arguments give equal rows.
 
-    Held-out schemas and held-out GSM8K rows never occur.  Without GSM8K rows templates fill their share.
+    Held-out schemas and held-out GSM8K rows never occur. Without GSM8K rows, stories fill their share.
     """
     yield from _rows(load(_side(gsm8k_rows, held_out=False)), False, stage, size, seed)
 
@@ -51,14 +48,14 @@ def build(gsm8k_rows: Iterable[Mapping[str, str]], *, stage: Stage, size: int, s
 def dev_split(
     gsm8k_rows: Iterable[Mapping[str, str]], *, stage: Stage, size: int, seed: int
 ) -> Iterator[Row]:
-    """``size`` rows of held-out schemas, then every held-out GSM8K row that converts, as it is."""
+    """Yield `size` rows of held-out schemas, then every held-out GSM8K row that converts, as it is."""
     yield from _rows([], True, stage, size, seed)
     for index, one in enumerate(load(_side(gsm8k_rows, held_out=True))):
         yield _row(f"dev-gsm8k-{index}", one.problem, stage, Random(seed), again=False)
 
 
 def write(path: Path, rows: Iterable[Row]) -> int:
-    """Stream ``rows`` to ``path`` as JSON lines; the number of rows."""
+    """Write the rows to `path` as JSON lines as they come, and return their number."""
     count = 0
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
@@ -68,7 +65,7 @@ def write(path: Path, rows: Iterable[Row]) -> int:
 
 
 def _side(rows: Iterable[Mapping[str, str]], *, held_out: bool) -> list[Mapping[str, str]]:
-    """The training or the held-out side; the hash of a question decides, not its place in the file."""
+    """Return the training or the held-out rows; the hash of a question decides, not its place in the file."""
     known = list(rows)
     ranked = sorted(known, key=lambda row: hashlib.sha256(row["question"].encode()).digest())
     gone = {row["question"] for row in ranked[: min(GSM8K_HELD_OUT, len(ranked) // 4)]}
@@ -76,7 +73,7 @@ def _side(rows: Iterable[Mapping[str, str]], *, held_out: bool) -> list[Mapping[
 
 
 def _rows(gsm8k: Sequence[Converted], held_out: bool, stage: Stage, size: int, seed: int) -> Iterator[Row]:
-    schemas = stories(held_out=held_out)
+    told, plain = stories(held_out=held_out), bare()
     side = "dev" if held_out else "train"
     rng = Random(f"{side}-{stage}-{seed}")
     for index in range(size):
@@ -84,9 +81,9 @@ def _rows(gsm8k: Sequence[Converted], held_out: bool, stage: Stage, size: int, s
         if gsm8k and chance < GSM8K_SHARE:
             problem = _from_gsm8k(gsm8k[rng.randrange(len(gsm8k))], rng)
         elif not held_out and chance > 1 - BARE_SHARE:
-            problem = BARE[rng.randrange(len(BARE))].problem(rng)
+            problem = plain[rng.randrange(len(plain))].problem(rng)
         else:
-            problem = schemas[rng.randrange(len(schemas))].problem(rng)
+            problem = told[rng.randrange(len(told))].problem(rng)
         again = not held_out and stage == 2 and rng.random() < TWO_ROUND_SHARE
         yield _row(f"{side}-{stage}-{seed}-{index}", problem, stage, rng, again=again)
 

@@ -15,7 +15,7 @@ from random import Random
 from finetune.data.augment.programs import decimal
 from finetune.data.jobs import sha256
 from finetune.pipeline.steps import Call, Ended, Ledger, Step
-from finetune.wordproblems.topics import stories
+from finetune.wordproblems.load import stories
 from mumath_agent import __version__
 from mumath_agent.records import Problem
 from mumath_agent.serving import serving

@@ -1,1 +1,1 @@
-"""Word problems with exact answers, written by templates and read from GSM8K."""
+"""Word problems with exact answers, told from templates and read from GSM8K."""

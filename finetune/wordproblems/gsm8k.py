@@ -1,11 +1,8 @@
-"""GSM8K training rows as word problems, and safe variations of them.
+"""Turn GSM8K training rows into word problems, and vary them safely.
 
-Owns: turning the ``<<48/2=24>>`` marks of an answer into steps over the numbers of the question, and
-re-sampling numbers and first names where the reading is unambiguous.
-Does not own: the solution texts (``problems``) and the share of GSM8K in a corpus (``corpus``).
+The `<<48/2=24>>` marks of an answer become steps over the numbers of the question. Numbers and first names are
+drawn anew where the reading is unambiguous.
 """
-
-from __future__ import annotations
 
 import ast
 import re
@@ -40,7 +37,7 @@ _NOT_NAMES = frozenset({"Will", "Mark", "May", "Rose", "Grace", "Daisy", "Penny"
 
 
 class _Unreadable(Exception):
-    """The row does not give a program."""
+    """The row doesn't give a program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +51,7 @@ class Converted:
 
 
 class _Reader:
-    """Matches the literals of one answer to question numbers, earlier results and constants."""
+    """A reader of one answer: it matches literals to question numbers, earlier results and constants."""
 
     def __init__(self, numbers: Sequence[str]) -> None:
         self.numbers = [Fraction(text) for text in numbers]
@@ -113,7 +110,7 @@ def _digits(value: Fraction) -> str:
 
 
 def convert(row: Mapping[str, str], number: int) -> Converted | None:
-    """The word problem of a GSM8K row, or ``None`` when the marks do not give the stated answer."""
+    """Return the word problem of a GSM8K row, or None if the marks don't give the stated answer."""
     question = " ".join(row["question"].split())
     spans = list(number_spans(question))
     numbers = tuple(digits for _, _, digits in spans)
@@ -154,7 +151,7 @@ def _steps(body: str, numbers: Sequence[str]) -> tuple[tuple[Step, ...], bool]:
 
 
 def _needed(steps: Sequence[Step]) -> tuple[Step, ...]:
-    """The steps the last one depends on, renamed; side remarks of an answer fall away."""
+    """Keep and rename the steps that the last one depends on; side remarks of an answer fall away."""
     wanted = {STEP_NAMES[len(steps) - 1]}
     for name, step in reversed(list(zip(STEP_NAMES, steps, strict=False))):
         if name in wanted:
@@ -177,13 +174,13 @@ def _close(left: Fraction, right: Fraction) -> bool:
 
 
 def load(rows: Iterable[Mapping[str, str]]) -> list[Converted]:
-    """Convert all rows that convert."""
+    """Convert the rows; leave out those that don't give a program."""
     converted = (convert(row, number) for number, row in enumerate(rows))
     return [one for one in converted if one is not None]
 
 
 def vary(one: Converted, rng: Random) -> WordProblem:
-    """The problem with other numbers (if they are unambiguous) and other first names."""
+    """Return the problem with other numbers (if they are unambiguous) and other first names."""
     old = one.problem.numbers
     numbers = (one.varies and rng.random() < 0.75 and _resampled(one, rng)) or old
     written = [w if n == o else _like(w, n) for w, n, o in zip(one.written, numbers, old, strict=True)]
@@ -195,7 +192,7 @@ def vary(one: Converted, rng: Random) -> WordProblem:
 
 
 def _like(written: str, digits: str) -> str:
-    """``digits`` in the manner of ``written``: as a word, with commas, or plain."""
+    """Write `digits` in the manner of `written`: as a word, with commas, or plain."""
     if written[0].isalpha():
         word = NUMBER_WORDS.get(int(digits), digits)
         return word.capitalize() if written[0].isupper() else word
@@ -220,7 +217,7 @@ def _resampled(one: Converted, rng: Random) -> tuple[str, ...] | None:
 
 
 def _other(one: Converted, index: int, rng: Random) -> str:
-    """Another number for place ``index``, or the same where its meaning is fixed."""
+    """Draw another number for place `index`, or return the same where its meaning is fixed."""
     text, written = one.problem.numbers[index], one.written[index]
     before, after = one.gaps[index], one.gaps[index + 1]
     part_of_word = before.endswith(("/", ":")) or after.startswith(
@@ -236,7 +233,7 @@ def _other(one: Converted, index: int, rng: Random) -> str:
 
 
 def _renamed(gaps: Sequence[str], rng: Random) -> tuple[str, ...]:
-    """The text with first names exchanged for names of the same gender."""
+    """Exchange first names for names of the same gender."""
     present = {word for gap in gaps for word in _WORD.findall(gap)}
     names: dict[str, str] = {}
     for name in sorted(present - _NOT_NAMES):

@@ -1,10 +1,4 @@
-"""Numbers of the stories: how large they are, how they are computed exactly and how they are written.
-
-Owns: the named ranges, exact arithmetic on them and the written forms (digits, words, commas, money).
-Does not own: which schema uses which range, and the sentences.
-"""
-
-from __future__ import annotations
+"""Draw the numbers of stories, compute with them exactly, and write them (digits, words, commas, money)."""
 
 import re
 from collections.abc import Callable
@@ -31,7 +25,7 @@ _RANGE = re.compile(r"(\d+)-(\d+)(?:/(\d+))?")
 
 
 def size_of(rng: Random) -> str:
-    """The size the counts of one story share."""
+    """Draw the size that the counts of one story share."""
     return rng.choices(tuple(SIZE_WEIGHTS), tuple(SIZE_WEIGHTS.values()))[0]
 
 
@@ -41,12 +35,12 @@ def _any(rng: Random, size: str) -> Value:
 
 
 def _count(rng: Random, size: str) -> Value:
-    """Counts that may be a single one; only for numbers whose noun agrees."""
+    """Draw a count that may be a single one; only for numbers whose noun agrees."""
     return 1 if rng.random() < 0.05 else _any(rng, size)
 
 
 def _price(rng: Random, size: str) -> Value:
-    """A price: mostly whole, sometimes with cents."""
+    """Draw a price: mostly whole, sometimes with cents."""
     if rng.random() < 0.7:
         return rng.randint(2, 40)
     cents = rng.choice((25, 50, 50, 75, 99, 5 * rng.randint(1, 19), rng.randint(1, 99)))
@@ -54,7 +48,7 @@ def _price(rng: Random, size: str) -> Value:
 
 
 def _decimal(rng: Random, size: str) -> Value:
-    """A measure that is not whole as a rule: one or two places."""
+    """Draw a measure with one or two decimal places."""
     places = 10 if rng.random() < 0.75 else 100
     value = Fraction(rng.randint(places // 2, 20 * places), places)
     return value if value.denominator != 1 else value + Fraction(1, 2)
@@ -81,16 +75,27 @@ DRAWS: dict[str, Draw] = {
 
 
 def draw_of(kind: str) -> Draw:
-    """The named range, or ``low-high`` with an optional ``/step``."""
+    """Return the draw of a named range, or of `low-high` with an optional `/step`.
+
+    Raises:
+        ValueError: there is no such range.
+    """
     match = _RANGE.fullmatch(kind)
     if match is None:
+        if kind not in DRAWS:
+            raise ValueError(f"no range {kind!r}; write low-high or one of {', '.join(DRAWS)}")
         return DRAWS[kind]
     low, high, step = int(match[1]), int(match[2]), int(match[3] or 1)
+    if low > high or not step:
+        raise ValueError(f"the range {kind!r} is empty")
     return lambda rng, _: rng.randrange(low, high + 1, step)
 
 
 def operate(op: str, left: Value, right: Value) -> Value:
-    """One exact operation; whole results stay ``int``, which keeps drawing fast."""
+    """Apply one operation exactly; whole results stay `int`, which keeps drawing fast.
+
+    Dividing by zero gives -1, which no schema accepts.
+    """
     if op == "+":
         return left + right
     if op == "-":
@@ -106,7 +111,7 @@ def operate(op: str, left: Value, right: Value) -> Value:
 
 
 def written(rng: Random, value: Value, sign: str) -> tuple[str, str]:
-    """How a number is shown in the question and its plain digits; ``sign`` is ``$``, ``#`` or nothing."""
+    """Return a number as the question shows it, and its plain digits; `sign` is `$`, `#` or nothing."""
     if value.denominator != 1:
         digits = f"{float(value):.2f}"
         digits = digits if sign == "$" else digits.rstrip("0")

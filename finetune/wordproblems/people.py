@@ -1,9 +1,4 @@
-"""Who the stories are about: first names of many cultures, titles, relatives, and their pronouns.
-
-Owns: the name lists and drawing a cast with distinct names.  Does not own: the sentences.
-"""
-
-from __future__ import annotations
+"""Draw the people of a story: first names of many cultures, titles, relatives, and their pronouns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -62,6 +57,8 @@ _RELATIONS = {
     "m": ("brother", "friend", "cousin", "father", "dad", "uncle", "neighbor", "classmate", "grandfather"),
     "f": ("sister", "friend", "cousin", "mother", "mom", "aunt", "neighbor", "classmate", "grandmother"),
 }
+KEYS = "ABCD"
+"""The people that a template may name."""
 PRONOUNS: Mapping[str, Mapping[str, str]] = {
     "m": {"he": "he", "him": "him", "his": "his", "himself": "himself", "hisown": "his"},
     "f": {"he": "she", "him": "her", "his": "her", "himself": "herself", "hisown": "hers"},
@@ -70,7 +67,7 @@ PRONOUNS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Someone in a story; ``kind`` is ``name``, ``role`` (a baker) or ``relation`` (his sister)."""
+    """A person in a story; `kind` is `name`, `role` (a baker) or `relation` (his sister)."""
 
     name: str
     gender: str
@@ -78,7 +75,7 @@ class Person:
 
 
 def cast(rng: Random, keys: Sequence[str], roles: Sequence[str]) -> dict[str, Person]:
-    """Distinct people for ``keys``; ``A`` may be one of ``roles``, ``B`` a relative or friend of ``A``."""
+    """Draw distinct people for `keys`; A may be one of `roles`, B a relative or friend of A."""
     people: dict[str, Person] = {}
     taken: set[str] = set()
     for key in keys:

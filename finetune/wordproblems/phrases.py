@@ -1,10 +1,7 @@
-"""Phrases that many schemas share, and idle sentences whose number answers nothing.
+"""List the phrases that many schemas share, and idle sentences whose number answers nothing.
 
-Owns: ``<total>``-style macros of the template language and the distractors.
-Does not own: the sentences that carry a problem (topic modules).
+`<total>` in a template stands for the phrase `total`.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 

@@ -1,11 +1,8 @@
-"""Word problems as exact little programs, and the solution texts a model is trained to write.
+"""Hold word problems as exact little programs, and write the solutions that a model is trained on.
 
-Owns: finding the numbers of a question, steps over them, their exact and their CPython evaluation,
-and the renderings (chain of thought, code-nested, code-nested with a corrected first attempt).
-Does not own: where problems come from (templates, GSM8K) and how a corpus is mixed from them.
+A question's numbers are found in its text, steps compute over them, exactly and as CPython does. A solution is a
+chain of thought, a program with its output, or a wrong program, a remark and the corrected program.
 """
-
-from __future__ import annotations
 
 import operator
 import re
@@ -57,7 +54,7 @@ NEGATIVE_REMARK = "The result is negative, so the operands must be swapped."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One binary operation; operands are ``n0`` …, earlier results ``a`` … or literal constants."""
+    """A binary operation; operands are numbers `n0` …, earlier results `a` … or literal constants."""
 
     op: str
     left: str
@@ -65,7 +62,7 @@ class Step:
 
     @property
     def expression(self) -> str:
-        """The operation as Python writes it."""
+        """Return the operation as Python writes it."""
         return f"{self.left} {self.op} {self.right}"
 
 
@@ -80,18 +77,18 @@ class WordProblem:
 
     @property
     def answer(self) -> Fraction:
-        """The exact result of the last step."""
+        """Return the exact result of the last step."""
         return exact_results(self.numbers, self.steps)[-1]
 
     @property
     def needs_rounding(self) -> bool:
-        """Whether the program prints through ``round(x, 2)``: after a division or with decimals."""
+        """True if the program prints through `round(x, 2)`: after a division or with decimals."""
         written = (*self.numbers, *(s.left for s in self.steps), *(s.right for s in self.steps))
         return any(s.op == "/" for s in self.steps) or any("." in text for text in written)
 
 
 def number_spans(text: str) -> Iterator[tuple[int, int, str]]:
-    """Start, end and digit form of every number in ``text``; number words count, "one" does not."""
+    """Yield start, end and digit form of every number in `text`; number words count, "one" doesn't."""
     for match in _NUMBER.finditer(text):
         written = match.group()
         value = WORD_VALUES.get(written.lower())
@@ -99,13 +96,13 @@ def number_spans(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _literal(written: str) -> str:
-    """The form Python accepts: no commas, no leading zeros, a digit before the point."""
+    """Return the form that Python accepts: no commas, no leading zeros, a digit before the point."""
     stripped = written.replace(",", "").lstrip("0")
     return stripped if stripped and stripped[0] != "." else f"0{stripped}"
 
 
 def numbers_in(text: str) -> tuple[str, ...]:
-    """The numbers of ``text`` in order of appearance, in digits and without thousands separators."""
+    """Return the numbers of `text` in order of appearance, in digits and without thousands separators."""
     return tuple(digits for _, _, digits in number_spans(text))
 
 
@@ -121,27 +118,27 @@ def _evaluate(numbers: Sequence[str], steps: Sequence[Step], number: Callable[[s
 
 
 def exact_results(numbers: Sequence[str], steps: Sequence[Step]) -> list[Fraction]:
-    """Every step's exact result."""
+    """Return the exact result of every step."""
     return [Fraction(value) for value in _evaluate(numbers, steps, Fraction)]
 
 
 def python_number(text: str) -> int | float:
-    """The value CPython gives a numeric literal."""
+    """Return the value that CPython gives a numeric literal."""
     return float(text) if "." in text else int(text)
 
 
 def python_results(numbers: Sequence[str], steps: Sequence[Step]) -> list[int | float]:
-    """Every step's result in CPython arithmetic (ints and floats)."""
+    """Return the result of every step in CPython's arithmetic (ints and floats)."""
     return _evaluate(numbers, steps, python_number)
 
 
 def clean(output: str) -> str:
-    """A printed number as it goes into the box: no trailing zeros after the point."""
+    """Return a printed number as it goes into the box: no trailing zeros after the point."""
     return output.rstrip("0").rstrip(".") if "." in output else output
 
 
 def plan_sentence(steps: Sequence[Step]) -> str:
-    """The plan in operator words, e.g. ``First multiply, then subtract.``"""
+    """Return the plan in operator words: "First multiply, then subtract" and a full stop."""
     words = [_PLAN_WORDS[step.op] for step in steps]
     if len(words) == 1:
         return words[0].capitalize() + "."
@@ -149,12 +146,12 @@ def plan_sentence(steps: Sequence[Step]) -> str:
 
 
 def tail(boxed: str) -> str:
-    """The closing sentence with the boxed answer."""
+    """Return the closing sentence with the boxed answer."""
     return f"The answer is $\\boxed{{{boxed}}}$."
 
 
 def code_lines(problem: WordProblem, steps: Sequence[Step]) -> list[str]:
-    """The program: numbers in order, then the steps, then the print of the last result."""
+    """Return the program's lines: numbers in order, then the steps, then the print of the last result."""
     lines = [f"n{i} = {text}" for i, text in enumerate(problem.numbers)]
     lines += [f"{name} = {step.expression}" for name, step in zip(STEP_NAMES, steps, strict=False)]
     last = STEP_NAMES[len(steps) - 1]
@@ -163,7 +160,7 @@ def code_lines(problem: WordProblem, steps: Sequence[Step]) -> list[str]:
 
 
 def printed(problem: WordProblem, steps: Sequence[Step]) -> str:
-    """What CPython prints for the program of ``steps``."""
+    """Return what CPython prints for the program of `steps`."""
     value = python_results(problem.numbers, steps)[-1]
     return str(round(value, 2) if problem.needs_rounding else value)
 
@@ -174,7 +171,7 @@ def _block(code: Sequence[str], output: str) -> str:
 
 
 def code_solution(problem: WordProblem) -> str:
-    """Stage 2: the plan, a program, its executed output and the boxed answer."""
+    """Write a solution of stage 2: the plan, a program, its executed output and the boxed answer."""
     output = printed(problem, problem.steps)
     block = _block(code_lines(problem, problem.steps), output)
     return f"{plan_sentence(problem.steps)}\n{block}{tail(clean(output))}"
@@ -185,7 +182,7 @@ def _decimal(value: Fraction, places: int) -> str:
 
 
 def thought_solution(problem: WordProblem) -> str:
-    """Stage 1: the plan, one worked line per step and the boxed answer."""
+    """Write a solution of stage 1: the plan, one worked line per step and the boxed answer."""
     results = exact_results(problem.numbers, problem.steps)
     boxed = clean(printed(problem, problem.steps))
     shown = {f"n{i}": text for i, text in enumerate(problem.numbers)}
@@ -199,7 +196,7 @@ def thought_solution(problem: WordProblem) -> str:
 
 
 def two_round_solution(problem: WordProblem, rng: Random) -> str:
-    """Stage 2 with a first attempt that goes wrong, a remark about it, and the corrected program."""
+    """Write a solution of stage 2 whose first program is wrong: the program, a remark and the corrected program."""
     swapped = _swapped_last(problem)
     if swapped is not None and rng.random() < 0.6:
         code, output, remark = code_lines(problem, swapped), printed(problem, swapped), NEGATIVE_REMARK
@@ -219,7 +216,7 @@ def _swapped_last(problem: WordProblem) -> tuple[Step, ...] | None:
 
 
 def _name_error(problem: WordProblem, rng: Random) -> tuple[list[str], str]:
-    """A program that lacks one definition, and the report of the line that fails for it."""
+    """Return a program that lacks one definition, and the report of the line that fails for it."""
     code = code_lines(problem, problem.steps)
     defined = len(problem.numbers)
     gone = rng.randrange(len(problem.steps))

@@ -1,21 +1,18 @@
-"""Telling a problem: body sentences in some order, maybe an idle sentence with a number, the question.
+"""Tell a problem: the sentences of a body in some order, perhaps an idle sentence with a number, the question.
 
-A body is sentences; ``~`` before one says that it may join the question ("If each box holds 6 eggs, how
-many …?"), ``&`` that it may trade places with its neighbours so marked.
-Owns: joining and ordering.  Does not own: what is said (topic modules, ``phrases``) or drawing numbers.
+`~` before a sentence says that it may join the question ("If each box holds 6 eggs, how many …?"), `&` that it
+may trade places with the other sentences so marked.
 """
-
-from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from finetune.wordproblems.grammar import Node, Telling, parse
+from finetune.wordproblems.grammar import Names, Node, Telling, parse
 from finetune.wordproblems.numbers import Value
 from finetune.wordproblems.people import Person
-from finetune.wordproblems.phrases import IDLE, IDLE_WORDS, PHRASES
+from finetune.wordproblems.phrases import IDLE, IDLE_WORDS
 from finetune.wordproblems.words import draw_words
 
 IDLE_SHARE = 0.2
@@ -40,28 +37,36 @@ class Question:
     mark: str
 
 
-def compile_body(template: str, slots: frozenset[str]) -> tuple[Sentence, ...]:
-    """Compile the sentences of a body."""
-    return tuple(_sentence(text, slots) for text in _SPLIT.split(template) if text)
+def compile_body(template: str, names: Names) -> tuple[Sentence, ...]:
+    """Compile the sentences of a body.
+
+    Raises:
+        ValueError: a sentence doesn't end with a full stop, or can't be parsed.
+    """
+    return tuple(_sentence(text, names) for text in _SPLIT.split(template) if text)
 
 
-def _sentence(text: str, slots: frozenset[str]) -> Sentence:
+def _sentence(text: str, names: Names) -> Sentence:
     if not text.endswith("."):
-        raise ValueError(f"a body sentence must end with a full stop: {text!r}")
+        raise ValueError(f"a sentence must end with a full stop: {text!r}")
     plain = text.lstrip("~&")
     marks = text[: len(text) - len(plain)]
-    nodes = parse(plain[:-1], slots, PHRASES)
-    return Sentence(nodes=nodes, joins="~" in marks, moves="&" in marks)
+    return Sentence(nodes=parse(plain[:-1], names), joins="~" in marks, moves="&" in marks)
 
 
-def compile_question(template: str, slots: frozenset[str]) -> Question:
-    """Compile a question or command."""
-    if template[-1] not in "?.":
-        raise ValueError(f"a question must end with its mark: {template!r}")
-    return Question(nodes=parse(template[:-1], slots, PHRASES), mark=template[-1])
+def compile_question(template: str, names: Names) -> Question:
+    """Compile a question or a command.
+
+    Raises:
+        ValueError: it doesn't end with `?` or `.`, or can't be parsed.
+    """
+    if not template.endswith(("?", ".")):
+        raise ValueError(f"a question must end with '?', a command with '.': {template!r}")
+    return Question(nodes=parse(template[:-1], names), mark=template[-1])
 
 
-_IDLE = tuple(compile_body(text, frozenset(IDLE_WORDS))[0] for text in IDLE)
+_IDLE_NAMES = Names(words=IDLE_WORDS, numbers=(_IDLE_NUMBER,))
+_IDLE = tuple(compile_body(text, _IDLE_NAMES)[0] for text in IDLE)
 
 
 def tell(
@@ -87,7 +92,7 @@ def tell(
 
 
 def _moved(rng: Random, body: Sequence[Sentence]) -> list[Sentence]:
-    """The body with its movable sentences in a random order; they stand next to each other."""
+    """Shuffle the movable sentences of a body among their places."""
     sentences = list(body)
     places = [index for index, sentence in enumerate(sentences) if sentence.moves]
     moved = [sentences[index] for index in places]
@@ -123,7 +128,7 @@ def _statements(telling: Telling, sentences: Sequence[Sentence]) -> None:
 
 
 def _linked(telling: Telling, sentences: Sequence[Sentence]) -> None:
-    """``s1 and s2``, ``s1, s2 and s3``"""
+    """Say "s1 and s2", or "s1, s2 and s3"."""
     for index, sentence in enumerate(sentences):
         if index:
             telling.out.append(" and " if index == len(sentences) - 1 else ", ")

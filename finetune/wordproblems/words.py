@@ -1,12 +1,9 @@
-"""The vocabulary of the stories: countable nouns by kind, foods, places, containers, days, colours.
+"""Draw the words of stories from lists by kind: countable nouns, foods, places, containers, days, colours.
 
-Owns: the word lists, plurals and articles.  Does not own: which schema uses which kind (that is in
-the topic modules).  ``many`` of an uncountable word (``water``) is the word itself.
+The plural of an uncountable word (`water`) is the word itself.
 """
 
 # ruff: noqa: E501 - word lists read best unbroken
-
-from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +21,7 @@ _IRREGULAR = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """A noun with its plural, or a verb with its past and what it is done to (``thing``)."""
+    """A noun with its plural, or a verb with its past form and the things that it is done to (`thing`)."""
 
     one: str
     many: str
@@ -32,7 +29,7 @@ class Word:
 
 
 def plural(noun: str) -> str:
-    """The plural of an English countable noun (its last word is what changes)."""
+    """Return the plural of an English countable noun; its last word changes."""
     head, of, rest = noun.partition(" of ")
     if of:
         return plural(head) + of + rest
@@ -47,7 +44,7 @@ def plural(noun: str) -> str:
 
 
 def article(noun: str) -> str:
-    """``a`` or ``an`` as the noun sounds."""
+    """Return `a` or `an`, as the noun sounds."""
     vowel = noun[0].lower() in "aeiou" and not noun.startswith(("uni", "use", "eu", "one"))
     return "an" if vowel or noun.startswith(("hour", "honest")) else "a"
 
@@ -94,7 +91,7 @@ _DISH = """sandwich, burger, pizza, taco, hot dog, egg, meatball, dumpling, slic
 
 
 def _verbs(text: str) -> tuple[Word, ...]:
-    """``write/wrote pages``: base form, past form and, where given, the plural it goes with."""
+    """Read verbs such as `write/wrote: pages`: the base, the past form unless regular, and what it is done to."""
     return tuple(_verb(part.strip()) for part in text.split(","))
 
 
@@ -235,7 +232,7 @@ KINDS: Mapping[str, Sequence[Word]] = {
 
 
 def draw_words(rng: Random, kinds: Mapping[str, str]) -> dict[str, Word]:
-    """One word for every slot; slots never share a word."""
+    """Draw a word for every slot; slots never share a word."""
     drawn: dict[str, Word] = {}
     taken: set[str] = set()
     for slot, kind in kinds.items():

@@ -7,25 +7,30 @@ out to measure generalisation are never used.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import count
 from random import Random
 
 from finetune.data.augment.perspectives import Unusable
 from finetune.data.augment.programs import decimal, marked
 from finetune.data.records import Question
+from finetune.wordproblems.load import stories
 from finetune.wordproblems.problem import WordProblem
 from finetune.wordproblems.schema import Schema
-from finetune.wordproblems.topics import stories
 from mumath_agent.records import Problem
 
 SOURCE = "own"
-_SCHEMAS = {schema.name: schema for schema in stories(held_out=False)}
 _TAG = "schema:"
+
+
+@cache
+def _schemas() -> dict[str, Schema]:
+    return {schema.name: schema for schema in stories(held_out=False)}
 
 
 def own_questions(seed: int) -> Iterator[Question]:
     """Questions without end; equal seeds give equal ones."""
-    schemas = tuple(_SCHEMAS.values())
+    schemas = tuple(_schemas().values())
     for index in count():
         name = f"{SOURCE}-{seed}-{index}"
         rng = Random(name)
@@ -54,7 +59,7 @@ def other_questions(seed: Question) -> Iterator[WordProblem]:
         Unusable: the seed is none of these templates.
     """
     names = [tag.removeprefix(_TAG) for tag in seed.problem.tags if tag.startswith(_TAG)]
-    schema = _SCHEMAS.get(names[0]) if names else None
+    schema = _schemas().get(names[0]) if names else None
     if schema is None:
         raise Unusable("no template")
     tellings = [_told(schema, ask, seed.problem.id) for ask in range(len(schema.asks))]

@@ -1,38 +1,24 @@
-"""The corpus of the tiny model: exact solutions, natural sentences, honest splits, determinism."""
+"""The corpus of the tiny model: GSM8K as programs, honest splits, determinism, and the very bytes."""
 
-from __future__ import annotations
-
+import hashlib
 import json
 import re
 import subprocess
 import sys
-from fractions import Fraction
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from random import Random
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finetune.data.corpus import build, dev_split, write
+from finetune.data.corpus import Row, build, dev_split, write
 from finetune.wordproblems.gsm8k import convert, vary
-from finetune.wordproblems.numbers import SIZES
-from finetune.wordproblems.people import FEMALE, MALE, PRONOUNS, Person
-from finetune.wordproblems.problem import (
-    Step,
-    WordProblem,
-    clean,
-    code_solution,
-    numbers_in,
-    plan_sentence,
-    printed,
-    thought_solution,
-    two_round_solution,
-)
-from finetune.wordproblems.schema import Schema, ask, schema
-from finetune.wordproblems.topics import BARE, STORIES, stories
-from finetune.wordproblems.words import KINDS, article, plural
+from finetune.wordproblems.load import stories
+from finetune.wordproblems.problem import clean, code_solution, numbers_in
 
 GSM8K_ROWS = [
     {
@@ -50,165 +36,6 @@ GSM8K_ROWS = [
     },
 ]
 BROKEN_ROW = {"question": "What are 2 and 3?", "answer": "2+3=<<2+3=5>>5\n#### 6"}
-
-
-def problem(question: str, *steps: tuple[str, str, str]) -> WordProblem:
-    return WordProblem(
-        question=question,
-        numbers=numbers_in(question),
-        steps=tuple(Step(op=op, left=left, right=right) for op, left, right in steps),
-        source="test",
-    )
-
-
-SALE = problem(
-    "A crate holds 12 pears. A shop has 45 crates and sells 3 pears.", ("*", "n0", "n1"), ("-", "a", "n2")
-)
-
-
-@pytest.mark.parametrize(
-    ("text", "numbers"),
-    [
-        ("He has 3 dogs and twelve cats.", ("3", "12")),
-        ("Only one of the 1,250 seats costs $3.50.", ("1250", "3.50")),
-        ("It is a 20-page book, 7% off.", ("20", "7")),
-        ("It costs $.50 at 8:05.", ("0.50", "8", "5")),
-        ("Tense, often, weighty", ()),
-        ("Twenty people, 10, 20.", ("20", "10", "20")),
-    ],
-)
-def test_numbers_in_order_of_appearance(text: str, numbers: tuple[str, ...]) -> None:
-    assert numbers_in(text) == numbers
-
-
-def test_code_solution_exactly() -> None:
-    assert code_solution(SALE) == (
-        "First multiply, then subtract.\n```python\nn0 = 12\nn1 = 45\nn2 = 3\na = n0 * n1\nb = a - n2\nprint(b)\n"
-        "```\n```output\n537\n```\nThe answer is $\\boxed{537}$."
-    )
-
-
-def test_thought_solution_exactly() -> None:
-    assert thought_solution(SALE) == (
-        "First multiply, then subtract.\n12 * 45 = 540\n540 - 3 = 537\nThe answer is $\\boxed{537}$."
-    )
-
-
-@pytest.mark.parametrize(
-    ("question", "step", "output", "boxed"),
-    [
-        ("57 by 3", ("/", "n0", "n1"), "19.0", "19"),
-        ("10 by 3", ("/", "n0", "n1"), "3.33", "3.33"),
-        ("$2.50 times 3", ("*", "n0", "n1"), "7.5", "7.5"),
-        ("17 by 5", ("//", "n0", "n1"), "3", "3"),
-        ("17 by 5", ("%", "n0", "n1"), "2", "2"),
-    ],
-)
-def test_output_is_what_python_prints(
-    question: str, step: tuple[str, str, str], output: str, boxed: str
-) -> None:
-    one = problem(question, step)
-    assert (printed(one, one.steps), clean(printed(one, one.steps))) == (output, boxed)
-
-
-@pytest.mark.parametrize(
-    ("ops", "plan"),
-    [("+", "Add."), ("*-", "First multiply, then subtract."), ("+/", "First add, then divide.")],
-)
-def test_plan_in_operator_words(ops: str, plan: str) -> None:
-    assert plan_sentence([Step(op=op, left="n0", right="n1") for op in ops]) == plan
-
-
-def test_two_rounds_end_in_the_correct_program() -> None:
-    seen = set()
-    for seed in range(20):
-        text = two_round_solution(SALE, Random(seed))
-        assert text.endswith(code_solution(SALE).split("\n", 1)[1])
-        seen.add(re.findall(r"```output\n(.*?)\n```", text, re.S)[0])
-    assert seen == {
-        "-537",
-        "line 4: b = a - n2\nNameError: name 'a' is not defined",
-        "line 5: print(b)\nNameError: name 'b' is not defined",
-    }
-
-
-@pytest.mark.parametrize("one", [*STORIES, *BARE], ids=lambda one: one.name)
-def test_every_schema_is_sound(one: Schema) -> None:
-    for seed in range(50):
-        drawn = one.problem(Random(seed))
-        assert drawn.numbers == numbers_in(drawn.question)
-        assert drawn.answer > 0
-        assert Fraction(clean(printed(drawn, drawn.steps))) == drawn.answer
-        assert not re.search(r"[(){}|<>\[\]]|  | [,.?]|^[a-z]|[.?] [a-z]", drawn.question), drawn.question
-        assert drawn.question.endswith(("?", "."))
-
-
-def test_schemas_have_distinct_names() -> None:
-    names = [one.name for one in (*STORIES, *BARE)]
-    assert len(set(names)) == len(names) >= 120
-
-
-def test_one_thing_is_singular() -> None:
-    counted = schema(
-        "test/count",
-        "x 1-3",
-        "item fruit",
-        ("{A} has [x item].",),
-        (ask("x + x", "how many {items} are two such heaps?"),),
-    )
-    for seed in range(60):
-        text = counted.problem(Random(seed)).question
-        number, noun = re.search(r"has (\S+) (\w+)", text).groups()  # type: ignore[union-attr]
-        words = [word for word in KINDS["fruit"] if noun in (word.one, word.many)]
-        assert noun == (words[0].one if number == "1" else words[0].many)
-
-
-@pytest.mark.parametrize("one", STORIES[::3], ids=lambda one: one.name)
-def test_no_plural_after_one(one: Schema) -> None:
-    for seed in range(40):
-        assert not re.search(
-            r"(?<![\d.,$/-])1 (more )?(?!iris)[a-z]+[^s]s\b", one.problem(Random(seed)).question
-        )
-
-
-@pytest.mark.parametrize(
-    ("noun", "many"),
-    [
-        ("apple", "apples"), ("box", "boxes"), ("berry", "berries"), ("toy", "toys"), ("leaf", "leaves"),
-        ("sheet of paper", "sheets of paper"), ("loaf of bread", "loaves of bread"), ("toy box", "toy boxes"),
-        ("goldfish", "goldfish"), ("bench", "benches"), ("child", "children"), ("potato", "potatoes"),
-    ],
-)  # fmt: skip
-def test_plural(noun: str, many: str) -> None:
-    assert plural(noun) == many
-
-
-@pytest.mark.parametrize(("noun", "word"), [("apple", "an"), ("box", "a"), ("uniform", "a"), ("hour", "an")])
-def test_article(noun: str, word: str) -> None:
-    assert article(noun) == word
-
-
-def test_names_have_one_gender_and_pronouns_follow() -> None:
-    assert not set(MALE) & set(FEMALE)
-    assert len(set(MALE) | set(FEMALE)) >= 150
-    told = schema(
-        "test/pronouns", "x few, y few", "item toy", ("{A} has [x item]. {he} lost [y].",),
-        (ask("x + y", "was it {his} toy?"),),
-        distract=False,
-    )  # fmt: skip
-    for seed in range(60):
-        text = told.problem(Random(seed)).question
-        name = text.split()[0]
-        if name in MALE or name in FEMALE:
-            forms = PRONOUNS["m" if name in MALE else "f"]
-            assert f"{forms['he'].capitalize()} lost" in text
-            assert f"Was it {forms['his']} toy?" in text
-    assert Person(name="sister", gender="f", kind="relation").gender == "f"
-
-
-def test_vocabulary_is_wide() -> None:
-    assert len({word.one for words in KINDS.values() for word in words}) >= 250
-    assert set(SIZES) == {"small", "middle", "large", "huge"}
 
 
 @pytest.mark.parametrize(
@@ -242,6 +69,34 @@ def test_gsm8k_variation_stays_sane(seed: int, row: dict[str, str]) -> None:
     assert code_solution(varied)
 
 
+def digest(rows: Iterable[Row]) -> str:
+    """Return the sha256 of the rows as `write` puts them into a file."""
+    whole = hashlib.sha256()
+    for row in rows:
+        whole.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+    return whole.hexdigest()
+
+
+# The rows that published weights were trained on. A change of stories changes them: put the new digests here, in a
+# commit that says so.
+@pytest.mark.parametrize(
+    ("stage", "seed", "expected"),
+    [
+        (1, 0, "4380f2f394ef5b095fc80aa3b327dd8957e511c342cdbf3e857caf06b90df438"),
+        (1, 3, "aec839e51196fe2c920e598a19317ac968047cb0de8acce7a79a985f14cffdaf"),
+        (2, 0, "076edf8f119469eb4913c8c8c2c0672892b7ac5b8f2c45e09b811c02ddb42596"),
+        (2, 3, "05d2e519b728cc86a39fba78824a03f8def0e455aaf21b3e5bbf1d419f213fc8"),
+    ],
+)
+def test_training_rows_keep_their_bytes(stage: Literal[1, 2], seed: int, expected: str) -> None:
+    assert digest(build([], stage=stage, size=3000, seed=seed)) == expected
+
+
+def test_held_out_rows_keep_their_bytes() -> None:
+    rows = dev_split([], stage=2, size=500, seed=0)
+    assert digest(rows) == "2d41b60bb07fbef1ca66a1542bcc1f150e71fd347e8932c6862234e8c4bd4545"
+
+
 @pytest.mark.parametrize("stage", [1, 2])
 def test_equal_seeds_give_equal_rows(stage: int) -> None:
     def rows(seed: int) -> list[object]:
@@ -264,7 +119,7 @@ def test_mix_of_sources() -> None:
 
 def test_held_out_schemas_never_train() -> None:
     gone = {one.name for one in stories(held_out=True)}
-    assert 0.03 < len(gone) / len(STORIES) < 0.15
+    assert 0.03 < len(gone) / len(stories()) < 0.15
     trained = {row["source"].split("/", 1)[1] for row in build([], stage=1, size=3000, seed=2)}
     kept = {row["source"].split("/", 1)[1] for row in dev_split([], stage=1, size=300, seed=2)}
     assert not trained & gone

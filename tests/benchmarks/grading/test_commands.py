@@ -185,7 +185,11 @@ def test_a_run_is_graded_again_without_generating(tmp_path: Path) -> None:
     assert [row["id"] for row in found["flipped"]] == ["p0", "p2", "p3", "p6"]
     assert after[0].trajectory.answer == Answer(text="1+x", found_in=AnswerSource.BOXED)
     assert after[3].trajectory.answer is None
-    assert after[4:6] == tuple(RECORDS[4:6])
+    assert after[4] == RECORDS[4]
+    assert (after[5].trajectory.answer, after[5].verdict) == (
+        Answer(text="5", found_in=AnswerSource.BOXED),
+        None,
+    )
     assert json.loads(_call("regrade", path, "--json").stdout)["flipped"] == []
     assert "not graded" in _call("regrade", path).stdout
 

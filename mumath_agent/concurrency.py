@@ -1,10 +1,11 @@
-"""Bounded concurrency: many items, a few workers, no barrier between them.
+"""Bounded concurrency: many items, a few workers, no barrier between them; and a coroutine that isn't left half-way.
 
 items ─▶ a free worker takes the next one ─▶ the first error cancels the others and is raised
 """
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 import anyio
 
@@ -44,6 +45,20 @@ async def map_each(items: Iterable[T], work: Callable[[T], Awaitable[R]], *, con
 
     await for_each(enumerate(items), keep, concurrency=concurrency)
     return [results[number] for number in range(len(results))]
+
+
+async def uninterrupted(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Await a coroutine; if that is cancelled, cancel the coroutine and wait until it has really ended."""
+    task = asyncio.ensure_future(coroutine)
+    try:
+        return await asyncio.shield(task)
+    finally:
+        if not task.done():
+            task.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # retrieved, so that asyncio doesn't complain; the cancellation goes first
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

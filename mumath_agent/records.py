@@ -1,17 +1,17 @@
-"""The records that flow between rooms, and their JSON form.
+"""The records that flow through the library: problems, completions, executions, answers, attempts.
 
 All are frozen, slotted, keyword-only dataclasses; sequences are tuples; units are in the names. `to_json` and
-`from_json` turn any of them into plain JSON values and back (unknown keys are errors), which is also how they live
-inside graph state and in JSONL files. This module holds no behaviour: who fills a record is said in its docstring.
+`from_json` (`json_form.py`) turn any of them into plain JSON values and back, which is also how they live in the
+graph's state and in JSONL files. Records have no behaviour; their docstrings say who fills them.
 """
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Any, TypeVar
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any
 
 from mumath_agent.errors import InputError
+from mumath_agent.json_form import from_json as from_json
+from mumath_agent.json_form import to_json as to_json
 from mumath_agent.transcript import Transcript
 
 SCHEMA = 2
@@ -19,11 +19,6 @@ SCHEMA = 2
 
 1 called `Settings.rebuild_state` "replay"; such records are still read.
 """
-
-T = TypeVar("T")
-
-_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
-"""Building one costs milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,60 +276,12 @@ class RunRecord:
     verdict: Verdict | None = None
     """None: not graded, for want of a gold answer or because machinery broke."""
 
-
-def _adapter(record_type: type[Any]) -> TypeAdapter[Any]:
-    if record_type not in _ADAPTERS:
-        _ADAPTERS[record_type] = TypeAdapter(record_type)
-    return _ADAPTERS[record_type]
-
-
-def to_json(record: Any) -> Any:
-    """Any record as plain JSON values (dict, list, str, int, float, bool, None)."""
-    if not is_dataclass(record) or isinstance(record, type):
-        raise TypeError(f"{record!r} is no record")
-    return _adapter(type(record)).dump_python(record, mode="json")
-
-
-def from_json(record_type: type[T], value: Any) -> T:
-    """The record whose `to_json` is `value`; keys that are missing take the field's default.
-
-    Raises:
-        InputError: `value` has an unknown key, lacks a required one, or holds a value of the wrong type.
-    """
-    if record_type is RunRecord:
-        value = _upgraded(value)
-    try:
-        record: T = _adapter(record_type).validate_python(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"no valid {record_type.__name__}: {where}: {first['msg']}") from None
-    if (unknown := _unknown_key(value, to_json(record))) is not None:
-        raise InputError(f"no valid {record_type.__name__}: unknown key {unknown}")
-    return record
-
-
-def _upgraded(value: Any) -> Any:
-    """The JSON form of a `RunRecord` of any earlier schema, in today's."""
-    if not isinstance(value, dict) or value.get("schema", SCHEMA) >= SCHEMA:
+    @staticmethod
+    def upgraded(value: dict[str, Any]) -> dict[str, Any]:
+        """Return the JSON form of a record of any earlier schema in today's."""
+        settings = value.get("settings")
+        if value.get("schema", SCHEMA) < 2 and isinstance(settings, dict) and "replay" in settings:
+            settings = {**settings, "rebuild_state": settings["replay"]}
+            del settings["replay"]
+            return {**value, "schema": SCHEMA, "settings": settings}
         return value
-    settings = value.get("settings")
-    if isinstance(settings, dict) and "replay" in settings:
-        settings = {**settings, "rebuild_state": settings["replay"]}
-        del settings["replay"]
-    return {**value, "schema": SCHEMA, "settings": settings}
-
-
-def _unknown_key(value: Any, known: Any) -> str | None:
-    """The path of a key of `value` that `known` has not, or None."""
-    if isinstance(value, dict) and isinstance(known, dict):
-        for key, item in value.items():
-            if key not in known:
-                return str(key)
-            if (path := _unknown_key(item, known[key])) is not None:
-                return f"{key}.{path}"
-    elif isinstance(value, list) and isinstance(known, list):
-        for position, (item, known_item) in enumerate(zip(value, known, strict=True)):
-            if (path := _unknown_key(item, known_item)) is not None:
-                return f"{position}.{path}"
-    return None

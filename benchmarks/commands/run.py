@@ -15,7 +15,7 @@ from benchmarks.runs import ATTEMPTS, Manifest, RunFolder
 from benchmarks.tasks import get_task
 from benchmarks.tasks.loaders import Loaded, load_problems
 from mumath_agent.agent.batch import PATIENCE_S, Batch, run_batch
-from mumath_agent.agent.options import SolverOptions, open_solver
+from mumath_agent.agent.solver import SolverOptions, open_solver
 from mumath_agent.answers import extract_answer
 from mumath_agent.commands.console import remark, stderr
 from mumath_agent.commands.console import run as run_to_end

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mumath_agent.agent.options import SolverOptions
+from mumath_agent.agent.solver import SolverOptions
 from mumath_agent.records import Limits, Sampling
 
 

@@ -11,7 +11,7 @@ import anyio
 import typer
 from rich.console import Console
 
-from mumath_agent.agent.options import SolverOptions, open_solver
+from mumath_agent.agent.solver import SolverOptions, open_solver
 from mumath_agent.commands.console import interruptible, read_stdin, remark, say
 from mumath_agent.commands.notebooks import Keep, folder_of_notebooks, keep_nothing, one_notebook
 from mumath_agent.commands.options import takes_solver_options
@@ -97,8 +97,8 @@ def solve(
 
 async def _solve_one(options: SolverOptions, question: str, as_json: bool, approve: bool, keep: Keep) -> int:
     live = None if as_json else LiveTranscript(Console(highlight=False))
-    async with options.executor() as kernel:  # starts while LangGraph is imported and the model is loaded
-        await anyio.to_thread.run_sync(import_module, "mumath_agent.agent.solver")
+    async with options.new_kernel() as kernel:  # starts while LangGraph is imported and the model is loaded
+        await anyio.to_thread.run_sync(import_module, "mumath_agent.agent.attempt")
         async with open_solver(options, remark) as solver:
             introduce(solver)
             problem = Problem(id="question", question=question)

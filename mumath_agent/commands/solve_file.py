@@ -8,7 +8,7 @@ import typer
 
 from mumath_agent.agent.batch import Batch, run_batch
 from mumath_agent.agent.checkpoints import checkpoints
-from mumath_agent.agent.options import SolverOptions, open_solver
+from mumath_agent.agent.solver import SolverOptions, open_solver
 from mumath_agent.commands.console import (
     ANSWERED,
     BROKEN,

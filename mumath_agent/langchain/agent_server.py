@@ -20,7 +20,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph_sdk.runtime import ServerRuntime
 
 from mumath_agent.agent.graph import Handles, Question, Solved, State, build_graph
-from mumath_agent.agent.options import SolverOptions, options_from_environment
+from mumath_agent.agent.solver import SolverOptions, options_from_environment
 from mumath_agent.models.select import SelectedModel
 from mumath_agent.records import Limits, Sampling, from_json
 
@@ -61,7 +61,7 @@ async def solver(
     )
     # The seed is that of the run's next kernel as well.
     seed = zlib.crc32(str(config["configurable"].get("thread_id")).encode())
-    async with options.executor(lazy=True, seed=seed) as kernel:
+    async with options.new_kernel(lazy=True, seed=seed) as kernel:
         selected = await _model(options)
         handles = Handles(
             model=selected.model,

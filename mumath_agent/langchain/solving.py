@@ -15,8 +15,7 @@ from langchain_core.tools import ToolException
 from langchain_core.utils import from_env, secret_from_env
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, SkipValidation, model_validator
 
-from mumath_agent.agent.options import SolverOptions
-from mumath_agent.agent.solver import Solver
+from mumath_agent.agent.solver import Solver, SolverOptions
 from mumath_agent.bridge import on_bridge, run_sync
 from mumath_agent.dialects.output import output_text
 from mumath_agent.errors import InputError, ModelError

@@ -82,7 +82,7 @@ def test_any_text_survives_json(stdout: str, question: str, duration_s: float) -
     ],
 )
 def test_what_is_no_record_is_refused_with_the_place(path: list[str | int], value: Any, message: str) -> None:
-    with pytest.raises(InputError, match=f"^no valid RunRecord: .*{message}"):
+    with pytest.raises(InputError, match=f"^not a valid RunRecord: .*{message}"):
         from_json(RunRecord, changed(path, value))
 
 

@@ -108,7 +108,7 @@ async def test_a_hundred_at_once(model: EmbeddedModel) -> None:
 async def test_cancelling_frees_the_engine_at_once(model: EmbeddedModel) -> None:
     await model.warm_up()
     begun = anyio.Event()
-    endless = partial(model.complete, "a", stop=(), max_tokens=400, sampling=NOISE)
+    endless = partial(model.complete, CompletionRequest(prompt="a", max_tokens=400, sampling=NOISE))
     async with anyio.create_task_group() as tasks:
         for _ in range(50):
             tasks.start_soon(partial(endless, on_text=lambda _: begun.set()))

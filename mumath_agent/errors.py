@@ -1,6 +1,6 @@
-"""The one error tree of the library.
+"""The errors of the library, in one tree.
 
-Errors are for machinery that broke and for input nobody can work with. A Python exception in model-written
+Errors are for machinery that broke and for input that can't be used. A Python exception in model-written
 code, a missing answer and a grader that ran out of time are results (`records.py`), never exceptions.
 
     MuMathError

@@ -100,7 +100,9 @@ class Dialect(Protocol):
 class TextDialect(Dialect, Protocol):
     """A dialect whose prompt is raw text: what its models are trained on, byte for byte."""
 
-    def prompt(self, transcript: Transcript) -> str: ...
+    def prompt(self, transcript: Transcript) -> str:
+        """See `Dialect.prompt`."""
+        ...
 
 
 class ExecutedCell(NamedTuple):

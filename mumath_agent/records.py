@@ -23,7 +23,7 @@ SCHEMA = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one attempt may use. Every limit ends in a `StopReason` or an `ExecutionStatus`, never in an exception."""
+    """The limits of one attempt. Every limit ends in a `StopReason` or an `ExecutionStatus`, never in an exception."""
 
     max_turns: int = 4
     """Completions per attempt. MuMath-Code's own inference allows 4 (its 4th program is never read back)."""
@@ -41,6 +41,7 @@ class Limits:
     """Kernels that may be replaced within an attempt before it is given up."""
 
     def __post_init__(self) -> None:
+        """Refuse a limit that isn't positive."""
         for field in fields(self):
             value = getattr(self, field.name)
             if value < 0 or (value == 0 and field.name != "max_recoveries"):
@@ -49,7 +50,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How a model picks tokens. The default is greedy, as the papers evaluate."""
+    """The way a model picks tokens. The default is greedy, as the papers evaluate."""
 
     temperature: float = 0.0
     top_p: float = 1.0
@@ -59,7 +60,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What has to be equal for two results to be comparable."""
+    """The settings that have to be equal for two results to be comparable."""
 
     model: str
     dialect: str
@@ -92,7 +93,7 @@ class Role(StrEnum):
     USER = "user"
     ASSISTANT = "assistant"
     TOOL = "tool"
-    """What the program of the message before it printed."""
+    """The output of the program in the message before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """What a chat model is sent in the place of raw text."""
+    """The messages a chat model is sent in the place of raw text."""
 
     messages: tuple[Message, ...]
     tool: bool = False
@@ -115,7 +116,7 @@ class Conversation:
 
 
 Prompt = str | Conversation
-"""What a model continues: raw text, which it is trained on byte for byte, or the messages of a chat."""
+"""The prompt a model continues: raw text, which it is trained on byte for byte, or the messages of a chat."""
 
 
 class FinishReason(StrEnum):
@@ -157,7 +158,7 @@ class ExecutionStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """What happened when a program ran in a kernel."""
+    """The outcome of a program that ran in a kernel."""
 
     status: ExecutionStatus
     stdout: str = ""
@@ -204,7 +205,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the grader says of an answer, by which method, and why."""
+    """The grader's verdict on an answer: the outcome, the method, and why."""
 
     outcome: Outcome
     method: str

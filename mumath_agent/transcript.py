@@ -1,8 +1,8 @@
-"""What a code-nested solution is: a question and verbatim text cut into segments.
+"""A code-nested solution: a question, and verbatim text cut into segments.
 
-A `Transcript` travels through the whole house: the agent extends it, the dialects write it, the benchmarks store
-it, and `finetune` takes its loss mask from `spans`. This module knows the three kinds of segment and who wrote
-them; the marks that separate them (fences, special tokens) belong to `dialects`.
+Everything works on the same `Transcript`: the agent extends it, the dialects write it, the benchmarks store it, and
+`finetune` takes its loss mask from `spans`. This module knows the three kinds of segment and who wrote them; the marks
+that separate them (fences, special tokens) belong to `dialects`.
 
 Invariant: segments hold text verbatim, markup included, so joining them gives back every byte.
 """
@@ -19,7 +19,7 @@ class Kind(StrEnum):
     CODE = "code"
     """A program of the model, with the marks that open it, close it and ask for its output."""
     OUTPUT = "output"
-    """What the kernel answered. The only text of a solution the model did not write, so the only untrained part."""
+    """The kernel's answer. The only text of a solution the model did not write, so the only untrained part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,5 +79,5 @@ class Transcript:
         return tuple(spans)
 
     def extended(self, *segments: Segment) -> "Transcript":
-        """This transcript with `segments` appended; empty ones are dropped."""
+        """Return this transcript with `segments` appended; empty ones are dropped."""
         return replace(self, segments=self.segments + tuple(s for s in segments if s.text))

@@ -1,13 +1,13 @@
-"""A person looks at a program before it runs: approve it, edit it, or reject it.
+"""Ask a person about a program before it runs: approve it, edit it, or reject it.
 
 The question is a LangGraph interrupt and the answer a `Command(resume=...)`, both in the shape that LangChain's
-HumanInTheLoopMiddleware uses for one tool call, so that whatever shows such requests shows ours:
+HumanInTheLoopMiddleware uses for one tool call, so that a front end that shows such requests shows these too:
 
     {"type": "approve"}
     {"type": "edit", "edited_action": {"name": "python", "args": {"code": "print(42)"}}}
     {"type": "reject", "message": "this loops for ever"}
 
-Asking belongs to `graph.execute`; who answers, and how they are asked, is the caller's.
+`graph.execute` asks; who answers, and how they are asked, is up to the caller.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ TOOL: Literal["python"] = "python"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
-    """What the kernel is given."""
+    """The arguments of a call of the kernel."""
 
     code: str
 
@@ -62,11 +62,11 @@ _CHECKED = Annotated[Decision, Discriminator("type")]
 
 
 def reviewed(program: str, *, number: int) -> Decision:
-    """What somebody decided about the attempt's program `number`; the graph stops here until they have.
+    """Return the decision on the attempt's program `number`; the graph stops here until there is one.
 
     Raises:
-        GraphInterrupt: nobody has decided yet.
-        pydantic.ValidationError: the answer is no decision; the question stays open.
+        GraphInterrupt: there is no decision yet.
+        pydantic.ValidationError: the answer isn't a decision; the question stays open.
     """
     request: dict[str, Any] = {
         "type": "tool_approval",

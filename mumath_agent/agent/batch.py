@@ -1,13 +1,13 @@
-"""Many attempts: every problem, every sample, each at its own pace, each kept the moment it ends.
+"""Make many attempts: every problem, every sample, each at its own pace, each kept the moment it ends.
 
     problems × samples ─▶ attempts owed ─▶ solver ─▶ grader ─▶ store
 
 Nothing waits for a round of others: a free place takes the next attempt. The store is the memory: the same batch,
 after whatever ended the last one, makes the attempts that are missing and no other. Where the solver has a
 checkpointer, attempts that were under way go on from their last step, and their kernels draw the random numbers they
-would have drawn. Attempts that machinery broke are not results. One whose server didn't answer is made again as soon as
+would have drawn. Attempts that machinery broke aren't results. One whose server didn't answer is made again as soon as
 the server is back; others are made again a few times and then kept as broken, to be counted apart. Benchmark runs,
-`solve --file` and the synthesis of training data are such batches; what their records mean is their business.
+`solve --file` and the synthesis of training data are such batches.
 """
 
 import hashlib
@@ -33,44 +33,45 @@ from mumath_agent.runs.graded import AnswerOf, graded, with_answer
 from mumath_agent.transcript import Transcript
 
 TRIES = 3
-"""How often an attempt is made before its breaking is recorded."""
+"""How often an attempt is made before it is recorded as broken."""
 PATIENCE_S = 600.0
 """How long a server may be away."""
 _LONGEST_PAUSE_S = 15.0
 _SEEDS = 2**32 - 1
 _MAY_PASS = (StopReason.KERNEL_ERROR, StopReason.INTERNAL_ERROR)
-"""A server that said no would say so again."""
+"""Stop reasons of attempts that may go well the next time; a server that refused would refuse again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What is to be attempted, and how."""
+    """The problems to attempt, and how."""
 
     problems: tuple[Problem, ...]
     samples: int = 1
-    """Attempts a problem."""
+    """Attempts per problem."""
     solver: Solver
-    """Its sampling seed is the batch's; every attempt gets one of its own, drawn from it."""
+    """Its sampling seed is the batch's; every attempt's own seed is drawn from it."""
     answer_of: AnswerOf = extract_answer
 
     def all_samples(self) -> list["Sample"]:
-        """The first samples of all problems before the second ones, so that an early look sees all problems."""
+        """Return the first samples of all problems before the second ones, so that an early look sees all problems."""
         return [Sample(problem=p, number=n) for n in range(self.samples) for p in self.problems]
 
     def finished(self, store: "Store") -> Iterator[RunRecord]:
-        """What `store` holds of it already."""
+        """Yield the records of this batch that `store` holds already."""
         for sample in self.all_samples():
             if record := store.done(sample.problem, sample.number, self.key(sample)):
                 yield record
 
     def solver_for(self, sample: "Sample") -> Solver:
+        """Return the solver with the sample's own seed."""
         sampling = self.solver.sampling
         if sampling.seed is None:
             return self.solver
         return replace(self.solver, sampling=replace(sampling, seed=sample.seed(sampling.seed)))
 
     def key(self, sample: "Sample") -> str:
-        """Names all that makes an attempt what it is: problem, prompt, settings, number of the sample."""
+        """Return a hash of all that makes an attempt what it is: problem, prompt, settings, number of the sample."""
         solver, problem = self.solver_for(sample), sample.problem
         prompt = solver.dialect.prompt(Transcript(question=problem.question))
         sent = prompt if isinstance(prompt, str) else to_json(prompt)
@@ -87,16 +88,16 @@ class Sample:
     """Counted from 0."""
 
     def seed(self, batch_seed: int) -> int:
-        """The same whenever the batch is made, another for every attempt."""
+        """Return the attempt's seed: another for every attempt, the same whenever the batch is made."""
         content = json.dumps([batch_seed, self.problem.id, self.number])
         return int.from_bytes(hashlib.sha256(content.encode()).digest()[:4]) >> 1
 
 
 class Store(Protocol):
-    """Where records are kept and found again."""
+    """A place where records are kept and found again."""
 
     def done(self, problem: Problem, sample: int, key: str) -> RunRecord | None:
-        """The record of a finished attempt, broken ones aside.
+        """Return the record of a finished attempt, or None; one that machinery broke isn't finished.
 
         Raises:
             InputError: there is one with another key.
@@ -183,7 +184,7 @@ class _Owed(Iterator[Sample]):
 
 
 class _Outage:
-    """A server that doesn't answer: everybody who noticed waits, longer each time, until patience ends."""
+    """A server that doesn't answer: every attempt that noticed waits, longer each time, until patience ends."""
 
     def __init__(self, patience_s: float, on_outage: Callable[[str], None]) -> None:
         self._patience_s = patience_s

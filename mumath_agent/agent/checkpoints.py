@@ -1,7 +1,8 @@
-"""A file that remembers how far each attempt has come, so that a killed run goes on in the middle of its problems.
+"""Keep every step of every attempt in a file, so that a killed run goes on in the middle of its problems.
 
-It is LangGraph's SQLite checkpointer, which the extra `durable` brings. What is written before a step is on disk when
-the step begins (a process may be killed at any moment); after a power cut an attempt may go on a step earlier.
+The file is written by LangGraph's SQLite checkpointer, which the extra `durable` brings. What is written before a step
+is on disk when the step begins (a process may be killed at any moment); after a power cut an attempt may go on a step
+earlier.
 """
 
 import sqlite3
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def checkpoints(path: Path) -> "AsyncIterator[AsyncSqliteSaver]":
-    """A checkpointer that keeps its states in the file `path`; for one process at a time.
+    """Open a checkpointer that keeps its states in the file `path`; one process at a time may use it.
 
     Raises:
         InputError: the extra is missing, or `path` can't be used.

@@ -1,7 +1,7 @@
-"""What those who stream a run get to see of it while its nodes are at work.
+"""Tell whoever streams a run what happens while its nodes are at work.
 
 `stream_mode="custom"` yields `Event`s; `stream_mode="messages"` yields what the model writes as message chunks, as if a
-chat model wrote it. Both come through LangGraph's run-time values, so all of this is called from inside a node.
+chat model wrote it. Both go through LangGraph's run-time values, so all of this is called from inside a node.
 """
 
 import uuid
@@ -26,14 +26,14 @@ class Event(TypedDict):
 
 
 def emit(event: Event) -> None:
-    """Tell those who stream."""
+    """Send an event to whoever streams the run."""
     get_stream_writer()(event)
 
 
 def writing() -> Callable[[str], None]:
-    """A function that tells what the model writes, piece by piece."""
+    """Return a function that sends what the model writes, piece by piece."""
     write, identity = get_stream_writer(), str(uuid.uuid4())
-    if not getattr(get_config().get("callbacks"), "handlers", None):  # nobody who could listen to messages
+    if not getattr(get_config().get("callbacks"), "handlers", None):  # no callback listens to messages
         return lambda text: write({"event": "text", "text": text})
 
     def tell(text: str) -> None:
@@ -44,7 +44,7 @@ def writing() -> Callable[[str], None]:
 
 
 def printing() -> Callable[[str, str], None]:
-    """A function that tells what a program prints; the kernel calls it, from outside of the node."""
+    """Return a function that sends what a program prints; the kernel calls it from outside of the node."""
     write, here = get_stream_writer(), copy_context()
     return lambda stream, text: here.run(write, {"event": stream, "text": text})
 

@@ -8,8 +8,7 @@
 State is plain JSON (records in their `to_json` form), so any checkpointer can keep it. Live things, the model and the
 kernel, are `Handles`, passed beside the state: `await graph.ainvoke({"question": q}, context=handles)`. A run that is
 taken up again from a checkpoint may come with other handles: `execute` brings a fresh kernel to where the last one was.
-`Limits` end every run; LangGraph's recursion limit never does. What happens on failure of machinery is the caller's
-(`solver.py`).
+`Limits` end every run; LangGraph's recursion limit never does. Errors of the machinery are the caller's (`attempt.py`).
 """
 
 import time
@@ -49,21 +48,21 @@ from mumath_agent.transcript import Transcript
 
 
 class Question(TypedDict):
-    """What a run starts from."""
+    """The input of a run."""
 
     question: str
 
 
 class Solved(TypedDict, total=False):
-    """What a run ends with: JSON values only."""
+    """The output of a run: JSON values only."""
 
     question: Required[str]
     transcript: dict[str, Any]
     """A `Transcript`."""
     completions: list[dict[str, Any]]
-    """`Completion`s, one a turn."""
+    """`Completion`s, one per turn."""
     executions: list[dict[str, Any]]
-    """`Execution`s, one a program."""
+    """`Execution`s, one per program."""
     answer: dict[str, Any] | None
     """An `Answer`."""
     stop_reason: str | None
@@ -73,12 +72,12 @@ class Solved(TypedDict, total=False):
 
 
 class State(Solved, total=False):
-    """What travels along the edges: what a run ends with, and what only the nodes read."""
+    """The state of a run: its output, and what only the nodes read."""
 
     code: str
     """The program to run next."""
     programs: list[str]
-    """What became each of the `executions`: the model's programs, or what a person put in their place."""
+    """The programs of the `executions`: the model's, or what a person put in their place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +94,7 @@ class Handles:
 
 
 async def reason(state: State, handles: Handles) -> dict[str, Any]:
-    """The model continues the transcript for one turn."""
+    """Have the model continue the transcript for one turn."""
     update, started = _begun(state), time.monotonic()
     state = cast(State, {**state, **update})
     transcript = _transcript(state)
@@ -124,15 +123,14 @@ async def code(state: State, handles: Handles) -> dict[str, Any]:
         return {}
     program = handles.dialect.pending_code(transcript)
     if program is None and state["completions"][-1]["finish_reason"] == FinishReason.LENGTH:
-        return {
-            "stop_reason": StopReason.MAX_TOKENS.value
-        }  # where a dialect cut behind a whole program, it runs
+        # Where a dialect cut behind a whole program, that program runs instead.
+        return {"stop_reason": StopReason.MAX_TOKENS.value}
     if program is None:
         answer = extract_answer(transcript)
         stop = StopReason.ANSWERED if answer else StopReason.NO_ANSWER
         return {"answer": to_json(answer) if answer else None, "stop_reason": stop.value}
     if len(state["completions"]) >= handles.limits.max_turns:
-        return {"stop_reason": StopReason.MAX_TURNS.value}  # nobody would read the output any more
+        return {"stop_reason": StopReason.MAX_TURNS.value}  # no turn is left to read its output
     return {"code": program}
 
 
@@ -175,12 +173,12 @@ def build_graph(
     handles: Callable[[], Handles] | None = None,
     context_schema: type[Any] = Handles,
 ) -> CompiledStateGraph[State, Any, Question, Solved]:
-    """The compiled state machine.
+    """Compile the state machine.
 
     Args:
-        checkpointer: where its states are kept, if anywhere.
-        handles: where its nodes find the live things; without it, the run's context is the `Handles`.
-        context_schema: what a run's context is, where `handles` come from elsewhere.
+        checkpointer: keeps the states, if given.
+        handles: gives the nodes the live things; without it, the run's context is the `Handles`.
+        context_schema: the type of a run's context, if `handles` come from elsewhere.
     """
     builder = StateGraph(State, context_schema=context_schema, input_schema=Question, output_schema=Solved)
     for node in (reason, code, execute, observe):
@@ -195,7 +193,7 @@ def build_graph(
 
 
 def trajectory(state: State, *, error: Exception | None = None, stop: StopReason | None = None) -> Trajectory:
-    """The record of a run, from its last state; `stop` says why it ended where the state doesn't."""
+    """Return the record of a run from its last state; `stop` says why it ended if the state doesn't."""
     answer = state.get("answer")
     return Trajectory(
         transcript=_transcript(state),
@@ -212,7 +210,7 @@ Node = Callable[[State, Handles], Coroutine[Any, Any, dict[str, Any]]]
 
 
 def _sync_and_async(node: Node, handles: Callable[[], Handles]) -> RunnableLambda[State, dict[str, Any]]:
-    """`node` for `invoke` and `stream` as well as for `ainvoke` and `astream`."""
+    """Make `node` run under `invoke` and `stream` as well as under `ainvoke` and `astream`."""
 
     async def awaited(state: State) -> dict[str, Any]:
         return await node(state, handles())
@@ -232,7 +230,7 @@ def _context() -> Handles:
 
 
 def _begun(state: State) -> dict[str, Any]:
-    """What the first turn sets: a thread may have answered another question before."""
+    """Return what the first turn sets: a thread may have answered another question before."""
     earlier = state.get("transcript")
     if earlier and earlier["question"] == state["question"] and not state.get("stop_reason"):
         return {}
@@ -262,7 +260,7 @@ def _refused(decision: Reject) -> Execution:
 
 
 def _history(state: State) -> list[ExecutedCell]:
-    """The programs that made the session what it was when the attempt was last at work."""
+    """Return the programs that made the session what it was when the attempt was last at work."""
     history: list[ExecutedCell] = []
     for program, execution in zip(state["programs"], _executions(state), strict=True):
         if execution.state_lost:
@@ -273,7 +271,7 @@ def _history(state: State) -> list[ExecutedCell]:
 
 
 def _broke_its_kernel(execution: Execution) -> bool:
-    """Whether it had to be replaced for what a program did; not, say, because the run was taken up again."""
+    """Tell whether a program made its kernel be replaced; a run that is taken up again has a new kernel, too."""
     replaced = execution.state_lost or execution.state_replayed
     return replaced and execution.status in (ExecutionStatus.TIMEOUT, ExecutionStatus.DIED)
 
@@ -297,9 +295,9 @@ def _spent(state: State, started: float) -> float:
 
 
 def _chars_streamed(state: State, transcript: Transcript) -> int:
-    """How much of the transcript a reader of the "text" events has seen: all but the marks a dialect added.
+    """Count the characters of the transcript that a reader of the "text" events has seen: all but a dialect's marks.
 
-    Where a dialect cut off what a model wrote behind its program, that was seen, too, but is not in the transcript.
+    What a model wrote behind its program was seen, too, but isn't in the transcript if the dialect cut it off.
     """
     turn = "".join(segment.text for segment in transcript.turns[-1])
     streamed = state["completions"][-1]["text"].rstrip()

@@ -34,7 +34,7 @@ else:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptOptions:
-    """What an attempt may use, and how its programs run."""
+    """The limits of an attempt, and how its programs run."""
 
     limits: Limits = field(default_factory=Limits)
     sampling: Sampling = field(default_factory=Sampling)
@@ -84,6 +84,7 @@ class SolverOptions(AttemptOptions):
     """A folder in the embedded engine's format, in the place of the embedded model's."""
 
     def __post_init__(self) -> None:
+        """Refuse an unknown dialect at once."""
         if self.dialect is not None:
             get_dialect(self.dialect)
 
@@ -175,7 +176,7 @@ class Solver(AttemptOptions):
 
     @property
     def settings(self) -> Settings:
-        """What is written into every record of this solver."""
+        """The settings written into every record of this solver."""
         return Settings(
             model=self.model.name,
             dialect=self.dialect.name,

@@ -7,8 +7,8 @@
 
 Names are those of the GenAI semantic conventions (github.com/open-telemetry/semantic-conventions-genai); what they
 have no name for begins with "mumath.". Spans go wherever the application sends its own. Where it has set up no
-OpenTelemetry nobody waits for any: nothing is wrapped, and OpenTelemetry isn't imported here. Questions, texts and
-programs are left out unless the conventions' environment variable asks for them. `solver.py` puts the wrappers on; the
+OpenTelemetry nothing is wrapped, and OpenTelemetry isn't imported here. Questions, texts and
+programs are left out unless the conventions' environment variable asks for them. `attempt.py` puts the wrappers on; the
 graph knows nothing of them. LangSmith needs no code of ours: LangGraph traces its nodes by itself.
 """
 
@@ -43,17 +43,17 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
 CAPTURE_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
-"""Set to "span_only", "span_and_event" or "true", it puts texts and programs into the spans, too."""
+"""The environment variable that, set to "span_only", "span_and_event" or "true", puts texts and programs into spans."""
 _AGENT, _TOOL = "mumath-agent", "python"
 _PROVIDER = "mumath_agent"
-"""Who makes the calls; what answers at an OpenAI-compatible address nobody knows."""
+"""Who makes the calls: what answers at an OpenAI-compatible address can't be known."""
 _CONTENT_CHARS = 100_000
 _ENDED = Callable[[Trajectory], None]
 
 
 @contextmanager
 def attempt_span(problem: Problem, settings: Settings) -> Iterator[_ENDED]:
-    """The span of an attempt; call what it gives with the trajectory when the attempt has ended."""
+    """Open the span of an attempt; the function it yields is called with the trajectory at the end."""
     tracer = _tracer()
     if tracer is None:
         yield lambda _: None
@@ -73,20 +73,20 @@ def attempt_span(problem: Problem, settings: Settings) -> Iterator[_ENDED]:
 
 
 def traced_model(model: CompletionModel) -> CompletionModel:
-    """`model` with a span around each completion, where somebody may want it."""
+    """Return `model` with a span around each completion, if OpenTelemetry is set up."""
     tracer = _tracer()
     return _TracedModel(model, tracer) if tracer else model
 
 
 def traced_kernel(kernel: Executor) -> Executor:
-    """`kernel` with a span around each cell, where somebody may want it."""
+    """Return `kernel` with a span around each cell, if OpenTelemetry is set up."""
     tracer = _tracer()
     return _TracedKernel(kernel, tracer) if tracer else kernel
 
 
 @dataclass(frozen=True, slots=True)
 class _TracedModel:
-    """Implements `CompletionModel`."""
+    """A `CompletionModel` whose completions have spans."""
 
     model: CompletionModel
     tracer: "Tracer"
@@ -117,7 +117,7 @@ class _TracedModel:
 
 @dataclass(frozen=True, slots=True)
 class _TracedKernel:
-    """Implements `Executor`."""
+    """An `Executor` whose cells have spans."""
 
     kernel: Executor
     tracer: "Tracer"
@@ -156,7 +156,7 @@ class _TracedKernel:
 
 
 def _tracer() -> "Tracer | None":
-    """None where the application has not set OpenTelemetry up, which it can't without importing it."""
+    """Return a tracer, or None if the application hasn't set OpenTelemetry up, for which it must have imported it."""
     if "opentelemetry.trace" not in sys.modules:
         return None
     from opentelemetry import trace
@@ -170,7 +170,7 @@ def _tracer() -> "Tracer | None":
 def _span(
     tracer: "Tracer", name: str, attributes: "Mapping[str, AttributeValue]", *, calls_out: bool = False
 ) -> Iterator["Span"]:
-    """A span that ends with the block, also a cancelled one; an exception is recorded in it."""
+    """Open a span that ends with the block, also with a cancelled one, and records an exception."""
     from opentelemetry.trace import SpanKind
 
     kind = SpanKind.CLIENT if calls_out else SpanKind.INTERNAL
@@ -218,7 +218,7 @@ def _tell_usage(span: "Span", completions: Sequence[Completion]) -> None:
 
 
 def _tell_execution(span: "Span", code: str, execution: Execution, isolation: str) -> None:
-    """A program that fails is no fault of ours, but it is what somebody who looks at spans looks for."""
+    """Record an execution; a program that fails makes the span an error, for that is what readers of spans look for."""
     span.set_attribute("mumath.execution.status", execution.status.value)
     span.set_attribute("mumath.execution.state_lost", execution.state_lost)
     span.set_attribute("mumath.isolation", isolation)

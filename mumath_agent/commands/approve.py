@@ -14,12 +14,14 @@ from mumath_agent.commands.console import remark, say, stderr
 
 
 class Asker:
-    """Asks about programs. Those that stdout has just shown, and shown truly, are not shown again."""
+    """Asks a person about programs; one that stdout has just shown as it is isn't shown again."""
 
     def __init__(self, *, show: bool) -> None:
+        """With `show`, print every program before asking."""
         self._show = show
 
     async def __call__(self, program: str) -> Decision:
+        """Ask until there is a decision."""
         if self._show or visible(program) != program:
             remark(visible(program))
         asked = program
@@ -37,24 +39,24 @@ class Asker:
                         message=(await _answer("Why not? The model is told (may be empty): ")).strip()
                     )
                 case other:
-                    say(f"{other!r} is none of y, e and n")
+                    say(f"answer y, e or n, not {other!r}")
 
 
 def visible(program: str) -> str:
-    """`program` with what a terminal would hide or obey written out: nobody approves what they can't see."""
+    """Return `program` with what a terminal would hide or obey written out, so that all of it can be seen."""
     shown = (c if c in "\n\t" or c.isprintable() else ascii(c)[1:-1] for c in program)
     return "".join(shown)
 
 
 async def _answer(prompt: str) -> str:
-    """A line from the terminal; empty when it is closed. Ctrl-C gets through, which `input` would keep from us."""
+    """Read a line from the terminal, empty when it is closed. Unlike with `input`, Ctrl-C gets through."""
     stderr.print(prompt, end="", markup=False)
     await anyio.wait_readable(sys.stdin)
     return sys.stdin.readline()
 
 
 def _edited(program: str) -> str:
-    """What a person's editor makes of it."""
+    """Return what the person's editor makes of `program`."""
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     with tempfile.TemporaryDirectory(prefix="mumath-") as folder:
         file = Path(folder) / "program.py"

@@ -1,4 +1,4 @@
-"""How a run looks to a person: text as it comes, output set apart, one line for the answer.
+"""Show a run to a person: text as it comes, output set apart, one line for the answer.
 
 In a terminal the model's text, program output and errors have colours (rich); in a pipe the same characters come
 plain, and what is printed before the answer line is the transcript itself.
@@ -23,10 +23,12 @@ class LiveTranscript:
     """Prints the events of one run as they come."""
 
     def __init__(self, console: Console) -> None:
+        """Print to `console`."""
         self._console = console
         self._held = ""
 
     def __call__(self, event: "Event") -> None:
+        """Print what an event adds to the transcript."""
         if event["event"] == "text":
             text = self._held + event["text"]
             shown = text.rstrip()

@@ -1,8 +1,8 @@
-"""The results file of a run: one `RunRecord` a line, appended the moment its attempt ends.
+"""Keep the records of a run in a file: one `RunRecord` per line, appended the moment its attempt ends.
 
 The same command continues where an earlier one was stopped, however it was stopped: finished attempts are not made
-again, a torn last line is dropped, and attempts that failed because machinery broke are made again. When all are done
-the lines are put into the order of the problems, atomically.
+again, a torn last line is dropped (`jsonl.py`), and attempts that failed because machinery broke are made again. When
+all are done the lines are put into the order of the problems, atomically.
 """
 
 import json
@@ -16,13 +16,13 @@ from mumath_agent.runs.jsonl import append_line, dump_line, mend, parse_record, 
 
 
 class ResultsFile:
-    """Records on disk, one a problem and sample. Open one at a time per path."""
+    """The records on disk, one per problem and sample. Open a path once at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Read what is there.
+        """Read the records of an earlier command.
 
         Raises:
-            InputError: the path can't be used, or holds something else than run records.
+            InputError: the path can't be used, or holds something other than run records.
         """
         self.path = path
         self._lines: dict[str, str] = {}
@@ -40,10 +40,10 @@ class ResultsFile:
                 raise InputError(f"{self.path} was made with {what}; name another file with --output")
 
     def done(self, problem: Problem, sample: int, key: str) -> RunRecord | None:
-        """The record of an attempt, if it ended other than by broken machinery.
+        """Return the record of an attempt, unless machinery broke it.
 
         Raises:
-            InputError: there is one, but of an attempt that was not the same.
+            InputError: there is one, but of an attempt with another prompt or other settings.
         """
         line = self._lines.get(_attempt(problem, sample))
         record = parse_record(line, RunRecord) if line else None
@@ -85,7 +85,7 @@ class ResultsFile:
 
 
 def difference(earlier: Settings, now: Settings) -> str | None:
-    """The first setting in which two runs differ, in words; None: their results are comparable."""
+    """Return the first setting in which two runs differ, in words, or None if their results are comparable."""
     before, after = _flat(to_json(earlier)), _flat(to_json(now))
     for name, value in after.items():
         if before[name] != value:

@@ -5,7 +5,7 @@ A line that can't be read is reported with its number and costs nothing but itse
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ def check_question(question: str) -> None:
     Raises:
         InputError: empty, too long, or not text.
     """
+    if not isinstance(question, str):
+        raise InputError(f"the question is {question!r}; it must be text")
     if not question.strip():
         raise InputError("the question is empty")
     if len(question) > MAX_QUESTION_CHARS:
@@ -96,6 +98,24 @@ def _problem(row: Any, default_id: str, source: str) -> Problem:
         target=None if target is None else str(target),
         source=source,
     )
+
+
+def problem_of(given: object, number: int, source: str = "user") -> Problem:
+    """Return a `Problem` for a question, a mapping as a JSONL line holds it, or a `Problem`.
+
+    Raises:
+        InputError: it is none of these, or the question can't be used.
+    """
+    if isinstance(given, str):
+        problem = Problem(id=str(number), question=given, source=source)
+    elif isinstance(given, Mapping):
+        problem = _problem(dict(given), str(number), source)
+    elif isinstance(given, Problem):
+        problem = given
+    else:
+        raise InputError(f"problem {number} is {given!r}; it must be a question, a dict or a Problem")
+    check_question(problem.question)
+    return problem
 
 
 def _first(row: dict[str, Any], keys: tuple[str, ...]) -> Any:

@@ -44,7 +44,9 @@ class Limits:
         """Refuse a limit that isn't positive."""
         for field in fields(self):
             value = getattr(self, field.name)
-            if value < 0 or (value == 0 and field.name != "max_recoveries"):
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise InputError(f"limit {field.name} is {value!r}; it must be a number")
+            if value != value or value < 0 or (value == 0 and field.name != "max_recoveries"):
                 raise InputError(f"limit {field.name} is {value}; it must be positive")
 
 
@@ -276,6 +278,33 @@ class RunRecord:
     trajectory: Trajectory
     verdict: Verdict | None = None
     """None: not graded, for want of a gold answer or because machinery broke."""
+
+    @property
+    def answer(self) -> str | None:
+        """The final answer as text; None if there is none."""
+        return self.trajectory.answer.text if self.trajectory.answer else None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the attempt came to an answer. Whether that is right, a verdict says, where there is one."""
+        return self.trajectory.answer is not None and self.trajectory.error is None
+
+    @property
+    def error(self) -> str | None:
+        """What broke, if machinery did."""
+        return self.trajectory.error
+
+    def __str__(self) -> str:
+        """Return the transcript and the answer, as the command line prints them."""
+        from mumath_agent.runs.wording import as_text
+
+        return as_text(self)
+
+    def _repr_markdown_(self) -> str:
+        """Return the attempt for a notebook: words, programs, outputs, figures, answer."""
+        from mumath_agent.runs.wording import as_markdown
+
+        return as_markdown(self)
 
     @staticmethod
     def upgraded(value: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mumath_agent import __version__
-from mumath_agent.bridge import run_sync
 from mumath_agent.dialects import Fenced, get_dialect
 from mumath_agent.errors import InputError
 from mumath_agent.kernels import JupyterExecutor, KernelPool, Sandbox
@@ -216,26 +215,3 @@ def options_from_environment(environment: Mapping[str, str] = os.environ) -> Sol
         dialect=environment.get("MUMATH_DIALECT") or None,
         unsafe_local=environment.get("MUMATH_UNSAFE_LOCAL") == "1",
     )
-
-
-def solve(question: str, *, model: CompletionModel | None = None, **settings: Any) -> RunRecord:
-    """Answer one question and wait for it; `settings` are those of `Solver`. Without `model`, the embedded one.
-
-    >>> solve("What is 17 times 23?").trajectory.answer.text
-    '391'
-
-    Raises:
-        InputError: the question is empty or too long, or a setting is unknown.
-    """
-    return run_sync(_solve(question, model, settings))
-
-
-async def _solve(question: str, model: CompletionModel | None, settings: dict[str, Any]) -> RunRecord:
-    from mumath_agent.models.embedded import EmbeddedModel
-
-    used = model or EmbeddedModel()
-    try:
-        return await Solver(model=used, **settings).solve(Problem(id="question", question=question))
-    finally:
-        if model is None:
-            await used.aclose()

@@ -1,0 +1,272 @@
+"""Solve from Python: one question or many, every setting a plain value.
+
+    record = solve("What is 17 times 23?", base_url="http://localhost:8000/v1", limits={"max_turns": 6})
+    print(record.answer)
+
+Settings that aren't given come from the environment, as on the command line: MUMATH_BASE_URL, MUMATH_MODEL,
+MUMATH_DIALECT, MUMATH_API_KEY, MUMATH_UNSAFE_LOCAL. The synchronous functions work inside a running event loop, too.
+"""
+
+import asyncio
+import difflib
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import fields, replace
+from typing import Any, Literal, NoReturn, TypedDict, TypeVar, Unpack
+
+from mumath_agent.agent.solver import (
+    AttemptOptions,
+    Solver,
+    SolverOptions,
+    open_solver,
+    options_from_environment,
+)
+from mumath_agent.bridge import run_sync
+from mumath_agent.dialects import get_dialect
+from mumath_agent.errors import InputError, KernelError, ModelError, ModelUnreachable, MuMathError
+from mumath_agent.grading import Grader
+from mumath_agent.problems import check_question, problem_of
+from mumath_agent.protocols import CompletionModel, Dialect
+from mumath_agent.records import BROKEN, Limits, Outcome, Problem, RunRecord, Sampling, StopReason, from_json
+
+T = TypeVar("T")
+
+_RAISED = {
+    StopReason.MODEL_UNREACHABLE: ModelUnreachable,
+    StopReason.MODEL_ERROR: ModelError,
+    StopReason.KERNEL_ERROR: KernelError,
+}
+"""The error that an attempt raises which machinery ended; any other is a fault of the library."""
+
+
+class SolverSettings(TypedDict, total=False):
+    """The settings of `solve` and its like."""
+
+    base_url: str | Sequence[str] | None
+    """An OpenAI-compatible server, or several that share the work; without one the embedded model solves."""
+    model: str | CompletionModel | None
+    """The model's name on the server, or a model of your own."""
+    dialect: str | Dialect | None
+    """How the model is spoken to, e.g. "chat"; without it, as its family is."""
+    api_key: str | None
+    limits: Limits | Mapping[str, Any] | None
+    """What an attempt may use, e.g. `{"max_turns": 6}`."""
+    sampling: Sampling | Mapping[str, Any] | None
+    """How tokens are picked, e.g. `{"temperature": 0.7, "seed": 1}`."""
+    fresh_cells: bool
+    rebuild_state: bool
+    unsafe_local: bool
+
+
+def solve(
+    question: str, *, errors: Literal["raise", "record"] = "raise", **settings: Unpack[SolverSettings]
+) -> RunRecord:
+    """Answer one question and wait for it.
+
+    >>> solve("What is 17 times 23?").answer
+    '391'
+
+    Args:
+        question: the whole problem, in words and LaTeX.
+        errors: "raise" an error of the server or the kernel, or leave it in the "record", as `record.error`.
+        settings: see `SolverSettings`.
+
+    Raises:
+        InputError: the question or a setting can't be used; the message names it.
+        ModelUnreachable, ModelError, KernelError: machinery broke, unless `errors` is "record".
+    """
+    return run_sync(asolve(question, errors=errors, **settings))
+
+
+async def asolve(
+    question: str, *, errors: Literal["raise", "record"] = "raise", **settings: Unpack[SolverSettings]
+) -> RunRecord:
+    """Answer one question; see `solve`."""
+    check_question(question)
+    if errors not in ("raise", "record"):
+        raise InputError(f'errors is {errors!r}; it must be "raise" or "record"')
+    async with _opened(settings) as solver:
+        record = await solver.solve(Problem(id="question", question=question))
+    if errors == "raise" and record.trajectory.stop_reason in BROKEN:
+        _raise(record)
+    return record
+
+
+def solve_many(
+    problems: Iterable[str | Mapping[str, Any] | Problem],
+    *,
+    samples: int = 1,
+    concurrency: int = 8,
+    **settings: Unpack[SolverSettings],
+) -> Iterator[RunRecord]:
+    """Attempt many problems side by side, and yield each record as its attempt ends.
+
+    Args:
+        problems: questions, mappings as the lines of a JSONL file are, or `Problem`s. Where a gold answer is given, the
+            record has a verdict.
+        samples: attempts per problem.
+        concurrency: attempts at a time.
+        settings: see `SolverSettings`.
+
+    Raises:
+        InputError: a problem or a setting can't be used; nothing was attempted.
+        ModelUnreachable, ModelError: the model can't be had. What breaks in one attempt is in its record.
+    """
+    records = asolve_many(problems, samples=samples, concurrency=concurrency, **settings)
+    try:
+        while (record := run_sync(_next(records))) is not None:
+            yield record
+    finally:
+        run_sync(_close(records))
+
+
+async def asolve_many(
+    problems: Iterable[str | Mapping[str, Any] | Problem],
+    *,
+    samples: int = 1,
+    concurrency: int = 8,
+    **settings: Unpack[SolverSettings],
+) -> AsyncIterator[RunRecord]:
+    """Attempt many problems side by side, and yield each record as its attempt ends; see `solve_many`."""
+    from mumath_agent.agent.batch import Batch, run_batch
+
+    known = tuple(problem_of(given, number) for number, given in enumerate(problems, start=1))
+    ended: asyncio.Queue[RunRecord | None] = asyncio.Queue()
+
+    async def attempt_all() -> None:
+        try:
+            async with _opened(settings) as solver, Grader() as grader:
+                batch = Batch(problems=known, samples=samples, solver=solver)
+                await run_batch(batch, concurrency=concurrency, grader=grader, on_record=ended.put_nowait)
+        finally:
+            ended.put_nowait(None)
+
+    attempts = asyncio.ensure_future(attempt_all())
+    try:
+        while (record := await ended.get()) is not None:
+            yield record
+        await attempts
+    finally:
+        attempts.cancel()
+        await asyncio.wait({attempts})
+
+
+def grade(answer: str | None, target: str) -> Outcome | None:
+    """Say whether an answer equals the gold answer: a reward that never raises.
+
+    Returns:
+        `Outcome.CORRECT`, `INCORRECT` or `NO_ANSWER`; None where the grader can't decide. Leave such a sample out.
+    """
+    try:
+        outcome = run_sync(_graded(answer, target))
+    except MuMathError:
+        return None
+    return None if outcome is Outcome.UNGRADED else outcome
+
+
+async def _graded(answer: str | None, target: str) -> Outcome:
+    if not _graders:
+        _graders.append(Grader(workers=2))
+    return (await _graders[0].grade(answer, target)).outcome
+
+
+_graders: list[Grader] = []
+"""The one grader of `grade`, on the background loop, as long as the process lives."""
+
+
+@asynccontextmanager
+async def _opened(settings: SolverSettings) -> AsyncIterator[Solver]:
+    """Open the solver that the settings describe; a model of the caller's own stays open."""
+    _refuse_unknown(settings)
+    options = _options(settings)
+    model, dialect = settings.get("model"), settings.get("dialect")
+    if isinstance(dialect, str):
+        options, dialect = replace(options, dialect=dialect), None
+    if model is None or isinstance(model, str):
+        async with open_solver(replace(options, model=model or options.model)) as solver:
+            yield replace(solver, dialect=dialect) if dialect else solver
+        return
+    if not hasattr(model, "complete"):
+        raise InputError(f"model is {model!r}; it must be a name or have the methods of a CompletionModel")
+    shared: dict[str, Any] = {option.name: getattr(options, option.name) for option in fields(AttemptOptions)}
+    yield Solver(model=model, dialect=dialect or get_dialect(options.dialect or "fenced"), **shared)
+
+
+def _options(given: Mapping[str, Any]) -> SolverOptions:
+    """Return the environment's options with what is given in their place."""
+    options = options_from_environment()
+    if "base_url" in given:
+        base_url = given["base_url"]
+        urls = (base_url,) if isinstance(base_url, str) else tuple(base_url or ())
+        options = replace(options, base_urls=urls, model=options.model if urls else None)
+    return replace(
+        options,
+        api_key=given.get("api_key"),
+        limits=_record(Limits, "limits", given.get("limits")),
+        sampling=_record(Sampling, "sampling", given.get("sampling")),
+        fresh_cells=_flag(given, "fresh_cells", options.fresh_cells),
+        rebuild_state=_flag(given, "rebuild_state", options.rebuild_state),
+        unsafe_local=_flag(given, "unsafe_local", options.unsafe_local),
+    )
+
+
+def _record(record_type: type[T], name: str, value: object) -> T:
+    """Return a setting as its record; a mapping may leave out what has a default."""
+    if value is None:
+        return record_type()
+    if isinstance(value, record_type):
+        return value
+    if not isinstance(value, Mapping):
+        kind = record_type.__name__
+        raise InputError(
+            f"{name} is {value!r}; it must be a {kind} or a dict such as {_example(record_type)}"
+        )
+    try:
+        return from_json(record_type, dict(value))
+    except InputError as error:
+        known = ", ".join(field.name for field in fields(record_type))  # type: ignore[arg-type]
+        raise InputError(f"{name}: {error}; known are {known}") from None
+
+
+def _example(record_type: type[Any]) -> str:
+    first = fields(record_type)[0]
+    return repr({first.name: first.default})
+
+
+def _flag(given: Mapping[str, Any], name: str, default: bool) -> bool:
+    value = given.get(name, default)
+    if not isinstance(value, bool):
+        raise InputError(f"{name} is {value!r}; it must be True or False")
+    return value
+
+
+def _refuse_unknown(settings: Mapping[str, Any]) -> None:
+    """Name the first setting there is none of, and the one that was probably meant."""
+    for name in settings:
+        if name in SolverSettings.__annotations__:
+            continue
+        for place, record_type in (("limits", Limits), ("sampling", Sampling)):
+            if name in {field.name for field in fields(record_type)}:
+                raise InputError(
+                    f"unknown setting {name!r}; it is one of the {place}: {place}={{{name!r}: …}}"
+                )
+        known = sorted(SolverSettings.__annotations__)
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+        raise InputError(f"unknown setting {name!r}; {hint}")
+
+
+def _raise(record: RunRecord) -> NoReturn:
+    kind = _RAISED.get(record.trajectory.stop_reason, MuMathError)
+    raise kind(record.trajectory.error or record.trajectory.stop_reason.value)
+
+
+async def _next(records: AsyncIterator[RunRecord]) -> RunRecord | None:
+    return await anext(records, None)
+
+
+async def _close(records: AsyncIterator[RunRecord]) -> None:
+    await records.aclose()  # type: ignore[attr-defined]
+
+
+__all__ = ["SolverSettings", "asolve", "asolve_many", "grade", "solve", "solve_many"]

@@ -20,6 +20,7 @@ class ScriptedChatModel(BaseChatModel):
         return "scripted"
 
     def bind_tools(self, tools: Sequence[Any], **settings: Any) -> "ScriptedChatModel":
+        """Return the model itself: its turns are fixed."""
         return self
 
     def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:

@@ -147,7 +147,7 @@ class ForkServer:
 
     @property
     def usable(self) -> bool:
-        """Whether kernels can be asked for: it still runs, or each kernel has a server of its own."""
+        """True while kernels can be asked for: it still runs, or each kernel has a server of its own."""
         ended = self._closed or self._process is None or self._process.poll() is not None
         return not (self.forks and ended)
 

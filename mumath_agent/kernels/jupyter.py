@@ -135,7 +135,7 @@ class JupyterExecutor:
 
     @property
     def recoveries(self) -> int:
-        """How many kernels had to be replaced so far."""
+        """The number of kernels that had to be replaced so far."""
         return self._recoveries
 
     async def restore(self, history: Sequence[ExecutedCell]) -> bool:

@@ -155,7 +155,7 @@ class Kernel:
 
     @property
     def alive(self) -> bool:
-        """Whether it can run another cell."""
+        """True while it can run another cell."""
         return not (self._killed or self._broken or self.process.ended)
 
     @property

@@ -43,7 +43,7 @@ class RunningCell:
 
     @property
     def ended(self) -> bool:
-        """Whether the cell is over, with nothing more under way."""
+        """True once the cell is over and nothing more is under way."""
         return self.replied and self.idle
 
     @property
@@ -58,7 +58,7 @@ class RunningCell:
 
     @property
     def status(self) -> ExecutionStatus:
-        """How the cell ended, according to the kernel."""
+        """The way the cell ended, according to the kernel."""
         if self._error_name == "MemoryError":
             return ExecutionStatus.MEMORY
         return ExecutionStatus.ERROR if self.error_lines else ExecutionStatus.OK

@@ -101,12 +101,12 @@ class Process:
 
     @property
     def ready(self) -> bool:
-        """Whether it serves requests and can be sent signals."""
+        """True once it serves requests and can be sent signals."""
         return self._serves and (self._handle is not None or self._pid is not None)
 
     @property
     def ended_by(self) -> str:
-        """How it ended, in words."""
+        """The way it ended, in words."""
         if self.exit_code is None:
             return "its process ended"
         if self.exit_code >= 0:

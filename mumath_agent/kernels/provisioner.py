@@ -42,7 +42,7 @@ class ForkServerProvisioner(KernelProvisionerBase):
 
     @property
     def has_process(self) -> bool:
-        """Whether a kernel was launched and not cleaned up yet."""
+        """True from the launch of a kernel until it is cleaned up."""
         return self._process is not None
 
     @property

@@ -54,7 +54,6 @@ def run(
             f"--samples {samples} with --temperature 0 would be {samples} times the same; raise it"
         )
     options = replace(options, weights=weights)
-    options.check_model()  # before a data set is fetched for nothing
     loaded, answer_of = _problems(task, data_dir, limit)
     for line in loaded.remarks:
         remark(line)

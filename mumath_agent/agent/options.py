@@ -71,21 +71,6 @@ class SolverOptions:
             seed=seed,
         )
 
-    def check_model(self) -> None:
-        """Check what can be said of the model without asking for it.
-
-        Raises:
-            InputError: the options contradict each other.
-        """
-        if self.base_urls and self.weights is not None:
-            raise InputError(
-                f"--weights {self.weights} is for the embedded engine; leave out it or --base-url"
-            )
-        if self.model is not None and not self.base_urls:
-            raise InputError(
-                f"--model {self.model} needs --base-url, the address of the server that serves it"
-            )
-
     async def select_model(self) -> "SelectedModel":
         """Find the model and its dialect; a server is asked only for what the options don't say.
 
@@ -95,7 +80,14 @@ class SolverOptions:
         """
         from mumath_agent.models.select import embedded_model, model_at  # brings HTTP and the engine
 
-        self.check_model()
+        if self.base_urls and self.weights is not None:
+            raise InputError(
+                f"--weights {self.weights} is for the embedded engine; leave out it or --base-url"
+            )
+        if self.model is not None and not self.base_urls:
+            raise InputError(
+                f"--model {self.model} needs --base-url, the address of the server that serves it"
+            )
         if self.base_urls:
             return await model_at(self.base_urls, self.model, self.dialect, api_key=self.api_key)
         return embedded_model(self.weights, self.dialect)

@@ -83,6 +83,25 @@ def parse_problems(text: str, source: str) -> Iterator[Problem | InputError]:
             yield InputError(f"{source} line {number}: {error}")
 
 
+def read_problems(path: Path) -> Iterator[Problem | InputError]:
+    """Yield the problems of a user's file in order, with an error in the place of each line that can't be used.
+
+    Raises:
+        InputError: the file can't be read.
+    """
+    for problem in parse_problems(read_text(path), path.name):
+        error = None if isinstance(problem, InputError) else _unusable(problem, path.name)
+        yield error or problem
+
+
+def _unusable(problem: Problem, source: str) -> InputError | None:
+    try:
+        check_question(problem.question)
+    except InputError as error:
+        return InputError(f"{source} {problem.id}: {error}")
+    return None
+
+
 def _problem(row: Any, default_id: str, source: str) -> Problem:
     if not isinstance(row, dict):
         raise InputError(f"a JSON object is expected, this is {type(row).__name__}")

@@ -55,6 +55,7 @@ class Endpoint:
         self.url = self._connection.url
 
     async def __aenter__(self) -> Self:
+        """Return this endpoint."""
         return self
 
     async def __aexit__(
@@ -63,6 +64,7 @@ class Endpoint:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the connection."""
         await self._connection.aclose()
 
     async def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Reply:

@@ -29,7 +29,7 @@ _POLL_S = 0.2
 _END_S, _GIVE_UP_S = DRAIN_S + 10.0, 2.0
 """How long a server may take to end: one that finishes its requests, and one that is still loading."""
 _TAIL_BYTES, _DOING_CHARS = 1 << 16, 100
-_SAID = re.compile(r"(?:\(\w[^)]*\) )?(?:(?P<level>[A-Z]+) \d\d-\d\d [\d:]+ \[[^]]*\] ?)?(?P<text>.*)")
+_LINE = re.compile(r"(?:\(\w[^)]*\) )?(?:(?P<level>[A-Z]+) \d\d-\d\d [\d:]+ \[[^]]*\] ?)?(?P<text>.*)")
 """A line of vLLM's log: process, level, time, place, text."""
 _ERROR = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception): .+|\S+: error: .+")
 
@@ -78,17 +78,16 @@ def running(
 
 def cause_of(log: Path) -> str:
     """Return why a server ended: the first error in its log, since later errors only follow from it."""
-    lines = log.read_text("utf-8", "replace").splitlines()
-    said = [
+    texts = [
         match["text"].strip()
-        for line in lines
-        if (match := _SAID.fullmatch(line)) and match["level"] != "WARNING"
+        for line in log.read_text("utf-8", "replace").splitlines()
+        if (match := _LINE.fullmatch(line)) and match["level"] != "WARNING"
     ]
-    found = next((at for at, text in enumerate(said) if _ERROR.fullmatch(text)), None)
-    if found is None:
-        return f"its last output was: {next(filter(None, reversed(said)), 'nothing')} (full log: {log})"
-    follows = said[found + 1] if "validation error" in said[found] and found + 1 < len(said) else ""
-    return f"{said[found]} {follows}".strip() + f" (full log: {log})"
+    first = next((at for at, text in enumerate(texts) if _ERROR.fullmatch(text)), None)
+    if first is None:
+        return f"its last output was: {next(filter(None, reversed(texts)), 'nothing')} (full log: {log})"
+    detail = texts[first + 1] if "validation error" in texts[first] and first + 1 < len(texts) else ""
+    return f"{texts[first]} {detail}".strip() + f" (full log: {log})"
 
 
 def _start(command: ServerCommand, log: Path) -> "subprocess.Popen[bytes]":
@@ -127,15 +126,15 @@ def _wait_until_ready(
     process: "subprocess.Popen[bytes]", url: str, log: Path, on_progress: Callable[[str], None]
 ) -> None:
     until = time.monotonic() + READY_WITHIN_S
-    told = ""
+    shown = ""
     while process.poll() is None:
         with suppress(httpx.TransportError):
             if httpx.get(f"{url}/health", trust_env=False).is_success:
                 return
         if time.monotonic() > until:
             raise ModelUnreachable(f"vLLM wasn't ready after {READY_WITHIN_S:.0f} s; {cause_of(log)}")
-        if (doing := _doing(log)) not in ("", told):
-            told = doing
+        if (doing := _doing(log)) not in ("", shown):
+            shown = doing
             on_progress(doing)
         time.sleep(_POLL_S)
     raise ModelUnreachable(f"vLLM didn't start (exit code {process.returncode}): {cause_of(log)}")
@@ -145,9 +144,9 @@ def _doing(log: Path) -> str:
     """Return the newest line in which vLLM says what it is doing, or an empty string."""
     with log.open("rb") as lines:
         lines.seek(max(log.stat().st_size - _TAIL_BYTES, 0))
-        said = lines.read().decode("utf-8", "replace").replace("\r", "\n").splitlines()
-    for line in reversed(said):
-        match = _SAID.fullmatch(line)
+        tail = lines.read().decode("utf-8", "replace").replace("\r", "\n").splitlines()
+    for line in reversed(tail):
+        match = _LINE.fullmatch(line)
         text = match["text"] if match and (match["level"] == "INFO" or "Loading " in line) else ""
         if text[:1].strip():  # an indented line continues another one
             return text[:_DOING_CHARS]

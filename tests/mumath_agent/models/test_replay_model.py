@@ -124,7 +124,7 @@ async def test_a_prompt_that_follows_from_no_recording_is_refused(solution: str,
 
 async def test_an_unknown_question_is_refused_with_its_end() -> None:
     model = ReplayModel(recordings=[recording(get_dialect("fenced"), "q", [5], "a")])
-    with pytest.raises(ModelRefused, match=r"nothing is recorded.*other"):
+    with pytest.raises(ModelRefused, match=r"nothing was recorded.*other"):
         await continued(model, Transcript(question="another or other"))
 
 

@@ -109,8 +109,8 @@ async def test_white_space_of_another_client_is_no_other_solution() -> None:
 @pytest.mark.parametrize(
     ("solution", "reason"),
     [
-        ("```python\nprint(6)\n```\n```output\n5\n```\n", "another one"),
-        ("```python\nprint(5)\n```\n```output\n", "another one"),
+        ("```python\nprint(6)\n```\n```output\n5\n```\n", "differs from the prompt"),
+        ("```python\nprint(5)\n```\n```output\n", "differs from the prompt"),
         ("```python\nprint(5)\n```\n```output\n5\n```\nSo it is a.", "is over"),
     ],
 )

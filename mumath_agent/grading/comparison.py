@@ -29,11 +29,11 @@ from mumath_agent.records import Outcome, Verdict
 MAX_CHARS = 2000
 """Longer answers aren't graded: no gold answer comes near, and comparing can take quadratic time."""
 MAX_NESTING = 60
-"""Of brackets in brackets; the parser's time grows fast with them."""
+"""The deepest brackets that are graded; the parser's time grows fast with them."""
 MAX_DEPTH = 3
-"""Of lists in lists."""
+"""The deepest lists in lists that are compared."""
 MAX_UNORDERED = 40
-"""Of items without order; each may have to be compared with each of the other set."""
+"""The most items of a set, each of which may have to be compared with each of the other set."""
 
 _VALUE = re.compile(r"-?\d{0,2000}\.?\d{0,60}(?:e[-+]?\d{1,5})?(?:/\d{1,2000})?")
 _BASED = re.compile(r"-?\d[\da-fA-F.]*_\{?\d+\}?")
@@ -58,7 +58,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReport:
-    """What a worker found out about a pair."""
+    """A worker's findings on a pair."""
 
     equal: bool | None
     """math-verify's verdict; None if it couldn't read one of the two, or both are numbers, which are compared here."""

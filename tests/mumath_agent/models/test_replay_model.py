@@ -111,7 +111,7 @@ async def test_white_space_of_another_client_is_no_other_solution() -> None:
     [
         ("```python\nprint(6)\n```\n```output\n5\n```\n", "differs from the prompt"),
         ("```python\nprint(5)\n```\n```output\n", "differs from the prompt"),
-        ("```python\nprint(5)\n```\n```output\n5\n```\nSo it is a.", "is over"),
+        ("```python\nprint(5)\n```\n```output\n5\n```\nSo it is a.", "solution ended"),
     ],
 )
 async def test_a_prompt_that_follows_from_no_recording_is_refused(solution: str, reason: str) -> None:

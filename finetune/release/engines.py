@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from finetune.release.export import GRAPH
 from finetune.training.tokenizer import load_tokenizer
 from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
-from mumath_agent.models import onnx
+from mumath_agent.models import embedded_engine
 from mumath_agent.models.http.wire import api_url
 
 MAX_TOKENS = 96
@@ -83,7 +83,7 @@ def embedded(folder: Path, reference: Reference) -> Writer | None:
     """The embedded engine; None where the folder has not its format."""
     if not all((folder / name).is_file() for name in GRAPH):
         return None
-    engine = onnx.load(folder)
+    engine = embedded_engine.load(folder)
 
     def write(prompt: str) -> Written:
         import onnxruntime_genai as og

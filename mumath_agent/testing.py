@@ -12,8 +12,8 @@ from typing import Self
 
 from mumath_agent.dialects import Fenced
 from mumath_agent.errors import ModelError, ModelRefused
-from mumath_agent.protocols import CompletionRequest, OnText, TextDialect
-from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason, Prompt
+from mumath_agent.protocols import CompletionRequest, OnText, Prompt, TextDialect
+from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason
 from mumath_agent.transcript import Kind, Segment, Transcript
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from mumath_agent.errors import InputError
 from mumath_agent.models.http.chat_completions import ChatCompletionsModel
 from mumath_agent.models.replicas import API_KEY, ReplicatedModel, completions_model_at
-from mumath_agent.protocols import CompletionModel, CompletionRequest, OnText
-from mumath_agent.records import Completion, Conversation, Message, Role
+from mumath_agent.protocols import CompletionModel, CompletionRequest, Conversation, Message, OnText, Role
+from mumath_agent.records import Completion
 
 
 def teacher_at(base_urls: Sequence[str], name: str | None, *, chat: bool) -> CompletionModel:

@@ -22,7 +22,8 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from mumath_agent.dialects.fenced import HEADER, Fenced
-from mumath_agent.records import Completion, Conversation, Execution, FinishReason, Message, Role
+from mumath_agent.protocols import Conversation, Message, Role
+from mumath_agent.records import Completion, Execution, FinishReason
 from mumath_agent.transcript import Kind, Segment, Transcript
 
 _WORK = """\

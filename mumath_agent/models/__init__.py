@@ -16,7 +16,7 @@ that a server's model needs.
 """
 
 from mumath_agent.errors import ModelRefused
-from mumath_agent.records import Conversation, Prompt
+from mumath_agent.protocols import Conversation, Prompt
 
 
 def as_text(prompt: Prompt, model: str) -> str:

@@ -22,8 +22,8 @@ from mumath_agent.models import as_conversation
 from mumath_agent.models.context import TooLong, too_long, within_context
 from mumath_agent.models.http.chat_completions import TOOL, wire_messages, with_calls
 from mumath_agent.models.stopping import TextUntilStop, new_text_only
-from mumath_agent.protocols import CompletionRequest, OnText
-from mumath_agent.records import Completion, Conversation, FinishReason, Sampling
+from mumath_agent.protocols import CompletionRequest, Conversation, OnText
+from mumath_agent.records import Completion, FinishReason, Sampling
 
 _MAX_TOKENS = ("max_tokens", "max_output_tokens", "num_predict", "max_new_tokens")
 """The names that providers give the token limit."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
 from mumath_agent.models.http.completions import CompletionsModel
-from mumath_agent.protocols import CompletionModel, CompletionRequest, OnText
-from mumath_agent.records import Completion, Prompt
+from mumath_agent.protocols import CompletionModel, CompletionRequest, OnText, Prompt
+from mumath_agent.records import Completion
 
 API_KEY = "MUMATH_API_KEY"
 """The environment variable that commands read a server's key from."""

@@ -17,8 +17,8 @@ from mumath_agent.models.http.connection import READ_TIMEOUT_S, Connection
 from mumath_agent.models.http.retries import TransientError, with_retries
 from mumath_agent.models.http.wire import SEE_LOG
 from mumath_agent.models.stopping import TextUntilStop, new_text_only
-from mumath_agent.protocols import CompletionRequest, OnText
-from mumath_agent.records import Completion, Conversation, FinishReason, Message, Role
+from mumath_agent.protocols import CompletionRequest, Conversation, Message, OnText, Role
+from mumath_agent.records import Completion, FinishReason
 
 TOOL = {
     "type": "function",

@@ -1,4 +1,4 @@
-"""Measures the library against recorded and known results. Run from a checkout: `python -m benchmarks`.
+"""Measure the library against recorded and known results. Run it from a checkout: `python -m benchmarks`.
 
-Imports `mumath_agent`; nothing imports it.
+It imports `mumath_agent`; nothing imports it.
 """

@@ -1,13 +1,13 @@
-"""The `python -m benchmarks` program: names its commands."""
+"""The `python -m benchmarks` program: all its commands by name."""
 
 import typer
 
-from benchmarks.commands import perf
 from benchmarks.commands.grading import grade_pairs, regrade
 from benchmarks.commands.replay import replay
 from benchmarks.commands.reports import compare, report
 from benchmarks.commands.run import run
 from benchmarks.commands.tasks import self_check, tasks
+from benchmarks.perf import command as perf
 from mumath_agent.commands import console
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)

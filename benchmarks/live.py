@@ -1,6 +1,6 @@
-"""What a person sees while a run goes on: how far, how right, how fast.
+"""Show a run's progress: how far it is, how accurate, how fast.
 
-On a terminal a line that changes; elsewhere, so that a log stays readable, a line a minute.
+On a terminal it is a line that changes; elsewhere, so that a log stays readable, a line a minute.
 """
 
 import time
@@ -16,10 +16,11 @@ from mumath_agent.records import BROKEN, Outcome, RunRecord
 LOG_EVERY_S = 60.0
 
 
-class Live:
-    """Counts records as they come; `with Live(console, total) as live: live.add(record)`."""
+class LiveProgress:
+    """Counts records as they come; `with LiveProgress(console, total) as live: live.add(record)`."""
 
     def __init__(self, console: Console, *, total: int) -> None:
+        """Take where to show it, and how many records to expect."""
         self._console = console
         self._progress = Progress(
             BarColumn(),
@@ -36,6 +37,7 @@ class Live:
         self._started = self._logged = time.monotonic()
 
     def __enter__(self) -> Self:
+        """Show the line."""
         self._progress.start()
         return self
 
@@ -45,10 +47,11 @@ class Live:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Take the line away."""
         self._progress.stop()
 
     def add(self, record: RunRecord, *, earlier: bool = False) -> None:
-        """Count a record; `earlier` ones were made by another command and say nothing of this one's speed."""
+        """Count a record; `earlier` ones were made by another command and don't count for this one's speed."""
         self._done += 1
         self.broken += record.trajectory.stop_reason in BROKEN
         if record.verdict is not None:

@@ -1,4 +1,4 @@
-"""What a run was made with, as far as the machine and the repository tell: part of its manifest."""
+"""Find out what a run is made with, as far as the machine, the repository and the servers tell, for its manifest."""
 
 import platform
 import subprocess
@@ -29,11 +29,12 @@ PACKAGES = (
 
 
 def now() -> str:
+    """Return the time, UTC, in ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def versions() -> dict[str, str]:
-    """Of Python, the system, and the packages that matter and are installed."""
+    """Return the versions of Python, the system, and the packages that matter and are installed."""
     found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
     for package in PACKAGES:
         try:
@@ -44,17 +45,17 @@ def versions() -> dict[str, str]:
 
 
 async def isolation_of(sandbox: Sandbox) -> str:
-    """The level that kernels of `sandbox` reach on this machine.
+    """Return the level of isolation that kernels of `sandbox` reach on this machine.
 
     Raises:
-        KernelError: none that is good enough can be had.
+        KernelError: no level that is good enough can be had.
     """
     async with KernelPool(sandbox, spares=0) as pool, pool.lease() as kernel:
         return kernel.isolation
 
 
 async def servers_of(model: CompletionModel) -> tuple[dict[str, str], ...]:
-    """What each server of `model` says of itself, as far as it does."""
+    """Return what each server of `model` says about itself."""
     asked = model.model if isinstance(model, Blockwise) else model
     servers = asked.models if isinstance(asked, ReplicatedModel) else (asked,)
     return tuple([await _facts(server) for server in servers])
@@ -67,7 +68,7 @@ async def _facts(server: CompletionModel) -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The checkout's commit, with a "+" where files differ from it; None where it can't be told."""
+    """Return the checkout's commit, with a "+" where files differ from it; None where git can't tell."""
     try:
         head = _git("rev-parse", "HEAD")
         return f"{head}+" if _git("status", "--porcelain", "--untracked-files=no") else head

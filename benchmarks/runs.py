@@ -1,4 +1,4 @@
-"""A run on disk: a folder with `manifest.json` and `attempts.jsonl`, one `RunRecord` a line.
+"""Write and read runs: a folder with `manifest.json` and `attempts.jsonl`, one `RunRecord` a line.
 
 Written by `run` and `replay` (`RunFolder`), read by `report`, `compare` and `regrade` (`load_run`). A bare JSONL file
 of run records, such as `mumath-agent solve --file` writes, is a run without a manifest.
@@ -11,19 +11,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from mumath_agent.errors import InputError
-from mumath_agent.records import BROKEN, Problem, RunRecord, Settings, from_json, to_json
+from mumath_agent.records import Problem, RunRecord, Settings, from_json, to_json
+from mumath_agent.runs.identity import first_difference
 from mumath_agent.runs.jsonl import load_records, replace_file
-from mumath_agent.runs.results import ResultsFile, difference
+from mumath_agent.runs.results import ResultsFile
 
 MANIFEST, ATTEMPTS = "manifest.json", "attempts.jsonl"
+_IDENTITY = ("task", "source", "problems", "samples", "seed", "settings")
+"""The fields of a manifest that two commands must agree on to write into one run."""
+_MAY_GROW = ("problems", "samples")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """What a run was: enough to make it again, and to see why another gave something else."""
+class RunManifest:
+    """All that describes a run: enough to make it again, and to see why another gave something else."""
 
     task: str
     source: str
@@ -36,11 +40,11 @@ class Manifest:
     started_at: str
     """UTC, ISO 8601."""
     versions: dict[str, str]
-    """Of Python, the system, and the packages that matter."""
+    """Those of Python, the system, and the packages that matter."""
     commit: str | None
-    """Of this repository; "+" at its end says that files were changed."""
+    """This repository's; "+" at its end says that files were changed."""
     servers: tuple[dict[str, str], ...] = ()
-    """What each server said of itself: its engine's version, the model's context length and the like."""
+    """What each server said about itself: its engine's version, the model's context length and the like."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,45 +52,46 @@ class Run:
     """A run as read back. Records are in the file's order."""
 
     path: Path
-    manifest: Manifest | None
+    manifest: RunManifest | None
     records: tuple[RunRecord, ...]
 
     @property
     def name(self) -> str:
+        """The name that reports have for the run."""
         return self.path.stem if self.path.suffix else self.path.name
 
 
 def load_run(path: Path) -> Run:
-    """The run in a folder, or in a JSONL file of run records. A torn last line is left out.
+    """Return the run in a folder, or in a JSONL file of run records. A torn last line is left out.
 
     Raises:
-        InputError: there is no such run, or a line is no run record.
+        InputError: there is no such run, or a line isn't a run record.
     """
     attempts = path / ATTEMPTS if path.is_dir() else path
     records = load_records(attempts, RunRecord)
     return Run(path=path, manifest=load_manifest(path), records=tuple(_newest(records)))
 
 
-def load_manifest(path: Path) -> Manifest | None:
-    """The manifest of a run's folder, if it has one.
+def load_manifest(path: Path) -> RunManifest | None:
+    """Return the manifest of a run's folder, if it has one.
 
     Raises:
-        InputError: it is none.
+        InputError: it isn't one.
     """
     file = path / MANIFEST
     if not file.is_file():
         return None
     try:
-        return from_json(Manifest, json.loads(file.read_text(encoding="utf-8")))
+        return from_json(RunManifest, json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, InputError) as error:
-        raise InputError(f"{file} is no manifest of a run ({error})") from None
+        raise InputError(f"{file} isn't the manifest of a run ({error})") from None
 
 
 class RunFolder:
     """A run being written. One process at a time; `with RunFolder(path, manifest) as folder`."""
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
-        """Say what is going to be written, and where; nothing happens yet."""
+    def __init__(self, path: Path, manifest: RunManifest) -> None:
+        """Take what is going to be written, and where; nothing happens yet."""
         self.path = path
         self._manifest = manifest
 
@@ -114,14 +119,15 @@ class RunFolder:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Let go of the folder."""
         os.close(self._lock)
 
     def done(self, problem: Problem, sample: int, key: str) -> RunRecord | None:
-        """See `batch.Store`."""
+        """Return the record of an attempt that needn't be made again; see `batch.Store`."""
         return self._results.done(problem, sample, key)
 
     def append(self, record: RunRecord) -> None:
-        """See `batch.Store`."""
+        """Write a record; it is on disk when this returns."""
         self._results.append(record)
 
     def sort(self, problems: Sequence[Problem], samples: int) -> None:
@@ -147,31 +153,21 @@ class RunFolder:
             replace_file(self.path / MANIFEST, text)
 
 
-def _refuse_other(earlier: Manifest, now: Manifest, path: Path) -> None:
-    """More problems or samples of the same are welcome; anything else is another run."""
-    what = difference(earlier.settings, now.settings)
-    for name in ("task", "source", "problems", "samples", "seed"):
-        before, after = getattr(earlier, name), getattr(now, name)
-        is_growth = name in ("problems", "samples") and before < after
-        if before != after and not is_growth:
-            what = f"{name} {before}, now it is {after}"
-    if what:
+def _refuse_other(earlier: RunManifest, now: RunManifest, path: Path) -> None:
+    """Refuse another run; more problems or samples of the same are welcome."""
+    before, after = _identity(earlier), _identity(now)
+    for name in _MAY_GROW:
+        before[name] = max(before[name], after[name])
+    if what := first_difference(before, after):
         raise InputError(f"{path} was made with {what}; name another folder with --out")
 
 
+def _identity(manifest: RunManifest) -> dict[str, Any]:
+    values = to_json(manifest)
+    return {name: values[name] for name in _IDENTITY}
+
+
 def _newest(records: list[RunRecord]) -> list[RunRecord]:
-    """One record an attempt: one made again after machinery broke replaces the broken one."""
+    """Keep one record an attempt: one made again after machinery broke replaces the broken one."""
     by_attempt = {(record.problem.id, record.problem.question, record.sample): record for record in records}
     return list(by_attempt.values())
-
-
-__all__ = [
-    "ATTEMPTS",
-    "BROKEN",
-    "MANIFEST",
-    "Manifest",
-    "Run",
-    "RunFolder",
-    "load_manifest",
-    "load_run",
-]

@@ -6,8 +6,8 @@
 The first command asks; the second goes on where the first one was left, ended or killed. Between them everything the
 agent said and ran is in `agent.sqlite`, and its Python session is rebuilt by running the same programs again.
 
-MODEL names a chat model that LangChain knows, e.g. "openai:gpt-5" (with langchain-openai installed); without it a
-recorded conversation is played. Needs the extra `langchain`, and langgraph-checkpoint-sqlite.
+MODEL names a chat model that LangChain knows, e.g. "openai:gpt-5" (with langchain-openai installed); without it the
+example plays a recorded conversation. It needs the extras `langchain` and `durable`.
 """
 
 import argparse
@@ -36,7 +36,7 @@ THREAD: Any = {"configurable": {"thread_id": "example"}}
 
 
 def main() -> None:
-    """Ask the agent, and answer what it asks, until it has said its last word or nobody is there to answer."""
+    """Put the question to the agent, or go on with the last one, and answer what the agent asks until it is done."""
     options = argparse.ArgumentParser()
     options.add_argument("question", nargs="?")
     options.add_argument("--database", default="agent.sqlite")
@@ -53,32 +53,33 @@ def main() -> None:
         )
         if arguments.question:
             agent.invoke({"messages": [{"role": "user", "content": arguments.question}]}, THREAD)
+        elif not agent.get_state(THREAD).next:
+            raise SystemExit(f"{arguments.database} holds no question to go on with; give one")
         while (state := agent.get_state(THREAD)).next:
-            step = (
-                decision(state.interrupts[0].value) if state.interrupts else None
-            )  # None: it was killed at work
+            # Without an interrupt, the agent was killed at work: None goes on.
+            step = decision(state.interrupts[0].value) if state.interrupts else None
             agent.invoke(step, THREAD)
             print_output(agent.get_state(THREAD).values["messages"])
 
 
 def chat_model() -> BaseChatModel:
-    """The model that MODEL names, or the recorded conversation."""
+    """Return the model that MODEL names, or the recorded conversation."""
     return init_chat_model(os.environ["MODEL"]) if "MODEL" in os.environ else RECORDED
 
 
 def decision(asked: dict[str, Any]) -> Command[Any]:
-    """What the user says to the program the agent wants to run."""
+    """Ask the user about the program that the agent wants to run."""
     print(asked["action_requests"][0]["args"]["code"])
     try:
         answer = input("Run it? Enter, or say why not: ")
     except EOFError:
-        raise SystemExit("\nleft waiting; the same command without a question goes on") from None
+        raise SystemExit("\nleft waiting; the same command without a question continues") from None
     said = {"type": "reject", "message": answer} if answer else {"type": "approve"}
     return Command(resume={"decisions": [said]})
 
 
 def print_output(messages: list[Any]) -> None:
-    """What the last program printed, and what the agent says."""
+    """Print what the last program printed, and what the agent says."""
     *earlier, last = messages
     if earlier[-1].type == "tool":
         print(f"-> {earlier[-1].text}")

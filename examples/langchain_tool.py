@@ -1,9 +1,9 @@
-"""Any agent, and beside its other tools one that solves mathematics with executed Python.
+"""An agent with a tool that solves mathematics by executed Python.
 
     python examples/langchain_tool.py
 
-MODEL names the agent's chat model, e.g. "openai:gpt-5"; without it a recorded conversation is played. The tool's own
-model is the embedded one, which is a toy, unless MUMATH_BASE_URL is the address of a server.
+MODEL names the agent's chat model, e.g. "openai:gpt-5"; without it the example plays a recorded conversation. The
+tool's own model is the embedded one, which is a toy, unless MUMATH_BASE_URL is the address of a server.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A chat model that plays a recorded conversation: for examples and tests, in the place of a real one."""
+"""A chat model that plays a recorded conversation, in the place of a real one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ Turn = str | AIMessage
 
 
 class ScriptedChatModel(BaseChatModel):
-    """Answers with the given turns. Which one is next is read off the conversation, so that any process can go on."""
+    """A chat model that answers with the given turns; the conversation says which is next, so any process can go on."""
 
     turns: Sequence[Turn]
 
@@ -20,6 +20,7 @@ class ScriptedChatModel(BaseChatModel):
         return "scripted"
 
     def bind_tools(self, tools: Sequence[Any], **settings: Any) -> "ScriptedChatModel":
+        """Return the model itself: its turns are fixed."""
         return self
 
     def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
@@ -29,7 +30,7 @@ class ScriptedChatModel(BaseChatModel):
 
 
 def calls(*codes: str, name: str = "python", argument: str = "code") -> AIMessage:
-    """A turn that asks for these programs at once; ids tell them apart."""
+    """Return a turn that asks for all these programs at once."""
     return AIMessage(
         "",
         tool_calls=[

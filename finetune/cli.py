@@ -6,7 +6,6 @@ What needs torch is imported inside its command, so that the others work, and an
 import json
 import sys
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +44,7 @@ app.command("all")(whole)
 app.command()(ablations)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(on_ray)
 
-RECIPES = Path(__file__).parent / "recipes"
+RECIPES = Path(__file__).parent / "training" / "recipes"
 
 Gsm8k = Annotated[Path | None, typer.Option(help="GSM8K's train.jsonl; without it templates take its share.")]
 
@@ -99,16 +98,24 @@ def evaluate(
     import anyio
     from rich.progress import Progress
 
-    from finetune.training.evaluate import evaluate as score
-    from finetune.training.evaluate import read_problems, table
+    from finetune.training.solve_rate import SolveRate, read_problems, solve_rate, table
+    from mumath_agent.models.embedded import EmbeddedModel
 
     problems = read_problems(data, limit=limit)
     with Progress() as progress:
         task = progress.add_task("solving", total=len(problems))
-        scores = anyio.run(
-            partial(score, model, problems, concurrency=concurrency, on_done=lambda: progress.advance(task))
-        )
-    print(*table(scores), sep="\n")
+
+        async def measure() -> dict[str, SolveRate]:
+            engine = EmbeddedModel(model)
+            try:
+                return await solve_rate(
+                    engine, problems, concurrency=concurrency, on_done=lambda: progress.advance(task)
+                )
+            finally:
+                await engine.aclose()
+
+        rates = anyio.run(measure)
+    print(*table(rates), sep="\n")
 
 
 @app.command()

@@ -1,11 +1,10 @@
-r"""Where the final answer of a solution stands, as text.
+r"""Find the final answer of a solution, as text.
 
-Reads a transcript and says which words are its answer and how strictly they were marked: a `\boxed{…}` in
-prose, then "the answer is …" in the last prose, then the last line a program printed. Only what stands in the
-solution counts, and a box inside a program, an output or a fenced block is never an answer. Whether an answer
-is right is for `grading`.
+The answer is the last `\boxed{…}` in prose, else what follows "the answer is" in the last prose, else the last line
+that a program printed. Only the solution counts, not the question, and a box inside a program, an output or a fenced
+block is never an answer. `grading` decides whether an answer is right.
 
-Text in, text out: nothing is parsed as mathematics here, nothing is evaluated, and no text makes it raise.
+Text in, text out: nothing is parsed as mathematics or evaluated here, and no text makes this raise.
 """
 
 import re
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from mumath_agent.records import Answer, AnswerSource
 from mumath_agent.transcript import Kind, Segment, Transcript
 
-# A box with a brace, a box before a bare number, an escape, a brace. Doubled backslashes are a common slip.
+# A box with a brace, a box before a bare number, an escape, a brace. A doubled backslash is a common mistake.
 _TEX = re.compile(
     r"\\\\?(?:boxed|fbox)\s*(?:(?P<box>\{)|(?P<bare>[-+]?\.?\d[^\s$<]*))|\\.|(?P<brace>[{}])", re.DOTALL
 )
@@ -25,7 +24,7 @@ _MARK = re.compile(r"<\|[a-z]+\|>")
 _SENTENCE_END = re.compile(rf"\n|{_MARK.pattern}|[.!?](?=[\s\"')\]*$]|$)")
 _MATH_MARKS = re.compile(r"\$|\\[()\[\]]|\*\*|\\displaystyle\b")
 _FENCE = "```"
-# How an output says that no value came of it; the words are those of `dialects.output`, as a test checks.
+# How an output says that there is no value; the words are those of `dialects.output`, as a test checks.
 _FAILED = re.compile(
     r"^(?:[\w.]*(?:Error|Exception|Interrupt|Exit|Warning|StopIteration)(?::|$)|Traceback \(most recent"
     r"|The Python process died|The program was not run|\[The Python session was restarted)",
@@ -35,7 +34,7 @@ _EMPTY_OUTPUT = "Done"
 
 
 def extract_answer(transcript: Transcript) -> Answer | None:
-    """The final answer of the solution, or None if it gives none."""
+    """Return the final answer of the solution and where it was found, or None if there isn't one."""
     rationales = [_without_fenced_blocks(s.text) for s in transcript.segments if s.kind is Kind.RATIONALE]
     for text in reversed(rationales):
         if boxes := boxed_answers(text):
@@ -48,22 +47,22 @@ def extract_answer(transcript: Transcript) -> Answer | None:
 
 
 def boxed_answers(text: str) -> tuple[str, ...]:
-    r"""What stands in each `\boxed{…}`, `\boxed 5` and `\fbox{…}` of a text, in order.
+    r"""Return the content of each `\boxed{…}`, `\boxed 5` and `\fbox{…}` of a text, in order.
 
-    Empty and unclosed boxes are left out. Of nested boxes the outer counts, unless it holds only the inner.
+    Empty and unclosed boxes are left out. Of nested boxes the outer one counts, unless it contains only the inner one.
     """
     contents = (_unwrapped(_bare(text[start:end])) for start, end in _boxes(text))
     return tuple(content for content in contents if content)
 
 
 def phrase_answers(text: str) -> tuple[str, ...]:
-    """What follows each "answer is" in a text: the rest of the sentence, without marks of mathematics."""
+    """Return what follows each "answer is" in a text: the rest of the sentence, without math delimiters."""
     found = (_sentence(rest) for rest in _PHRASE.split(text)[1:])
     return tuple(answer for answer in found if answer and not _BOX.search(answer))
 
 
 def _boxes(text: str) -> list[tuple[int, int]]:
-    """Where the contents of the outermost closed boxes lie. One pass: no text takes more than linear time."""
+    """Return the spans of the contents of the outermost closed boxes, in one pass and linear time."""
     found: list[tuple[int, int]] = []
     open_braces: list[int | None] = []
     for token in _TEX.finditer(text):
@@ -81,7 +80,7 @@ def _boxes(text: str) -> list[tuple[int, int]]:
 
 
 def _unwrapped(content: str) -> str:
-    """`content`, or what stands in the one box that is all of it."""
+    """Return `content`, or the content of the one box that is all of it."""
     inner = _boxes(content) if _BOX.match(content) else []
     if len(inner) == 1 and not content[inner[0][1] + 1 :]:
         return _bare(content[slice(*inner[0])])
@@ -98,7 +97,7 @@ def _sentence(rest: str) -> str:
 
 
 def _without_fenced_blocks(text: str) -> str:
-    """The prose of a rationale. An unclosed block goes on to the end, as in Markdown."""
+    """Return the prose of a rationale. An unclosed block goes on to the end, as in Markdown."""
     return "\n".join(_prose_lines(text))
 
 
@@ -113,12 +112,12 @@ def _prose_lines(text: str) -> Iterator[str]:
 
 
 def _printed_answer(segments: tuple[Segment, ...]) -> str | None:
-    """The last line of the output the solution ends with; prose may follow it, a program may not."""
+    """Return the last line of the output that the solution ends with; prose may follow it, a program may not."""
     ending = segments[:-1] if segments and segments[-1].kind is Kind.RATIONALE else segments
     if not ending or ending[-1].kind is not Kind.OUTPUT or not ending[-1].closed:
         return None
     text = _MARK.sub("", ending[-1].text)
-    if text.startswith(_FENCE) or _FAILED.search(text):  # with a header of its own, the model made it up
+    if text.startswith(_FENCE) or _FAILED.search(text):  # with its own header line: the model made it up
         return None
     lines = [line.strip() for line in text.split("\n") if line.strip() and not line.startswith(_FENCE)]
     return lines[-1] if lines and lines != [_EMPTY_OUTPUT] else None

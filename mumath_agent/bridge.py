@@ -1,9 +1,9 @@
-"""The one bridge from callers that have no lasting event loop into the asynchronous house.
+"""Run coroutines for callers that have no lasting event loop.
 
 Kernels and HTTP connections belong to an event loop, so every synchronous entry point (`solve`, `graph.invoke`,
-a chat model's `invoke`) hands its coroutine to the same loop, which runs in one daemon thread of this process.
-Asynchronous callers come here only for what outlives their own loop: `asyncio.run` makes a new one for each question
-to an agent, and the kernel of its conversation lives on.
+`tool.invoke`) passes its coroutine to the same loop, which runs in a daemon thread of this process. Asynchronous
+callers need it only for what outlives their own loop: `asyncio.run` makes a new loop for each question to an agent,
+while the kernel of its conversation lives on.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ _CLEANUP_S = 5.0
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run `coroutine` to its end on the background loop and return its result.
 
-    It runs in the caller's context variables, so LangGraph's run-time values stay visible. If the waiting caller is
-    interrupted (Ctrl-C), the coroutine is cancelled and gets a few seconds to close its kernels.
+    It sees the caller's context variables, which LangGraph needs. If the caller is interrupted while it waits (Ctrl-C),
+    the coroutine is cancelled and gets a few seconds to close its kernels.
 
     Raises:
-        RuntimeError: called on the background loop itself, which would wait for itself for ever.
+        RuntimeError: called on the background loop itself, which would wait for itself forever.
     """
     loop = _loop()
     if threading.get_ident() == _thread_id(loop):
@@ -44,7 +44,7 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 async def on_bridge(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Await `coroutine` on the background loop, in the caller's context variables; cancelling it cancels that."""
+    """Await `coroutine` on the background loop, with the caller's context variables; cancelling this cancels it."""
     try:
         loop = await asyncio.to_thread(_loop)  # the first call starts a thread
     except BaseException:
@@ -55,7 +55,7 @@ async def on_bridge(coroutine: Coroutine[Any, Any, T]) -> T:
 
 @contextmanager
 def opened(resource: AbstractAsyncContextManager[T]) -> Iterator[T]:
-    """`async with resource`, for synchronous callers: a kernel for `graph.invoke`, for instance."""
+    """Enter `async with resource` for a synchronous caller: a kernel for `graph.invoke`, for instance."""
     value = run_sync(_enter(resource))
     try:
         yield value
@@ -80,12 +80,12 @@ async def _marking(coroutine: Coroutine[Any, Any, T], ended: threading.Event) ->
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    # In a context of its own: what the loop makes for itself would else keep the first caller's values for ever.
+    # In its own context: otherwise what the loop creates would keep the first caller's values forever.
     loop = Context().run(asyncio.new_event_loop)
     threading.Thread(target=loop.run_forever, name="mumath-bridge", daemon=True).start()
     return loop
 
 
 def _thread_id(loop: asyncio.AbstractEventLoop) -> int | None:
-    # No public accessor; a loop that is not running yet has none.
+    # There is no public accessor; a loop that isn't running yet has no id.
     return getattr(loop, "_thread_id", None)

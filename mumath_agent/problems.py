@@ -1,4 +1,4 @@
-"""What counts as a question, and reading problems from a user's file: one question a line, or JSONL.
+"""Read problems from a user's file, one question per line or JSONL, and check what counts as a question.
 
 A line that can't be read is reported with its number and costs nothing but itself. JSONL may name the question
 `question`, `problem` or `input`, the gold answer `target` or `answer`, the id `id` or `idx`, as the public sets do.
@@ -13,7 +13,7 @@ from mumath_agent.errors import InputError
 from mumath_agent.records import Problem
 
 MAX_QUESTION_CHARS = 20_000
-"""Longer than any benchmark's longest question; keeps a mistaken file from reaching a model."""
+"""Longer than any benchmark's longest question, but keeps the wrong kind of file from reaching a model."""
 
 _QUESTION = ("question", "problem", "Question", "input")
 _TARGET = ("target", "answer")
@@ -21,10 +21,10 @@ _ID = ("id", "idx")
 
 
 def check_question(question: str) -> None:
-    """Refuse what is no question.
+    """Refuse a question that can't be asked.
 
     Raises:
-        InputError: empty, too long, or not text.
+        InputError: it is empty, too long, or not text.
     """
     if not isinstance(question, str):
         raise InputError(f"the question is {question!r}; it must be text")
@@ -32,17 +32,17 @@ def check_question(question: str) -> None:
         raise InputError("the question is empty")
     if len(question) > MAX_QUESTION_CHARS:
         raise InputError(
-            f"the question has {len(question):,} characters; at most {MAX_QUESTION_CHARS:,} are taken"
+            f"the question has {len(question):,} characters; at most {MAX_QUESTION_CHARS:,} are allowed"
         )
     if "\0" in question or any("\ud800" <= character <= "\udfff" for character in question):
-        raise InputError("the question is no text: it holds a zero byte or half of a character")
+        raise InputError("the question isn't text: it contains a zero byte or half of a character")
 
 
 def read_text(path: Path) -> str:
-    """The text of a file.
+    """Read the text of a file.
 
     Raises:
-        InputError: it isn't there, can't be read, or isn't text.
+        InputError: it doesn't exist, can't be read, or isn't text.
     """
     try:
         data = path.read_bytes()
@@ -52,24 +52,24 @@ def read_text(path: Path) -> str:
 
 
 def decode(data: bytes, source: str) -> str:
-    """`data` as text.
+    """Decode `data` as UTF-8; `source` names it in messages.
 
     Raises:
-        InputError: it isn't UTF-8, or holds a zero byte.
+        InputError: it isn't UTF-8, or contains a zero byte.
     """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{source} is no UTF-8 text (byte {error.start} is 0x{data[error.start]:02x})"
+            f"{source} isn't UTF-8 text (byte {error.start} is 0x{data[error.start]:02x})"
         ) from None
     if "\0" in text:
-        raise InputError(f"{source} is no text (it holds a zero byte)")
+        raise InputError(f"{source} isn't text (it contains a zero byte)")
     return text
 
 
 def parse_problems(text: str, source: str) -> Iterator[Problem | InputError]:
-    """The problems of a file's text, line by line; an unreadable line yields the error that says why."""
+    """Yield the problem of each line of a file's text, or the error that says why the line can't be read."""
     is_jsonl = source.endswith((".jsonl", ".json")) or text.lstrip().startswith("{")
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
@@ -80,17 +80,36 @@ def parse_problems(text: str, source: str) -> Iterator[Problem | InputError]:
         try:
             yield _problem(json.loads(line), f"line-{number}", source)
         except (ValueError, RecursionError) as error:
-            yield InputError(f"{source} line {number}: no valid JSON ({error})")
+            yield InputError(f"{source} line {number}: not valid JSON ({error})")
         except InputError as error:
             yield InputError(f"{source} line {number}: {error}")
 
 
+def read_problems(path: Path) -> Iterator[Problem | InputError]:
+    """Yield the problems of a user's file in order, with an error in the place of each line that can't be used.
+
+    Raises:
+        InputError: the file can't be read.
+    """
+    for problem in parse_problems(read_text(path), path.name):
+        error = None if isinstance(problem, InputError) else _unusable(problem, path.name)
+        yield error or problem
+
+
+def _unusable(problem: Problem, source: str) -> InputError | None:
+    try:
+        check_question(problem.question)
+    except InputError as error:
+        return InputError(f"{source} {problem.id}: {error}")
+    return None
+
+
 def _problem(row: Any, default_id: str, source: str) -> Problem:
     if not isinstance(row, dict):
-        raise InputError(f"a JSON object is expected, this is {type(row).__name__}")
+        raise InputError(f"expected a JSON object, not {type(row).__name__}")
     question = _first(row, _QUESTION)
     if not isinstance(question, str):
-        raise InputError(f"no question; expected a text under one of {', '.join(_QUESTION)}")
+        raise InputError(f"no question; expected text under one of {', '.join(_QUESTION)}")
     target, problem_id = _first(row, _TARGET), _first(row, _ID)
     return Problem(
         id=default_id if problem_id is None else str(problem_id),

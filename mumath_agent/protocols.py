@@ -8,14 +8,48 @@ Each is a protocol, so anything with these methods will do. `mumath_agent.models
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
-from mumath_agent.records import Completion, Execution, Prompt, Sampling
+from mumath_agent.records import Completion, Execution, Sampling
 from mumath_agent.transcript import Segment, Transcript
 
 OnText = Callable[[str], None]
 """Called with each new piece of text as it arrives."""
+
+
+class Role(StrEnum):
+    """Who says a message."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+    """The output of the program in the message before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message to a chat model, or of it."""
+
+    role: Role
+    text: str
+    code: str | None = None
+    """The program the assistant gave to its tool, where it called it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """The messages a chat model is sent in the place of raw text."""
+
+    messages: tuple[Message, ...]
+    tool: bool = False
+    """The model is given one tool, `python(code)`, and programs go to and fro as calls of it."""
+
+
+Prompt = str | Conversation
+"""The prompt a model continues: raw text, which it is trained on byte for byte, or the messages of a chat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,39 +88,6 @@ class Problem:
     tags: tuple[str, ...] = ()
 
 
-class Role(StrEnum):
-    """Who says a message."""
-
-    SYSTEM = "system"
-    USER = "user"
-    ASSISTANT = "assistant"
-    TOOL = "tool"
-    """The output of the program in the message before it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """One message to a chat model, or of it."""
-
-    role: Role
-    text: str
-    code: str | None = None
-    """The program the assistant gave to its tool, where it called it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conversation:
-    """The messages a chat model is sent in the place of raw text."""
-
-    messages: tuple[Message, ...]
-    tool: bool = False
-    """The model is given one tool, `python(code)`, and programs go to and fro as calls of it."""
-
-
-Prompt = str | Conversation
-"""The prompt a model continues: raw text, which it is trained on byte for byte, or the messages of a chat."""
-
-
 class FinishReason(StrEnum):
     """Why a completion ended. A server's "abort" or a missing reason is an error, never one of these."""
 

@@ -1,7 +1,7 @@
-"""Public doubles: a model and a kernel that follow a script, and a model that repeats what another one wrote.
+"""Provide test doubles: a model and a kernel that follow a script, and a model that repeats recorded completions.
 
-For tests of code that uses this library, and for ours where the real part would hide the point. They implement the
-same protocols as the real ones; the scripted ones record what they were asked.
+They are for tests of code that uses this library, and for our own where the real thing would hide the point. They
+implement the same protocols as the real ones; the scripted ones record what they were asked.
 """
 
 from collections import Counter
@@ -12,31 +12,37 @@ from typing import Self
 
 from mumath_agent.dialects import Fenced
 from mumath_agent.errors import ModelError, ModelRefused
-from mumath_agent.protocols import CompletionRequest, OnText, TextDialect
-from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason, Prompt
+from mumath_agent.protocols import CompletionRequest, OnText, Prompt, TextDialect
+from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason
 from mumath_agent.transcript import Kind, Segment, Transcript
 
 
 @dataclass(kw_only=True)
 class ScriptedModel:
-    """A model that answers the given texts in turn, cut at stop strings like a real one."""
+    """A model that answers with the given texts in order, cut at stop strings like a real one; it raises exceptions."""
 
     texts: Iterable[str | Completion | Exception]
     name: str = "scripted"
     prompts: list[Prompt] = field(default_factory=list)
-    """Every prompt it was sent."""
+    """Every prompt that it was sent."""
 
     def __post_init__(self) -> None:
+        """Start at the first text."""
         self._texts = iter(self.texts)
 
     async def warm_up(self) -> None:
-        return None
+        """Do nothing."""
 
     async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
+        """Return the next text.
+
+        Raises:
+            ModelError: the script has ended.
+        """
         self.prompts.append(request.prompt)
         item = next(self._texts, None)
         if item is None:
-            raise ModelError(f"the script has ended after {len(self.prompts) - 1} completions")
+            raise ModelError(f"the script ended after {len(self.prompts) - 1} completions")
         if isinstance(item, Exception):
             raise item
         completion = item if isinstance(item, Completion) else _stopped(item, request.stop)
@@ -45,28 +51,28 @@ class ScriptedModel:
         return completion
 
     async def aclose(self) -> None:
-        return None
+        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """What a model once wrote for a question."""
+    """The completions that a model once wrote for a question."""
 
     question: str
     turns: tuple[Completion, ...]
-    """Token counts of 0 are unknown ones."""
+    """A token count of 0 is unknown."""
 
 
 @dataclass(kw_only=True)
 class ReplayModel:
-    """A model that answers each prompt with what was recorded in its place.
+    """A model that answers each prompt with the completion that was recorded for it.
 
-    The prompt alone says which turn of which recording comes next: its question finds the recordings, and what follows
-    has to be what they wrote, white space aside, with any output in the place of each recorded one. So it serves any
-    number of attempts at once, in any order, through any client. Several recordings that fit are served in turn.
+    The prompt alone decides which turn of which recording comes next: its question selects the recordings, and the rest
+    must be what they wrote, apart from white space, with any output in place of each recorded one. So the model serves
+    any number of attempts at once, in any order, through any client. Several recordings that fit take turns.
 
-    A recording that broke off after a program goes on with an empty completion, cut by the token limit. `max_tokens`
-    and `sampling` change nothing. Where token counts were not recorded, they are a guess: four characters a token.
+    A recording that broke off after a program continues with an empty completion, cut by the token limit. `max_tokens`
+    and `sampling` have no effect. Token counts that weren't recorded are estimated as four characters per token.
     """
 
     recordings: Iterable[Recording]
@@ -74,6 +80,7 @@ class ReplayModel:
     name: str = "replay"
 
     def __post_init__(self) -> None:
+        """Index the recordings by their first prompt."""
         self._by_prompt: dict[str, list[Recording]] = {}
         for recording in self.recordings:
             first_prompt = self.dialect.prompt(Transcript(question=recording.question))
@@ -81,16 +88,18 @@ class ReplayModel:
         self._served: Counter[str] = Counter()
 
     async def warm_up(self) -> None:
-        return None
+        """Do nothing."""
 
     async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
-        """See `CompletionModel.complete`.
+        """Return the completion that was recorded for the prompt.
 
         Raises:
-            ModelRefused: nothing recorded follows `prompt`.
+            ModelRefused: nothing was recorded for it.
         """
         if not isinstance(request.prompt, str):
-            raise ModelRefused(f"{self.name} repeats text and was sent messages; replay in a dialect of text")
+            raise ModelRefused(
+                f"{self.name} continues raw text and was sent messages; replay in a text dialect"
+            )
         fitting = self._recorded_after(request.prompt)
         recorded = fitting[self._served[request.prompt] % len(fitting)]
         self._served[request.prompt] += 1
@@ -100,20 +109,22 @@ class ReplayModel:
         return completion
 
     async def aclose(self) -> None:
-        return None
+        """Do nothing."""
 
     def _recorded_after(self, prompt: str) -> list[Completion]:
         known = max(filter(prompt.startswith, self._by_prompt), key=len, default=None)
         if known is None:
-            raise ModelRefused(f"nothing is recorded for the prompt that ends in {prompt[-60:]!r}")
+            raise ModelRefused(f"nothing was recorded for the prompt that ends with {prompt[-60:]!r}")
         solution = self.dialect.parse(prompt.removeprefix(known))
         turns = (self._next_turn(recording, solution) for recording in self._by_prompt[known])
         if not (fitting := [turn for turn in turns if turn is not None]):
-            raise ModelRefused(f"the recorded solution is over, or another one than in {prompt[-60:]!r}")
+            raise ModelRefused(
+                f"the recorded solution ended, or differs from the prompt that ends with {prompt[-60:]!r}"
+            )
         return fitting
 
     def _next_turn(self, recording: Recording, solution: Sequence[Segment]) -> Completion | None:
-        """The turn that follows `solution`; None if that is not what was recorded, or the end of it."""
+        """Return the turn that follows `solution`, or None if `solution` differs from the recording or is all of it."""
         transcript = Transcript(question=recording.question)
         for turn in (*recording.turns, _BROKEN_OFF):
             start = len(transcript.segments)
@@ -132,19 +143,21 @@ class ReplayModel:
 
 @dataclass(kw_only=True)
 class ScriptedExecutor:
-    """A kernel that answers the given executions in turn; a plain string is what the program printed."""
+    """A kernel that answers with the given executions in order; a plain string is what the program printed."""
 
     executions: Iterable[Execution | str]
     isolation: str = "scripted"
     programs: list[str] = field(default_factory=list)
-    """Every program it was given."""
+    """Every program that it was given."""
 
     def __post_init__(self) -> None:
+        """Start at the first execution."""
         self._executions = iter(self.executions)
 
     async def run(
         self, code: str, *, timeout_s: float, on_output: Callable[[str, str], None] | None = None
     ) -> Execution:
+        """Return the next execution."""
         self.programs.append(code)
         item = next(self._executions)
         execution = item if isinstance(item, Execution) else Execution(status=ExecutionStatus.OK, stdout=item)
@@ -153,9 +166,11 @@ class ScriptedExecutor:
         return execution
 
     async def restore(self, history: Sequence[tuple[str, Execution]]) -> bool:
+        """Claim that the session is restored."""
         return True
 
     async def __aenter__(self) -> Self:
+        """Return this executor."""
         return self
 
     async def __aexit__(
@@ -164,7 +179,7 @@ class ScriptedExecutor:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        return None
+        """Do nothing."""
 
 
 _BROKEN_OFF = Completion(text="", finish_reason=FinishReason.LENGTH, prompt_tokens=0, completion_tokens=0)
@@ -178,7 +193,7 @@ def _stopped(text: str, stop: tuple[str, ...]) -> Completion:
 
 
 def _cut(completion: Completion, stop: tuple[str, ...]) -> Completion:
-    """`completion` as far as the first stop string in it."""
+    """Return `completion` up to the first stop string in it."""
     found = [position for string in stop if (position := completion.text.find(string)) >= 0]
     if not found:
         return completion
@@ -187,7 +202,7 @@ def _cut(completion: Completion, stop: tuple[str, ...]) -> Completion:
 
 
 def _counted(completion: Completion, prompt: str) -> Completion:
-    """`completion` with a guess in the place of token counts nobody knows."""
+    """Return `completion` with estimates for unknown token counts."""
     return replace(
         completion,
         prompt_tokens=completion.prompt_tokens or len(prompt) // _CHARS_PER_TOKEN,

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mumath_agent import __version__
+
 ROOT = Path(__file__).parents[1]
 QUESTION = (
     "A school orders 14 boxes of pencils with 12 pencils in each box. The teachers hand out 95 pencils. "
@@ -75,6 +77,10 @@ def test_the_source_distribution_can_be_tested(tmp_path: Path) -> None:
         "docs",
     ):
         assert any(name.partition("/")[2].startswith(part) for name in names), part
+
+
+def test_the_citation_names_the_version() -> None:
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
 
 
 def built(kind: str, folder: Path) -> Path:

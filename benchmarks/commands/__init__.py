@@ -1,1 +1,1 @@
-"""The commands of `python -m benchmarks`, a module a room; `benchmarks.cli` names them. Parse, call, print."""
+"""The commands of `python -m benchmarks`: they parse, call and print. `benchmarks.cli` names them."""

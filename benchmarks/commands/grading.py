@@ -1,4 +1,4 @@
-"""`grade-pairs` and `regrade`: the grader on its own, on pairs that somebody judged and on runs that are done."""
+"""`grade-pairs` and `regrade`: the grader on its own, on labelled pairs and on finished runs."""
 
 import os
 from collections import Counter
@@ -80,7 +80,7 @@ def regrade(
 
 
 def _pairs(file: Path) -> list[ExpectedPair]:
-    """The usable pairs; each line that is none is reported."""
+    """Return the usable pairs; each line that isn't one is reported."""
     pairs = []
     for item in load_pairs(file):
         if isinstance(item, InputError):
@@ -93,7 +93,7 @@ def _pairs(file: Path) -> list[ExpectedPair]:
 
 
 def _rule(done: Run) -> AnswerOf:
-    """The rule of the run's task; a user's own set has the usual one."""
+    """Return the rule of the run's task; a user's own set has the usual one."""
     task = TASKS.get(done.manifest.task) if done.manifest else None
     return task.answer_of if task else extract_answer
 
@@ -191,7 +191,7 @@ def _flips(flipped: list[Regraded]) -> Table:
 
 
 def _counts(records: list[RunRecord]) -> dict[str, int]:
-    """How many records have which outcome, all outcomes named."""
+    """Count the records by outcome, with every outcome named."""
     found = Counter(outcome_of(record) for record in records)
     return {outcome.value: found[outcome] for outcome in Outcome} | {"not graded": found[None]}
 
@@ -202,6 +202,6 @@ def _answer(record: RunRecord) -> str | None:
 
 
 def _shown(text: str | None) -> Text:
-    """Text as it is, not as markup, and not too long."""
+    """Show a text as it is, not as markup, and not too long."""
     shown = "" if text is None else text
     return Text(shown if len(shown) <= _SHOWN_CHARS else f"{shown[: _SHOWN_CHARS - 1]}…")

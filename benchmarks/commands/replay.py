@@ -11,21 +11,24 @@ import anyio
 import typer
 
 from benchmarks.replay.agent import replay_agent, replay_model
-from benchmarks.replay.cells import replay_all
-from benchmarks.replay.outputs import Cause
+from benchmarks.replay.cells import replay_cells
+from benchmarks.replay.outputs import DifferenceCause
 from benchmarks.replay.recordings import RecordedSolution, load_recorded
 from benchmarks.replay.server import serving
-from benchmarks.replay.summary import Mode, Replayed, report
+from benchmarks.replay.summary import ReplayedSolution, ReplayMode, report
 from benchmarks.replay.table import print_report
 from mumath_agent.commands.console import UNEXPECTED, fail, print_json, progress_bar, run, stderr, stdout
+from mumath_agent.concurrency import map_each
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.records import Verdict, to_json
 
+_GRADED_AT_ONCE = 16
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Options:
-    mode: Mode
+    mode: ReplayMode
     concurrency: int
     timeout_s: float
     out: Path | None
@@ -36,8 +39,9 @@ def replay(
         Path, typer.Argument(help="Recorded solutions of MathCoder or ToRA, JSONL, or a run of ours.")
     ],
     mode: Annotated[
-        Mode, typer.Option(help="Run the recorded programs, or send the recorded texts through the agent.")
-    ] = Mode.CELLS,
+        ReplayMode,
+        typer.Option(help="Run the recorded programs, or send the recorded texts through the agent."),
+    ] = ReplayMode.CELLS,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N solutions.")] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Solutions at once.")] = 8,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per cell.")] = 10.0,
@@ -70,16 +74,16 @@ def replay(
         print_json(to_json(found))
     else:
         print_report(found, stdout())
-    if found.counts[Cause.OURS]:
+    if found.counts[DifferenceCause.OURS]:
         raise typer.Exit(UNEXPECTED)
 
 
 async def _replayed(
     solutions: list[RecordedSolution], file: Path, options: _Options, on_end: Callable[[object], None]
-) -> list[Replayed]:
+) -> list[ReplayedSolution]:
     async with Grader(workers=2) as grader:
         verdicts = await _recorded_verdicts(solutions, grader)
-        if options.mode is Mode.AGENT:
+        if options.mode is ReplayMode.AGENT:
             records = await replay_agent(
                 solutions,
                 source=file,
@@ -90,12 +94,12 @@ async def _replayed(
                 on_record=on_end,
             )
             return [
-                Replayed(
+                ReplayedSolution(
                     solution=s, recorded_verdict=v, executions=record.trajectory.executions, record=record
                 )
                 for s, v, record in zip(solutions, verdicts, records, strict=True)
             ]
-    replays = await replay_all(
+    replays = await replay_cells(
         solutions,
         timeout_s=options.timeout_s,
         concurrency=options.concurrency,
@@ -103,23 +107,18 @@ async def _replayed(
         on_replay=on_end,
     )
     return [
-        Replayed(solution=s, recorded_verdict=v, executions=replay.executions)
+        ReplayedSolution(solution=s, recorded_verdict=v, executions=replay.executions)
         for s, v, replay in zip(solutions, verdicts, replays, strict=True)
     ]
 
 
 async def _recorded_verdicts(solutions: list[RecordedSolution], grader: Grader) -> list[Verdict | None]:
-    """Of the recorded answers, where there is a gold answer."""
-    verdicts: list[Verdict | None] = [None] * len(solutions)
+    """Grade the recorded answers, where there is a gold answer."""
 
-    async def grade(position: int, answer: str | None, target: str) -> None:
-        verdicts[position] = await grader.grade(answer, target)
+    async def grade(solution: RecordedSolution) -> Verdict | None:
+        return None if solution.target is None else await grader.grade(solution.answer, solution.target)
 
-    async with anyio.create_task_group() as tasks:
-        for position, solution in enumerate(solutions):
-            if solution.target is not None:
-                tasks.start_soon(grade, position, solution.answer, solution.target)
-    return verdicts
+    return await map_each(solutions, grade, concurrency=_GRADED_AT_ONCE)
 
 
 def _serve(solutions: list[RecordedSolution], port: int) -> None:
@@ -133,7 +132,7 @@ def _serve(solutions: list[RecordedSolution], port: int) -> None:
 
 
 def _solutions(file: Path, limit: int | None) -> list[RecordedSolution]:
-    """The first `limit` usable solutions; each line that is none is reported."""
+    """Return the solutions among the first `limit` lines; each line that isn't one is reported."""
     solutions = []
     for item in islice(load_recorded(file), limit):
         if isinstance(item, InputError):

@@ -1,4 +1,4 @@
-"""`report` and `compare`: what runs amount to, and which of two is better."""
+"""`report` and `compare`: the figures of runs, and which of two runs is better."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,8 +22,8 @@ def report(
 ) -> None:
     """Say how good runs are, how sure that is, and why attempts failed."""
     if as_json and as_markdown:
-        raise InputError("--json and --markdown are two documents; name one")
-    from benchmarks.report.figures import Report, make_report
+        raise InputError("--json and --markdown can't be combined; name one of them")
+    from benchmarks.report.figures import RunReport, make_report
     from benchmarks.report.layout import markdown, named_remarks, print_reports
     from mumath_agent.grading import Grader
 
@@ -32,7 +32,7 @@ def report(
             raise InputError(f"--html needs {needed}, which the bench extra brings")
     loaded = [load_run(path) for path in runs]
 
-    async def reported() -> list[Report]:
+    async def reported() -> list[RunReport]:
         async with Grader() as grader:
             return [await make_report(each, grader) for each in loaded]
 

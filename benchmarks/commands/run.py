@@ -1,19 +1,17 @@
-"""`run`: a model's attempts at a task, graded and on disk."""
+"""`run`: make a model's attempts at a task, grade them, and keep them on disk."""
 
-import hashlib
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmarks.live import Live
+from benchmarks.live import LiveProgress
 from benchmarks.manifest import commit, isolation_of, now, servers_of, versions
-from benchmarks.runs import ATTEMPTS, Manifest, RunFolder
+from benchmarks.runs import ATTEMPTS, RunFolder, RunManifest
 from benchmarks.tasks import get_task
-from benchmarks.tasks.loaders import Loaded, load_problems
+from benchmarks.tasks.loaders import LoadedProblems, load_own_problems, load_problems
 from mumath_agent.agent.batch import PATIENCE_S, Batch, run_batch
 from mumath_agent.agent.solver import SolverOptions, open_solver
 from mumath_agent.answers import extract_answer
@@ -22,9 +20,7 @@ from mumath_agent.commands.console import run as run_to_end
 from mumath_agent.commands.options import takes_solver_options
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.grading import Grader
-from mumath_agent.problems import parse_problems, read_text
-from mumath_agent.records import Answer, Problem
-from mumath_agent.transcript import Transcript
+from mumath_agent.runs.graded import AnswerOf
 
 
 @takes_solver_options(seed=0)
@@ -74,30 +70,12 @@ def run(
         )
 
 
-def _problems(
-    task: str, data_dir: Path | None, limit: int | None
-) -> tuple[Loaded, Callable[[Transcript], Answer | None]]:
-    """What to solve, and the rule that says which answer is scored."""
+def _problems(task: str, data_dir: Path | None, limit: int | None) -> tuple[LoadedProblems, AnswerOf]:
+    """Return what to solve, and the rule that says which answer is scored."""
     if task.endswith((".jsonl", ".json")):
-        return _own_problems(Path(task), limit), extract_answer
+        return load_own_problems(Path(task), limit), extract_answer
     known = get_task(task)
     return load_problems(known, data_dir, limit), known.answer_of
-
-
-def _own_problems(path: Path, limit: int | None) -> Loaded:
-    """A user's own set. Here, too, a line that can't be used ends it: a set that is silently smaller is another one."""
-    text = read_text(path)
-    problems = list(parse_problems(text, path.name))
-    for problem in problems:
-        if isinstance(problem, InputError):
-            raise problem
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    found = tuple(p for p in problems if isinstance(p, Problem))[:limit]
-    if not found:
-        raise InputError(f"{path} holds no problem")
-    unanswered = sum(problem.target is None for problem in found)
-    remarks = (f"{unanswered} problems have no gold answer and won't be graded",) if unanswered else ()
-    return Loaded(problems=found, source=f"{path.name} sha256:{digest}", remarks=remarks)
 
 
 async def _run(
@@ -109,7 +87,7 @@ async def _run(
     concurrency: int,
     patience_s: float,
 ) -> int:
-    """Make the run; return how many of its attempts are broken."""
+    """Make the run, and return how many of its attempts are broken."""
     model = batch.solver.model
     manifest = await _manifest(batch, task, source)
     path = out or Path("runs") / _file_name(f"{Path(task).stem}-{model.name}")
@@ -120,7 +98,7 @@ async def _run(
     remark(f"model: {model.name} · {len(batch.problems)} problems · isolation: {manifest.isolation} · {path}")
     with (
         RunFolder(path, manifest) as folder,
-        Live(stderr, total=len(batch.problems) * batch.samples) as live,
+        LiveProgress(stderr, total=len(batch.problems) * batch.samples) as live,
     ):
         for record in batch.finished(folder):
             live.add(record, earlier=True)
@@ -139,8 +117,8 @@ async def _run(
     return live.broken
 
 
-async def _manifest(batch: Batch, task: str, source: str) -> Manifest:
-    return Manifest(
+async def _manifest(batch: Batch, task: str, source: str) -> RunManifest:
+    return RunManifest(
         task=task,
         source=source,
         problems=len(batch.problems),

@@ -1,4 +1,4 @@
-"""`tasks` and `self-check`: what can be measured, and whether its gold answers count as correct."""
+"""`tasks` and `self-check`: what can be measured, and that its gold answers count as correct."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.data import DATA
-from benchmarks.grading.self_check import Failure, SelfCheck
+from benchmarks.grading.self_check import GoldFailure, SelfCheck
 from benchmarks.grading.self_check import self_check as check_golds
 from benchmarks.tasks import TASKS, Hub, Part, Task, get_task
 from benchmarks.tasks.loaders import is_at_hand, load_problems
@@ -62,7 +62,7 @@ def self_check(
 
 
 def _chosen(names: list[str], data_dir: Path) -> tuple[list[Task], list[str]]:
-    """The tasks asked for; without names those whose files are there, and the names of those whose aren't."""
+    """Return the tasks asked for; without names, those whose files are there, and the names of the others."""
     if names:
         return [get_task(name) for name in names], []
     chosen = [task for task in TASKS.values() if is_at_hand(task, data_dir)]
@@ -92,7 +92,7 @@ def _print_checks(checks: list[SelfCheck], console: Console) -> None:
         console.print(_failures([(check.task, failure) for check in checks for failure in check.failures]))
 
 
-def _failures(rows: list[tuple[str, Failure]]) -> Table:
+def _failures(rows: list[tuple[str, GoldFailure]]) -> Table:
     table = Table("task", "problem", "gold", "spelt", "verdict", title="Gold answers that are not correct")
     for task, failure in rows:
         verdict = f"{failure.verdict.outcome.value} ({failure.verdict.method})"

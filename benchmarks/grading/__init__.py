@@ -1,1 +1,1 @@
-"""Hold the grader against labelled pairs, gold answers and finished runs."""
+"""Check the grader: against labelled pairs, against gold answers, and on finished runs."""

@@ -1,7 +1,7 @@
-"""Pairs of answers with the verdict that somebody expects of them, and how far the grader agrees.
+"""Grade pairs of answers whose verdict is known, and count how often the grader agrees.
 
 A line of the file is `{"gold": …, "pred": …, "equal": true|false|null}`; null expects no verdict at all. The grader is
-`mumath_agent.grading`; what is printed of this is for `commands.grading`.
+`mumath_agent.grading`; `benchmarks.commands.grading` prints what comes of it.
 """
 
 import json
@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import anyio
-
+from mumath_agent.concurrency import map_each
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.records import Outcome, Verdict
+from mumath_agent.runs.jsonl import Line, read_lines
 
 _EQUAL = {Outcome.CORRECT: True, Outcome.INCORRECT: False}
-"""What an outcome says; those that are missing say nothing."""
+"""Whether the grader takes two answers for equal; the outcomes that are missing don't say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,81 +34,76 @@ class ExpectedPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradedPair:
-    """A pair and what the grader says of it."""
+    """A pair and the grader's verdict on it."""
 
     pair: ExpectedPair
     verdict: Verdict
 
     @property
     def agrees(self) -> bool:
+        """Whether the verdict is the expected one."""
         return _EQUAL.get(self.verdict.outcome) is self.pair.equal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How far the grader agrees with a file."""
+    """The grader's verdicts on the pairs of a file."""
 
     graded: tuple[GradedPair, ...]
     seconds: float
 
     @property
     def agreed(self) -> int:
+        """How many pairs have the expected verdict."""
         return sum(row.agrees for row in self.graded)
 
     @property
     def differing(self) -> tuple[GradedPair, ...]:
+        """The pairs with another verdict than the expected one."""
         return tuple(row for row in self.graded if not row.agrees)
 
     @property
     def confusion(self) -> Counter[tuple[bool | None, Outcome]]:
-        """How often which outcome came where which was expected."""
+        """How often each outcome came where each verdict was expected."""
         return Counter((row.pair.equal, row.verdict.outcome) for row in self.graded)
 
 
 def load_pairs(path: Path) -> Iterator[ExpectedPair | InputError]:
-    """The pairs of a JSONL file; a line that is none comes back as the error that says so.
+    """Yield the pairs of a JSONL file, with an error in the place of each line that isn't one.
 
     Raises:
         InputError: the file can't be read.
     """
-    try:
-        lines = path.read_bytes().decode("utf-8", "replace").split("\n")
-    except OSError as error:
-        raise InputError(f"can't read {path}: {error.strerror}") from None
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                yield _pair(line, number)
-            except (ValueError, RecursionError, InputError) as error:
-                yield InputError(f"{path} line {number} is left out: {error}")
+    for line in read_lines(path):
+        try:
+            yield _pair(line)
+        except (ValueError, RecursionError, InputError) as error:
+            yield InputError(f"{path} line {line.number} is left out: {error}")
 
 
 async def grade_all(
     pairs: Sequence[ExpectedPair], *, workers: int, timeout_s: float, on_graded: Callable[[], None]
 ) -> Agreement:
     """Grade all pairs, several at a time; the seconds include the start of the workers."""
-    graded: dict[int, GradedPair] = {}
 
-    async def grade_some(todo: Iterator[tuple[int, ExpectedPair]]) -> None:
-        for position, pair in todo:
-            verdict = await grader.grade(pair.pred, pair.gold)
-            graded[position] = GradedPair(pair=pair, verdict=verdict)
-            on_graded()
+    async def grade(pair: ExpectedPair) -> GradedPair:
+        graded = GradedPair(pair=pair, verdict=await grader.grade(pair.pred, pair.gold))
+        on_graded()
+        return graded
 
     started = time.perf_counter()
     async with Grader(workers=workers, timeout_s=timeout_s) as grader:
-        todo = iter(enumerate(pairs))  # shared: who is free takes the next one
-        async with anyio.create_task_group() as tasks:
-            for _ in range(2 * workers):
-                tasks.start_soon(grade_some, todo)
+        # Twice as many as workers: a worker that is done finds the next pair waiting.
+        graded = await map_each(pairs, grade, concurrency=2 * workers)
         seconds = time.perf_counter() - started
-    return Agreement(graded=tuple(graded[i] for i in range(len(pairs))), seconds=seconds)
+    return Agreement(graded=tuple(graded), seconds=seconds)
 
 
-def _pair(line: str, number: int) -> ExpectedPair:
-    row = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
+def _pair(line: Line) -> ExpectedPair:
+    # Numbers stay as they are spelled: 0.10 and 1e5 are what the grader has to read.
+    row = json.loads(line.text, parse_float=str, parse_int=str, parse_constant=str)
     if not isinstance(row, dict):
-        raise InputError("it is no object")
+        raise InputError("it isn't a JSON object")
     gold, pred, equal = (row.get(key, ...) for key in ("gold", "pred", "equal"))
     if not isinstance(gold, str):
         raise InputError(f'"gold" is {_shown(gold)}; it must be a text or a number')
@@ -116,7 +111,7 @@ def _pair(line: str, number: int) -> ExpectedPair:
         raise InputError(f'"pred" is {_shown(pred)}; it must be a text, a number or null')
     if equal not in (True, False, None):
         raise InputError(f'"equal" is {_shown(equal)}; it must be true, false or null')
-    return ExpectedPair(line=number, gold=gold, pred=pred, equal=equal)
+    return ExpectedPair(line=line.number, gold=gold, pred=pred, equal=equal)
 
 
 def _shown(value: object) -> str:

@@ -1,7 +1,7 @@
-"""A run graded again, without generating: the answer is read from each transcript afresh and compared afresh.
+"""Grade a finished run again, without generating: each answer is read from its transcript and compared afresh.
 
-What a new rule of extraction or a better grader changes is seen without a model. Records of broken machinery and of
-problems without a gold answer stay as they are. Works on files of any age that `runs.load_run` reads.
+So what a new rule of extraction or a better grader changes is seen without a model. As in a run, `runs.graded` decides:
+records of broken machinery stay as they are, and a problem without a gold answer has no verdict.
 """
 
 import fcntl
@@ -28,6 +28,7 @@ class Regraded:
 
     @property
     def is_flipped(self) -> bool:
+        """Whether the two have different outcomes."""
         return outcome_of(self.before) is not outcome_of(self.after)
 
 
@@ -47,17 +48,18 @@ async def regrade_all(
         return Regraded(before=record, after=after)
 
     async with Grader(workers=workers, timeout_s=timeout_s) as grader:
+        # Twice as many as workers: a worker that is done finds the next record waiting.
         return tuple(await map_each(records, regrade, concurrency=2 * workers))
 
 
 def outcome_of(record: RunRecord) -> Outcome | None:
-    """None: not graded."""
+    """Return the outcome of a record's verdict; None: it wasn't graded."""
     return None if record.verdict is None else record.verdict.outcome
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep `run` from writing to the folder of `path` meanwhile: its attempts would be lost.
+    """Keep `run` from writing to the folder of `path` during the block: its attempts would be lost.
 
     Raises:
         InputError: there is no such folder, or a command is writing to it.

@@ -1,9 +1,9 @@
-r"""Do gold answers count as correct? Each is put where a model would put it and scored as a model's answer is.
+r"""Check that gold answers count as correct: put each where a model would, and score it as a model's answer.
 
     gold ─ two spellings ─ "The answer is $\boxed{…}$." ─▶ the task's answer rule ─▶ grader ─▶ CORRECT, or a failure
 
 The gold as it stands shows that it survives extraction; the gold as models like to write it (`1,450.0`, `\dfrac`,
-`\left(`, `\text{…}`) shows that the grader reads it. Whether a wrong answer is refused is for the grader's own tests.
+`\left(`, `\text{…}`) shows that the grader reads it. The grader's own tests check that wrong answers are refused.
 """
 
 import re
@@ -11,71 +11,68 @@ import time
 from dataclasses import dataclass
 from decimal import Decimal
 
-import anyio
-
 from benchmarks.tasks import Task
-from benchmarks.tasks.loaders import Loaded
+from benchmarks.tasks.loaders import LoadedProblems
+from mumath_agent.concurrency import map_each
 from mumath_agent.grading import Grader
 from mumath_agent.records import Outcome, Problem, Verdict
 from mumath_agent.transcript import Kind, Segment, Transcript
 
+_CHECKED_AT_ONCE = 64
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _ROUND = re.compile(r"(?<!\\)[()]")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z' .,-]*[A-Za-z]{2}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class GoldFailure:
     """A spelling of a gold answer that isn't correct."""
 
     id: str
     target: str
     spelling: str
     answer: str | None
-    """What the task's rule found of it."""
+    """What the task's rule found in it."""
     verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfCheck:
-    """What came of a task's gold answers."""
+    """The outcome for a task's gold answers."""
 
     task: str
     source: str
     problems: int
     correct: int
     """Problems whose gold is correct in every spelling."""
-    failures: tuple[Failure, ...]
+    failures: tuple[GoldFailure, ...]
     remarks: tuple[str, ...]
     duration_s: float
 
 
-async def self_check(task: Task, loaded: Loaded, grader: Grader) -> SelfCheck:
+async def self_check(task: Task, loaded: LoadedProblems, grader: Grader) -> SelfCheck:
     """Score every gold answer of a task as a model's answer is scored."""
     started = time.monotonic()
-    found: dict[str, list[Failure]] = {}
 
-    async def check(problem: Problem) -> None:
+    async def failures(problem: Problem) -> list[GoldFailure]:
         target = problem.target or ""
         graded = [await _failure(task, problem, target, spelling, grader) for spelling in spellings(target)]
-        found[problem.id] = [failure for failure in graded if failure is not None]
+        return [failure for failure in graded if failure is not None]
 
-    async with anyio.create_task_group() as checks:
-        for problem in loaded.problems:
-            checks.start_soon(check, problem)
+    found = await map_each(loaded.problems, failures, concurrency=_CHECKED_AT_ONCE)
     return SelfCheck(
         task=task.name,
         source=loaded.source,
         problems=len(loaded.problems),
-        correct=sum(not failures for failures in found.values()),
-        failures=tuple(failure for problem in loaded.problems for failure in found[problem.id]),
+        correct=sum(not failures for failures in found),
+        failures=tuple(failure for failures in found for failure in failures),
         remarks=loaded.remarks,
         duration_s=time.monotonic() - started,
     )
 
 
 def spellings(gold: str) -> tuple[str, ...]:
-    """A gold answer as it stands and, where that differs, as models like to write it."""
+    """Return a gold answer as it stands and, where that differs, as models like to write it."""
     return tuple(dict.fromkeys((gold, _as_models_write(gold))))
 
 
@@ -90,13 +87,13 @@ def _as_models_write(gold: str) -> str:
 
 async def _failure(
     task: Task, problem: Problem, target: str, spelling: str, grader: Grader
-) -> Failure | None:
+) -> GoldFailure | None:
     answer = task.answer_of(_solution(problem.question, spelling))
     text = None if answer is None else answer.text
     verdict = await grader.grade(text, target)
     if verdict.outcome is Outcome.CORRECT:
         return None
-    return Failure(id=problem.id, target=target, spelling=spelling, answer=text, verdict=verdict)
+    return GoldFailure(id=problem.id, target=target, spelling=spelling, answer=text, verdict=verdict)
 
 
 def _solution(question: str, answer: str) -> Transcript:

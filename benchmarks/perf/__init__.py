@@ -1,1 +1,4 @@
-"""Measurements of speed. They print what they find and judge nothing: numbers from a shared machine vary."""
+"""Measure our own speed and size, as ratios to something else in the same run: numbers from a shared machine vary.
+
+`command` has the commands, `python -m benchmarks perf ...`; `table` prints the rows. Nothing here measures a model.
+"""

@@ -1,9 +1,9 @@
-"""What measurements of kernels share: how often, in turns with what, and how much CPU and memory that took."""
+"""Measure kernels of ours and stock ones in turns: how often, for how long, with how much CPU and memory."""
 
 import asyncio
 import resource
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +39,7 @@ class Sizes:
     idle: int
     """Kernels that live at once, for their memory."""
     problems: int | None
-    """None for all of the file."""
+    """None: all of the file."""
     stock_problems: int
 
 
@@ -54,7 +54,7 @@ class Bench:
     """Everything a measurement needs."""
 
     runner: asyncio.Runner
-    """Has the event loop of our kernels; it stands still while a blocking client of a stock kernel works."""
+    """It has the event loop of our kernels, which stands still while a blocking client of a stock kernel works."""
     server: ForkServer
     home: Path
     """The IPython directory of stock kernels."""
@@ -63,11 +63,12 @@ class Bench:
     sizes: Sizes
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` in the event loop of our kernels."""
         return self.runner.run(work)
 
     @contextmanager
     def entered(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
-        """Be inside of `manager`, outside of the loop."""
+        """Enter an async context manager from outside of the loop."""
         stack = AsyncExitStack()
         try:
             yield self.run(stack.enter_async_context(manager))
@@ -77,7 +78,7 @@ class Bench:
     def in_turns(
         self, ours: Callable[[], list[float]], theirs: Callable[[], list[float]]
     ) -> tuple[list[float], list[float]]:
-        """Seconds of ours and of stock kernels."""
+        """Measure in turns; return the seconds of our kernels and of stock ones."""
         our_times: list[float] = []
         their_times: list[float] = []
         for _ in range(self.sizes.turns):
@@ -86,7 +87,7 @@ class Bench:
         return our_times, their_times
 
     def cells_in_turns(self, code: str, ours: int, theirs: int) -> tuple[list[float], list[float]]:
-        """Seconds of a program in one kernel of ours and in a stock one, so many times a turn."""
+        """Return the seconds of a program in one kernel of ours and in a stock one, so many times a turn."""
 
         async def run_ours(executor: JupyterExecutor) -> list[float]:
             return [await timed(executor.run(code, timeout_s=TIMEOUT_S)) for _ in range(ours)]
@@ -100,7 +101,7 @@ class Bench:
 
 
 async def timed(work: Awaitable[object]) -> float:
-    """Seconds of `work`."""
+    """Return the seconds `work` takes."""
     started = time.perf_counter()
     await work
     return time.perf_counter() - started
@@ -113,37 +114,28 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 async def printed(executor: JupyterExecutor, code: str) -> str:
-    """What a program prints."""
+    """Return what a program prints."""
     return (await executor.run(code, timeout_s=TIMEOUT_S)).stdout
 
 
-async def limited(work: Sequence[Coroutine[Any, Any, None]], *, limit: int) -> None:
-    """Do all of it, so much at once."""
-    free = asyncio.Semaphore(limit)
-
-    async def one(item: Coroutine[Any, Any, None]) -> None:
-        async with free:
-            await item
-
-    await asyncio.gather(*map(one, work))
-
-
 class Meter:
-    """Adds up the CPU seconds of some parts of a run; `read` says how many there were so far."""
+    """Adds up the CPU seconds of some parts of a run."""
 
     def __init__(self, read: Callable[[], float]) -> None:
+        """Take a function that returns the CPU seconds spent so far."""
         self._read = read
         self.seconds = 0.0
 
     @contextmanager
     def on(self) -> Iterator[None]:
+        """Count what is spent during the block."""
         before = self._read()
         yield
         self.seconds += self._read() - before
 
 
 def our_cpu_s(server: ForkServer) -> float:
-    """CPU seconds so far of this process, of the fork server and its guardian, and of all kernels that ended."""
+    """Return the CPU seconds so far of this process, the fork server, its guardian, and all kernels that ended."""
     guardian = psutil.Process(server.pid)
     times = [process.cpu_times() for process in (guardian, *guardian.children())]
     ended = sum(each.children_user + each.children_system for each in times[1:])
@@ -151,7 +143,7 @@ def our_cpu_s(server: ForkServer) -> float:
 
 
 def stock_cpu_s() -> float:
-    """CPU seconds so far of this process and of all stock kernels that ended."""
+    """Return the CPU seconds so far of this process and of all stock kernels that ended."""
     return _own_cpu_s() + _own_cpu_s(resource.RUSAGE_CHILDREN)
 
 
@@ -161,7 +153,7 @@ def _own_cpu_s(who: int = resource.RUSAGE_SELF) -> float:
 
 
 def pss_mb(process: int) -> float:
-    """Memory of a process; a page that several share counts in parts.
+    """Return the memory of a process in MB; a page that several processes share counts in parts.
 
     Raises:
         OSError: this system doesn't tell.

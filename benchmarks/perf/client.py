@@ -1,8 +1,8 @@
-"""What our side of a conversation with a server costs: many streams at once, each token an event of its own.
+"""Measure what our side of a conversation with a server costs: many streams at once, each token an event of its own.
 
-The server is simulated, in a process of its own, and does nothing but write a token to everybody at every step. CPU
-time is that of our process; no programs run, so there are no kernels in it. Twice, because they are not alike: the
-client alone, as it would be in another program, and whole attempts, with the graph that hands each piece on.
+The server is simulated, in a process of its own, and writes a token to every stream at every step. CPU time is that of
+our process; no programs run, so no kernels count. It is measured twice: for the client alone, as another program would
+use it, and for whole attempts, with the graph that hands each piece on.
 """
 
 import asyncio
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from itertools import count
 from statistics import median
 
-from benchmarks.perf.table import Row
+from benchmarks.perf.table import Measurement
 from benchmarks.perf.token_server import serving
 from mumath_agent.agent.solver import Solver
+from mumath_agent.concurrency import for_each
 from mumath_agent.errors import MuMathError
 from mumath_agent.models.http.completions import CompletionsModel
 from mumath_agent.protocols import CompletionRequest
@@ -23,13 +24,13 @@ from mumath_agent.testing import ScriptedExecutor
 
 STEP_S = 0.020
 STARVED = 2.0
-"""All texts are equally long: whoever takes so many times as long as others was forgotten meanwhile."""
+"""All texts are equally long: a stream that takes this many times as long as the others was starved."""
 
-Attempt = Callable[[CompletionsModel, Callable[[str], None]], Awaitable[None]]
+Exchange = Callable[[CompletionsModel, Callable[[str], None]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class StreamLoad:
     """How many attempts at once, and how long their texts are."""
 
     attempts: int
@@ -37,53 +38,49 @@ class Load:
     cpu_limit: float | None = None
     """Target: percent of a core for 1,000 tokens/s."""
 
-    @property
-    def written_s(self) -> float:
-        """How long the server takes for any of them."""
-        return self.tokens * STEP_S
 
-
-FULL = (Load(attempts=16, tokens=200), Load(attempts=256, tokens=400, cpu_limit=15))
-"""Few cost more a token: of many, several tokens have come by the time that a stream is read again."""
-QUICK = (Load(attempts=8, tokens=20),)
+FULL = (StreamLoad(attempts=16, tokens=200), StreamLoad(attempts=256, tokens=400, cpu_limit=15))
+"""With few streams a token costs more: with many, several tokens have come by the time a stream is read again."""
+QUICK = (StreamLoad(attempts=8, tokens=20),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a load came to."""
+    """What a load costs."""
 
     cpu_percent: float
-    """Of a core, for 1,000 tokens/s."""
+    """Percent of a core, for 1,000 tokens/s."""
     waits_s: tuple[float, ...]
     """From the request to the first text, sorted; one an attempt."""
     durations_s: tuple[float, ...]
-    """Of whole attempts, sorted."""
+    """Seconds of whole attempts, sorted."""
 
     @property
     def p99_wait_s(self) -> float:
+        """99 % wait no longer than this."""
         return self.waits_s[min(len(self.waits_s) - 1, len(self.waits_s) * 99 // 100)]
 
 
-def measure(quick: bool) -> list[Row]:
-    """Rows of both; with `quick`, only to see that it works."""
+def measure(quick: bool) -> list[Measurement]:
+    """Return the rows of both; `quick` does few of everything, only to see that it works."""
     ways = {"streams, client alone": _complete, "whole attempts": _solve}
     loads = QUICK if quick else FULL
     return [row for load in loads for what, attempt in ways.items() for row in _rows(what, attempt, load)]
 
 
-def _rows(what: str, attempt: Attempt, load: Load) -> list[Row]:
+def _rows(what: str, attempt: Exchange, load: StreamLoad) -> list[Measurement]:
     with serving(step_s=STEP_S, tokens=load.tokens) as url:
         cost = asyncio.run(_cost(url, attempt, load))
     many = f"{load.attempts} {what}"
     return [
-        Row(
+        Measurement(
             what=f"{many}: CPU for 1,000 tokens/s",
             unit="% of a core",
             ours=cost.cpu_percent,
             limit=load.cpu_limit,
         ),
-        Row(what=f"{many}: p99 wait for the first text", unit="ms", ours=1000 * cost.p99_wait_s),
-        Row(
+        Measurement(what=f"{many}: p99 wait for the first text", unit="ms", ours=1000 * cost.p99_wait_s),
+        Measurement(
             what=f"{many}: the slowest, beside the median one",
             unit="s",
             ours=cost.durations_s[-1],
@@ -93,13 +90,13 @@ def _rows(what: str, attempt: Attempt, load: Load) -> list[Row]:
     ]
 
 
-async def _cost(url: str, attempt: Attempt, load: Load) -> Cost:
+async def _cost(url: str, attempt: Exchange, load: StreamLoad) -> Cost:
     model = CompletionsModel(url)
     await model.warm_up()
     waits: list[float] = []
     durations: list[float] = []
 
-    async def one() -> None:
+    async def one(_: int) -> None:
         started, first = time.perf_counter(), count()
 
         def on_text(_: str) -> None:
@@ -110,11 +107,11 @@ async def _cost(url: str, attempt: Attempt, load: Load) -> Cost:
         durations.append(time.perf_counter() - started)
 
     try:
-        await one()  # what is imported and connected only once
+        await one(0)  # imports and connects what is needed only once
         waits.clear()
         durations.clear()
         before = time.process_time()
-        await asyncio.gather(*(one() for _ in range(load.attempts)))
+        await for_each(range(load.attempts), one, concurrency=load.attempts)
         cpu_s = time.process_time() - before
     finally:
         await model.aclose()

@@ -1,9 +1,9 @@
-"""Which engine should run the embedded model? Measures the ones that are installed, each in a fresh process.
+"""Measure the engines that could run the embedded model, as far as they are installed, each in a fresh process.
 
     python benchmarks/perf/embedded_engines.py FOLDER
 
-FOLDER is the embedded model's; openvino-genai reads an f16 GGUF of it, FOLDER/model.gguf. Needs nothing of this
-library, so it runs in an environment that holds an engine and nothing else. Greedy, end token ignored:
+FOLDER is the embedded model's; openvino-genai reads an f16 GGUF of it, FOLDER/model.gguf. The script needs nothing of
+this library, so it runs in an environment that holds an engine and nothing else. Greedy, end token ignored:
 
     cold    seconds from starting Python to the first token, files being in the system's cache; best of 5
     batch   seconds for 100 prompts of 60 tokens, 60 new tokens each; best of 3
@@ -30,6 +30,7 @@ Run = Callable[[Prompts, int], None]
 
 
 def onnxruntime(folder: Path, batch_size: int) -> Run:
+    """Return a run with onnxruntime-genai, in batches."""
     og = import_module("onnxruntime_genai")
     config = og.Config(str(folder))
     config.overlay(
@@ -52,6 +53,7 @@ def onnxruntime(folder: Path, batch_size: int) -> Run:
 
 
 def openvino(folder: Path) -> Run:
+    """Return a run with openvino-genai, which batches by itself."""
     openvino, genai = import_module("openvino"), import_module("openvino_genai")
     scheduler = genai.SchedulerConfig()
     scheduler.cache_size = 1
@@ -79,7 +81,7 @@ def _array(rows: Prompts, kind: str) -> Any:
 
 
 def _measure(engine: str, folder: Path, what: str) -> None:
-    """Runs in the fresh process: numbers for the parent to read."""
+    """Measure, in the fresh process, and print numbers for the parent to read."""
     random.seed(0)
     prompts = [[random.randrange(10, 1000) for _ in range(PROMPT_TOKENS)] for _ in range(PROMPTS)]
     run = ENGINES[engine][1](folder)
@@ -102,6 +104,7 @@ def _fresh(engine: str, folder: Path, what: str) -> tuple[float, ...]:
 
 
 def main() -> None:
+    """Measure all engines and print a table; with more arguments, measure one."""
     folder = Path(sys.argv[1])
     if len(sys.argv) > 2:
         return _measure(sys.argv[2], folder, sys.argv[3])

@@ -1,7 +1,7 @@
-"""How many answers a second are graded, and what a pair that never ends costs the others.
+"""Measure how many answers a second are graded, and what a pair that never ends costs the others.
 
-Numbers are compared in our own process; whatever has to be read as mathematics goes to a worker process, one here, so
-that rates are those of one core. Every pair is spelled differently: nothing is remembered from the one before.
+Numbers are compared in our own process; what has to be read as mathematics goes to a worker process, one here, so that
+rates are those of one core. Every pair is spelled differently, so that no cache helps.
 """
 
 import statistics
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from benchmarks.perf.table import Row
+from benchmarks.perf.table import Measurement
 from mumath_agent.errors import MuMathError
 from mumath_agent.grading import Grader
 from mumath_agent.records import Outcome
@@ -20,16 +20,16 @@ LIMIT_S = 1.0
 _WARM = ("x+1", "1+x")
 
 Pairs = Sequence[tuple[str, str]]
-"""Targets and answers."""
+"""A target and an answer each."""
 
 
-def measure(quick: bool) -> list[Row]:
-    """All rows; `quick` does few of everything, only to see that it works."""
+def measure(quick: bool) -> list[Measurement]:
+    """Return all rows; `quick` does few of everything, only to see that it works."""
     return anyio.run(_rows, 20 if quick else 1)
 
 
 def numeric(number: int) -> list[tuple[str, str]]:
-    """Pairs of numbers, spelled as models and files spell them; all are equal."""
+    """Return pairs of numbers, spelled as models and files spell them; all are equal."""
     spellings: list[Callable[[int], tuple[str, str]]] = [
         lambda n: (str(n), f"{n:,}.00"),
         lambda n: (f"\\frac{{{n}}}{{7}}", f"\\dfrac{{{2 * n}}}{{14}}"),
@@ -41,7 +41,7 @@ def numeric(number: int) -> list[tuple[str, str]]:
 
 
 def symbolic(number: int) -> list[tuple[str, str]]:
-    """Pairs that have to be read as mathematics; all are equal."""
+    """Return pairs that have to be read as mathematics; all are equal."""
     spellings: list[Callable[[int], tuple[str, str]]] = [
         lambda n: (f"x^2+{2 * n}x+{n * n}", f"(x+{n})^2"),
         lambda n: (f"{n}\\sqrt{{3}}", f"\\sqrt{{{3 * n * n}}}"),
@@ -51,7 +51,7 @@ def symbolic(number: int) -> list[tuple[str, str]]:
     return [spellings[n % len(spellings)](n + 2) for n in range(number)]
 
 
-async def _rows(divisor: int) -> list[Row]:
+async def _rows(divisor: int) -> list[Measurement]:
     async with Grader(timeout_s=LIMIT_S) as grader:
         await grader.grade(*_WARM)
         numbers, symbols = numeric(10_000 // divisor), symbolic(1_000 // divisor)
@@ -60,21 +60,21 @@ async def _rows(divisor: int) -> list[Row]:
         hostile_s = await _hostile_s(grader, 3 if divisor == 1 else 1)
         after = await _rate(grader, symbols)
     return [
-        Row(what="numeric pairs, one core", unit="pairs/s", ours=numeric_rate, limit=1000),
-        Row(what="symbolic pairs, one worker", unit="pairs/s", ours=symbolic_rate),
-        Row(
+        Measurement(what="numeric pairs, one core", unit="pairs/s", ours=numeric_rate, limit=1000),
+        Measurement(what="symbolic pairs, one worker", unit="pairs/s", ours=symbolic_rate),
+        Measurement(
             what=f"a hostile pair, limit {LIMIT_S:g} s, until it has its verdict",
             unit="s",
             ours=hostile_s,
             limit=5 * LIMIT_S,
         ),
-        Row(
+        Measurement(
             what="numeric pairs beside a hostile one, against without",
             unit="pairs/s",
             ours=stalled_rate,
             reference=numeric_rate,
         ),
-        Row(
+        Measurement(
             what="symbolic pairs after a hostile one, with a new worker, against before",
             unit="pairs/s",
             ours=after,
@@ -84,7 +84,7 @@ async def _rows(divisor: int) -> list[Row]:
 
 
 async def _rate(grader: Grader, pairs: Pairs) -> float:
-    """Pairs a second; a wrong verdict ends the measurement, since a fast one is worth nothing."""
+    """Return pairs a second; a wrong verdict ends the measurement, since fast and wrong is worth nothing."""
     started = time.perf_counter()
     for target, answer in pairs:
         verdict = await grader.grade(answer, target)
@@ -104,7 +104,7 @@ async def _rate_beside_hostile(grader: Grader, pairs: Pairs) -> float:
 
 
 async def _hostile_s(grader: Grader, times: int) -> float:
-    """From the question to the verdict, the worker being warm."""
+    """Return the seconds from question to verdict, with a warm worker."""
     seconds = []
     for _ in range(times):
         await grader.grade(*_WARM)

@@ -1,8 +1,8 @@
-"""How fast and how big our kernels are, isolated as they are by default, beside stock ones.
+"""Measure how fast and how big our kernels are, isolated as they are by default, beside stock ones.
 
-Everything is taken in one run, ours and stock in turns, so that what else happens on the machine meets both. A stock
-kernel has no isolation. To measure one more thing, write a function that takes the `Bench` and returns rows, and add
-it to `MEASUREMENTS`.
+All is measured in one run, ours and stock in turns, so that other work on the machine affects both. A stock kernel has
+no isolation. To measure one more thing, write a function that takes the `Bench` and returns rows, and add it to
+`MEASUREMENTS`.
 """
 
 import asyncio
@@ -24,7 +24,6 @@ from benchmarks.perf.bench import (
     Bench,
     Meter,
     Sizes,
-    limited,
     our_cpu_s,
     printed,
     pss_mb,
@@ -32,7 +31,8 @@ from benchmarks.perf.bench import (
     timed,
 )
 from benchmarks.perf.programs import only_computes, programs
-from benchmarks.perf.table import Row
+from benchmarks.perf.table import Measurement
+from mumath_agent.concurrency import for_each
 from mumath_agent.errors import InputError, KernelError
 from mumath_agent.kernels import JupyterExecutor, Kernel, KernelPool, Sandbox
 from mumath_agent.kernels.forkserver import ForkServer, server_for
@@ -42,11 +42,11 @@ DEEP = "def down(n):\n    return down(n - 1) if n else 1 / 0\ndown(200)"
 STATE = "import sympy, numpy\nx = sympy.symbols('x')\nroots, a = sympy.solve(x**2 - 2, x), numpy.ones(10**5)"
 AT_ONCE = 8
 REFILL_S = 0.1
-"""Between two leases, so that the pool has its spare again."""
+"""Pause between two leases, so that the pool has its spare again."""
 
 
-def measure(sizes: Sizes, data: Path, concurrency: int, on_start: Callable[[str], None]) -> list[Row]:
-    """All rows; `on_start` is told what is measured next.
+def measure(sizes: Sizes, data: Path, concurrency: int, on_start: Callable[[str], None]) -> list[Measurement]:
+    """Return all rows; `on_start` is told what is measured next.
 
     Raises:
         InputError: `data` can't be read.
@@ -65,8 +65,8 @@ def measure(sizes: Sizes, data: Path, concurrency: int, on_start: Callable[[str]
     return rows
 
 
-def spawn(bench: Bench) -> list[Row]:
-    """A new kernel of a running fork server; the stock kernel has to import what ours come with."""
+def spawn(bench: Bench) -> list[Measurement]:
+    """Start a new kernel of a running fork server; the stock kernel has to import what ours come with."""
 
     async def ours(number: int) -> list[float]:
         return [await _spawn_s(bench.server) for _ in range(number)]
@@ -84,12 +84,12 @@ def spawn(bench: Bench) -> list[Row]:
     what = "CPU of an empty kernel, all sides"
     return [
         _medians("spawn to ready, numpy and sympy imported", *times, at_least=15),
-        Row(what=what, unit="ms", ours=cpu_ms, reference=stock_cpu_ms, limit=10),
+        Measurement(what=what, unit="ms", ours=cpu_ms, reference=stock_cpu_ms, limit=10),
     ]
 
 
-def lease(bench: Bench) -> list[Row]:
-    """From asking a pool that has a spare to the result of the first cell."""
+def lease(bench: Bench) -> list[Measurement]:
+    """Time from asking a pool that has a spare to the result of the first cell."""
 
     async def ours() -> list[float]:
         times = []
@@ -107,14 +107,14 @@ def lease(bench: Bench) -> list[Row]:
     return [_medians("lease from the pool to the first result", bench.run(ours()), limit=10)]
 
 
-def cell(bench: Bench) -> list[Row]:
-    """One trivial cell after another in one kernel."""
+def cell(bench: Bench) -> list[Measurement]:
+    """Run one trivial cell after another in one kernel."""
     times = bench.cells_in_turns(TRIVIAL, bench.sizes.cells, bench.sizes.cells)
     return [_medians("trivial cell", *times, at_least=1.25)]
 
 
-def cells_at_once(bench: Bench) -> list[Row]:
-    """Trivial cells in eight kernels at once, all asked from one event loop."""
+def cells_at_once(bench: Bench) -> list[Measurement]:
+    """Run trivial cells in eight kernels at once, all asked from one event loop."""
 
     async def kernels(stack: AsyncExitStack) -> tuple[list[JupyterExecutor], list[AsyncKernelClient]]:
         ours = [await stack.enter_async_context(JupyterExecutor()) for _ in range(AT_ONCE)]
@@ -134,18 +134,18 @@ def cells_at_once(bench: Bench) -> list[Row]:
     cells = AT_ONCE * bench.sizes.cells * bench.sizes.turns
     our_rate, their_rate = (cells / sum(part) for part in times)
     what = f"trivial cells, {AT_ONCE} kernels at once"
-    return [Row(what=what, unit="/s", ours=our_rate, reference=their_rate, at_least=1.3)]
+    return [Measurement(what=what, unit="/s", ours=our_rate, reference=their_rate, at_least=1.3)]
 
 
-def problems(bench: Bench) -> list[Row]:
-    """Recorded programs, each in a new kernel."""
+def problems(bench: Bench) -> list[Measurement]:
+    """Run recorded programs, each in a new kernel."""
     what = f"recorded programs, a new kernel each, {bench.concurrency} at once"
     cpu_what = "CPU of one of them, all sides"
     if not bench.data.exists():
         reason = f"skipped: there is no {bench.data}"
         return [
-            Row(what=what, unit="/s", at_least=25, limit=40, skipped=reason),
-            Row(what=cpu_what, unit="ms", skipped=reason),
+            Measurement(what=what, unit="/s", at_least=25, limit=40, skipped=reason),
+            Measurement(what=cpu_what, unit="ms", skipped=reason),
         ]
     codes = programs(bench.data)[: bench.sizes.problems]
     stock_codes = [code for code in codes if only_computes(code)][: bench.sizes.stock_problems]
@@ -159,21 +159,21 @@ def problems(bench: Bench) -> list[Row]:
             return [bench.run(timed(_fresh_runs(next(our_parts), bench.concurrency)))]
 
     def theirs() -> list[float]:
-        work = [stock.fresh_run(bench.home, code) for code in next(stock_parts)]
+        fresh_run = partial(stock.fresh_run, bench.home)
         with stock_cpu.on():
-            return [bench.run(timed(limited(work, limit=bench.concurrency)))]
+            return [bench.run(timed(for_each(next(stock_parts), fresh_run, concurrency=bench.concurrency)))]
 
     our_times, their_times = bench.in_turns(ours, theirs)
     our_rate, their_rate = len(codes) / sum(our_times), len(stock_codes) / sum(their_times)
     cpu_ms, stock_cpu_ms = 1000 * cpu.seconds / len(codes), 1000 * stock_cpu.seconds / len(stock_codes)
     return [
-        Row(what=what, unit="/s", ours=our_rate, reference=their_rate, at_least=25, limit=40),
-        Row(what=cpu_what, unit="ms", ours=cpu_ms, reference=stock_cpu_ms),
+        Measurement(what=what, unit="/s", ours=our_rate, reference=their_rate, at_least=25, limit=40),
+        Measurement(what=cpu_what, unit="ms", ours=cpu_ms, reference=stock_cpu_ms),
     ]
 
 
-def memory(bench: Bench) -> list[Row]:
-    """What one more idle kernel takes."""
+def memory(bench: Bench) -> list[Measurement]:
+    """Measure the memory of one more idle kernel."""
     what = f"memory of one of {bench.sizes.idle} kernels (PSS)"
 
     async def ours() -> list[float]:
@@ -187,21 +187,21 @@ def memory(bench: Bench) -> list[Row]:
     try:
         our_mb = statistics.mean(bench.run(ours()))
     except OSError as problem:
-        return [Row(what=what, unit="MB", limit=25, skipped=f"skipped: {problem}")]
+        return [Measurement(what=what, unit="MB", limit=25, skipped=f"skipped: {problem}")]
     with stock.kernel(bench.home) as client:
         stock.run(client, stock.IMPORTS)
         stock_mb = pss_mb(int(stock.run(client, "import os\nprint(os.getpid())")))
-    return [Row(what=what, unit="MB", ours=our_mb, reference=stock_mb, limit=25)]
+    return [Measurement(what=what, unit="MB", ours=our_mb, reference=stock_mb, limit=25)]
 
 
-def error(bench: Bench) -> list[Row]:
-    """A cell that fails 200 frames deep."""
+def error(bench: Bench) -> list[Measurement]:
+    """Run a cell that fails 200 frames deep."""
     times = bench.cells_in_turns(DEEP, bench.sizes.errors, 1)
     return [_medians("error 200 frames deep", *times, limit=15)]
 
 
-def branch(bench: Bench) -> list[Row]:
-    """A copy of a live kernel with its state, until the copy answers; no stock kernel can do that."""
+def branch(bench: Bench) -> list[Measurement]:
+    """Copy a live kernel with its state, until the copy answers; no stock kernel can do that."""
     what = "branch of a live kernel"
 
     async def ours() -> list[float]:
@@ -218,10 +218,10 @@ def branch(bench: Bench) -> list[Row]:
     try:
         return [_medians(what, bench.run(ours()))]
     except KernelError as problem:  # not at every level of isolation
-        return [Row(what=what, unit="ms", skipped=f"skipped: {problem}")]
+        return [Measurement(what=what, unit="ms", skipped=f"skipped: {problem}")]
 
 
-MEASUREMENTS: tuple[Callable[[Bench], list[Row]], ...] = (
+MEASUREMENTS: tuple[Callable[[Bench], list[Measurement]], ...] = (
     spawn,
     lease,
     cell,
@@ -234,7 +234,7 @@ MEASUREMENTS: tuple[Callable[[Bench], list[Row]], ...] = (
 
 
 async def _spawn_s(server: ForkServer) -> float:
-    """Start a kernel and end it; seconds until it was ready."""
+    """Start a kernel and end it; return the seconds until it was ready."""
     started = time.perf_counter()
     kernel = await Kernel.started(server, Sandbox())
     ready = time.perf_counter()
@@ -243,7 +243,7 @@ async def _spawn_s(server: ForkServer) -> float:
 
 
 async def _volley(runs: Sequence[Callable[[], Awaitable[str]]], each: int) -> float:
-    """Seconds until every kernel ran so many trivial cells."""
+    """Return the seconds until every kernel ran so many trivial cells."""
 
     async def one(run: Callable[[], Awaitable[str]]) -> None:
         for _ in range(each):
@@ -260,7 +260,7 @@ async def _fresh_runs(codes: Sequence[str], concurrency: int) -> None:
                 execution = await executor.run(code, timeout_s=TIMEOUT_S)
                 assert execution.status is not ExecutionStatus.DIED, execution.error
 
-        await limited([one(code) for code in codes], limit=concurrency)
+        await for_each(codes, one, concurrency=concurrency)
 
 
 def _parts(items: list[str], number: int) -> list[list[str]]:
@@ -274,7 +274,9 @@ def _medians(
     *,
     at_least: float | None = None,
     limit: float | None = None,
-) -> Row:
-    """A row of median milliseconds."""
+) -> Measurement:
+    """Return a row of median milliseconds."""
     medians = [1000 * statistics.median(times) if times else None for times in (ours, reference)]
-    return Row(what=what, unit="ms", ours=medians[0], reference=medians[1], at_least=at_least, limit=limit)
+    return Measurement(
+        what=what, unit="ms", ours=medians[0], reference=medians[1], at_least=at_least, limit=limit
+    )

@@ -1,4 +1,4 @@
-"""Recorded programs to measure with. They are strangers' programs, and stock kernels have no isolation."""
+"""Choose recorded programs to measure with. They are strangers' programs, and stock kernels have no isolation."""
 
 import ast
 from pathlib import Path
@@ -20,10 +20,10 @@ LEAVING = {"open", "eval", "exec", "compile", "input", "get_ipython", "__import_
 
 
 def programs(data: Path) -> list[str]:
-    """The programs of a recording, but those that never end: they would measure a time limit.
+    """Return the programs of a recording, without those that never end: they would measure a time limit.
 
     Raises:
-        InputError: it can't be read.
+        InputError: the recording can't be read.
     """
     solutions = (item for item in load_recorded(data) if isinstance(item, RecordedSolution))
     cells = [cell for solution in solutions for cell in solution.cells]
@@ -31,7 +31,7 @@ def programs(data: Path) -> list[str]:
 
 
 def only_computes(code: str) -> bool:
-    """Whether a stranger's program looks as if one may run it without isolation, as stock kernels do."""
+    """Tell whether a stranger's program looks safe enough to run without isolation, as stock kernels do."""
     try:
         nodes = list(ast.walk(ast.parse(code)))
     except SyntaxError:

@@ -1,7 +1,7 @@
-"""How long a user waits for the first sign of life: importing the library, `--help`, and one answer from nothing.
+"""Measure how long a user waits at first: for the import of the library, `--help`, and one answer.
 
-Each is a new process, its files cached by an unmeasured one before. The interpreter's own start is measured beside
-them and taken off the import.
+Each is a new process; an unmeasured one before it brings its files into the cache. The interpreter's own start is
+measured as well and subtracted from the imports.
 """
 
 import statistics
@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 
-from benchmarks.perf.table import Row
+from benchmarks.perf.table import Measurement
 
 QUESTION = "What is 17 times 23?"
 
 
-def measure(quick: bool) -> list[Row]:
-    """All rows; `quick` does few of everything, only to see that it works."""
+def measure(quick: bool) -> list[Measurement]:
+    """Return all rows; `quick` does few of everything, only to see that it works."""
     times = 3 if quick else 15
     nothing = _median_ms(["-c", "pass"], times)
     imported, working = (
@@ -25,10 +25,10 @@ def measure(quick: bool) -> list[Row]:
     seen = _median_ms(["-m", "mumath_agent", "--help"], times)
     solved = _median_ms(["-m", "mumath_agent", "solve", QUESTION], times)
     return [
-        Row(what="import mumath_agent", unit="ms", ours=imported, limit=150),
-        Row(what="import mumath_agent.agent.solver, and with it LangGraph", unit="ms", ours=working),
-        Row(what="mumath-agent --help", unit="ms", ours=seen, limit=300),
-        Row(what="mumath-agent solve, the embedded model, from nothing", unit="ms", ours=solved),
+        Measurement(what="import mumath_agent", unit="ms", ours=imported, limit=150),
+        Measurement(what="import mumath_agent.agent.solver, and with it LangGraph", unit="ms", ours=working),
+        Measurement(what="mumath-agent --help", unit="ms", ours=seen, limit=300),
+        Measurement(what="mumath-agent solve, the embedded model, from nothing", unit="ms", ours=solved),
     ]
 
 

@@ -1,8 +1,7 @@
-"""Stock kernels, as jupyter_client starts and asks them: what ours are compared with.
+"""Run stock kernels, as jupyter_client starts and asks them: what ours are compared with.
 
-Each is asked through the client that a user of jupyter_client writes: send the cell, wait for its reply, read iopub
-until it says idle. All share one new IPython directory, which a first kernel fills, so that nobody's profile and
-history takes part.
+Each is asked as a user of jupyter_client would: send the cell, wait for its reply, read iopub until it says idle. All
+share one new IPython directory, which a first kernel fills, so that no user's profile or history plays a part.
 """
 
 import os
@@ -19,12 +18,12 @@ from jupyter_client.manager import start_new_async_kernel, start_new_kernel
 
 TIMEOUT_S = 60.0
 IMPORTS = "import sympy, numpy"
-"""What every kernel of ours has ready."""
+"""The modules that every kernel of ours has ready."""
 
 
 @contextmanager
 def kernel(home: Path) -> Iterator[BlockingKernelClient]:
-    """A new kernel and a client that is connected to it."""
+    """Start a kernel; yield a client that is connected to it."""
     manager, client = start_new_kernel(**_options(home))
     try:
         yield client
@@ -35,7 +34,7 @@ def kernel(home: Path) -> Iterator[BlockingKernelClient]:
 
 @asynccontextmanager
 async def async_kernel(home: Path) -> AsyncIterator[AsyncKernelClient]:
-    """The same for an event loop."""
+    """Start a kernel; yield a client for an event loop."""
     manager, client = await start_new_async_kernel(**_options(home))
     try:
         yield client
@@ -50,7 +49,7 @@ def _options(home: Path) -> dict[str, Any]:
 
 
 def run(client: BlockingKernelClient, code: str) -> str:
-    """Run a cell; what it printed."""
+    """Run a cell; return what it printed."""
     request = client.execute(code, allow_stdin=False)
     while client.get_shell_msg(timeout=TIMEOUT_S)["parent_header"].get("msg_id") != request:
         pass
@@ -61,7 +60,7 @@ def run(client: BlockingKernelClient, code: str) -> str:
 
 
 async def run_async(client: AsyncKernelClient, code: str) -> str:
-    """Run a cell; what it printed."""
+    """Run a cell; return what it printed."""
     request = client.execute(code, allow_stdin=False)
     while (await client.get_shell_msg(timeout=TIMEOUT_S))["parent_header"].get("msg_id") != request:
         pass
@@ -72,14 +71,14 @@ async def run_async(client: AsyncKernelClient, code: str) -> str:
 
 
 class _Printed:
-    """What a cell says on iopub."""
+    """Gathers what a cell prints, from iopub."""
 
     def __init__(self, request: str) -> None:
         self._request = request
         self.text = ""
 
     def add(self, message: dict[str, Any]) -> bool:
-        """Take in a message; whether it was the cell's last."""
+        """Take in a message; return whether it was the cell's last."""
         if message["parent_header"].get("msg_id") != self._request:
             return False
         content = message["content"]
@@ -89,7 +88,7 @@ class _Printed:
 
 
 def spawn_s(home: Path) -> float:
-    """Seconds until a new kernel has what ours begin with."""
+    """Return the seconds until a new kernel has what ours begin with."""
     started = time.perf_counter()
     with kernel(home) as client:
         run(client, IMPORTS)

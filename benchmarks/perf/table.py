@@ -1,4 +1,4 @@
-"""What a measurement found, as a row of one table: ours, what it is compared with, and the target."""
+"""Print measurements as one table: ours, what it is compared with, and the target."""
 
 import os
 import platform
@@ -15,30 +15,31 @@ PACKAGES = ("mumath-agent", "ipython", "ipykernel", "jupyter-client", "pyzmq", "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One measured quantity. A unit that ends in "/s" is better when it is more, any other when it is less."""
+class Measurement:
+    """One measured quantity, a row of the table. For units that end in "/s" more is better, for others less."""
 
     what: str
     unit: str
     ours: float | None = None
     reference: float | None = None
-    """What it is held against in the same run: a stock kernel, rounds in lock step."""
+    """What it is compared with in the same run: a stock kernel, rounds in lock step."""
     at_least: float | None = None
-    """Target: how many times better than the reference."""
+    """Target: at least this many times better than the reference."""
     limit: float | None = None
-    """Target: the worst that will do, in the unit."""
+    """Target: the worst acceptable value, in the unit."""
     skipped: str = ""
-    """Why there is nothing to show."""
+    """Why it wasn't measured."""
 
     @property
     def ratio(self) -> float | None:
-        """How many times better ours is."""
+        """How many times better ours is; None if nothing is compared."""
         if not self.ours or not self.reference:
             return None
         return self.ours / self.reference if self._more_is_better else self.reference / self.ours
 
     @property
     def target(self) -> str:
+        """The target in words; empty where there is none."""
         parts = []
         if self.at_least is not None:
             parts.append(f"{self.at_least:g}x")
@@ -48,7 +49,7 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """None where there is no target, or nothing to hold against it."""
+        """Whether the target is met; None where there is no target or no measurement."""
         if self.ours is None or not self.target:
             return None
         if self.limit is not None:
@@ -63,7 +64,7 @@ class Row:
 
 
 def machine(isolation: str) -> dict[str, Any]:
-    """What the numbers depend on; call it before measuring, for the load."""
+    """Return what the numbers depend on; call it before measuring, for the load."""
     return {
         "isolation": isolation,
         "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
@@ -74,7 +75,7 @@ def machine(isolation: str) -> dict[str, Any]:
     }
 
 
-def print_table(about: dict[str, Any], rows: Iterable[Row], console: Console) -> None:
+def print_table(about: dict[str, Any], rows: Iterable[Measurement], console: Console) -> None:
     """Print the machine and the rows."""
     console.print(
         f"{about['cores']} cores, load before {about['load_before']}, {about['system']}, "
@@ -102,8 +103,8 @@ def print_table(about: dict[str, Any], rows: Iterable[Row], console: Console) ->
     console.print(table)
 
 
-def row_to_json(row: Row) -> dict[str, Any]:
-    """A row with what follows from it."""
+def row_to_json(row: Measurement) -> dict[str, Any]:
+    """Return a row as JSON, with what follows from it."""
     measured = {"what": row.what, "unit": row.unit, "ours": row.ours, "reference": row.reference}
     judged = {"ratio": row.ratio, "target": row.target, "met": row.met, "skipped": row.skipped}
     return measured | judged

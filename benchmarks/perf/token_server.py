@@ -1,8 +1,8 @@
-"""A completions server that writes so many tokens a second, in a process of its own: `with serving(...) as url`.
+"""Serve completions at so many tokens a second, in a process of its own: `with serving(...) as url`.
 
-Every step, all requests get their next token in an event each, as vLLM's continuous batching sends them, down to the
-size and the keys of the events; the text is the same for everybody. It spends no time on a model, so what is measured
-beside it is the client. It serves on this machine only and reads requests of our client, not of the world.
+At every step, each request gets its next token in an event of its own, as vLLM's continuous batching sends them, down
+to the size and the keys of the events; all get the same text. No time goes into a model, so what is measured beside it
+is the client. It serves on this machine only, and understands no other requests than our client's.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ NAME = "simulated"
 ENDING = " The answer is $\\boxed{4}$."
 """The last token of every text."""
 _BACKLOG = 2048
-"""uvicorn's, so vLLM's. Of more connections made at one moment than this, some are only tried again seconds later."""
+"""uvicorn's, so vLLM's. If more connections are made at once than this, some are tried again only seconds later."""
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @contextmanager
 def serving(*, step_s: float, tokens: int) -> Iterator[str]:
-    """Serve completions of `tokens` tokens, one every `step_s` seconds; yields the base URL."""
+    """Serve completions of `tokens` tokens, one every `step_s` seconds; yield the base URL."""
     command = [sys.executable, "-m", "benchmarks.perf.token_server", str(step_s), str(tokens)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:

@@ -1,1 +1,7 @@
-"""Published solutions of other people as a conformance suite: their programs, their completions, their answers."""
+"""Replay solutions that other projects published, and compare: their programs, their completions, their answers.
+
+    recordings ─▶ cells   their programs run again (`mumath_agent.runs.replay`)   ┐
+               ─▶ agent   their completions answer the prompts of our agent       ┴─ summary ─▶ figures ─ table
+
+`outputs` finds the cause of each difference, `server` serves recorded completions to any client.
+"""

@@ -1,19 +1,19 @@
-"""Sends recorded completions through the real agent: our loop, kernels, answer extraction and grader, and no model.
+"""Send recorded completions through the real agent: our loop, kernels, answer extraction and grader, and no model.
 
 Every recorded solution becomes a problem of an ordinary batch; only its model is a `ReplayModel`. So the records on
-disk are those of any run, and `report` and the viewer show them. A recorded program prints what it prints here, and
-the recorded text goes on as it did.
+disk are those of any run, and `report` and the viewer show them. A program prints what it prints here, and the recorded
+text goes on as it did.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.data import digest
 from benchmarks.manifest import commit, isolation_of, now, versions
 from benchmarks.replay.recordings import RecordedSolution, answer_rule
-from benchmarks.runs import ATTEMPTS, Manifest, RunFolder
+from benchmarks.runs import ATTEMPTS, RunFolder, RunManifest
 from mumath_agent.agent.batch import Batch, run_batch
 from mumath_agent.agent.solver import Solver
 from mumath_agent.dialects import get_replay_dialect
@@ -33,7 +33,9 @@ async def replay_agent(
     out: Path | None = None,
     on_record: Callable[[RunRecord], None] = lambda _: None,
 ) -> list[RunRecord]:
-    """What our agent makes of `solutions`, in their order; kept in the folder `out`, where the same call goes on.
+    """Return what our agent makes of `solutions`, in their order.
+
+    Records are kept in the folder `out`, where the same call goes on.
 
     Raises:
         InputError: the solutions were made with different settings, or `out` can't be used.
@@ -55,7 +57,7 @@ async def replay_agent(
 
 
 def replay_model(solutions: Sequence[RecordedSolution]) -> ReplayModel:
-    """A model that writes what was recorded.
+    """Return a model that writes what was recorded.
 
     Raises:
         InputError: the solutions were made with different settings.
@@ -91,10 +93,10 @@ def _batch(solutions: Sequence[RecordedSolution], source: str, timeout_s: float)
     )
 
 
-async def _manifest(batch: Batch, source: Path) -> Manifest:
-    return Manifest(
+async def _manifest(batch: Batch, source: Path) -> RunManifest:
+    return RunManifest(
         task=f"replay of {source.stem}",
-        source=f"{source.name} sha256:{_digest(source)}",
+        source=f"{source.name} {digest(_file(source).read_bytes())}",
         problems=len(batch.problems),
         samples=batch.samples,
         seed=None,
@@ -107,14 +109,17 @@ async def _manifest(batch: Batch, source: Path) -> Manifest:
 
 
 def _in_order(solutions: Sequence[RecordedSolution], records: Sequence[RunRecord]) -> list[RunRecord]:
-    """The record of each solution. Recordings of one question are served in turn, so their texts tell who got which."""
+    """Return the record of each solution.
+
+    Recordings of one question are served in turn, so their texts tell which attempt got which.
+    """
     by_id = {record.problem.id: record for record in records}
     by_text = {(r.problem.question, _texts(r.trajectory.completions)): r for r in records}
     return [by_text.get((s.question, _texts(s.turns)), by_id[s.id]) for s in solutions]
 
 
 def _texts(completions: Sequence[Completion]) -> tuple[str, ...]:
-    """What was written; the empty completion of a recording that broke off is nothing."""
+    """Return what was written, without the empty completion of a recording that broke off."""
     return tuple(completion.text for completion in completions if completion.text)
 
 
@@ -128,6 +133,5 @@ def _common_settings(solutions: Sequence[RecordedSolution]) -> Settings:
     return settings
 
 
-def _digest(source: Path) -> str:
-    file = source / ATTEMPTS if source.is_dir() else source
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def _file(source: Path) -> Path:
+    return source / ATTEMPTS if source.is_dir() else source

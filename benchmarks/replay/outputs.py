@@ -1,7 +1,8 @@
-r"""Compares what a cell printed in a recording with what it prints here, and says why they differ.
+r"""Compare what a cell printed in a recording with what it prints here, and say why they differ.
 
-Each cause but `OURS` has a rule that looks at both outputs and shows what is the matter; what no rule explains is ours
-to explain. So `OURS` has to be empty for the kernel to count as faithful, and a rule too lenient would hide a defect.
+Each cause but `OURS` has a rule that looks at both outputs and tells what the difference is; what no rule explains is
+ours to explain. So `OURS` has to be empty for the kernel to count as faithful, and a rule too lenient would hide a
+defect.
 """
 
 import math
@@ -13,19 +14,19 @@ from importlib.util import find_spec
 
 import numpy
 
-from benchmarks.replay.recordings import Runtime, whole_output
+from benchmarks.replay.recordings import Runtime
 from mumath_agent.records import Execution, ExecutionStatus
-from mumath_agent.runs.replay import NUMBER, same_numbers, wording
+from mumath_agent.runs.reproduction import NUMBER, same_numbers, visible_text, wording
 
 
-class Cause(StrEnum):
+class DifferenceCause(StrEnum):
     """Why two outputs of a program differ."""
 
     EQUAL = "equal"
     FLOAT_FORMAT = "float format"
     """The same text but for decimals: they are equal to a relative 1e-6."""
     TEXT_FORMAT = "text format"
-    """The same exception told in other words."""
+    """The same exception in other words."""
     LIBRARY_VERSION = "library version"
     """A newer library prints the same value in other words or rounds its last bits otherwise; or one is missing."""
     TIME_OUT = "time-out"
@@ -55,7 +56,7 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class OutputPair:
     """The recorded and our output of one cell."""
 
     code: str
@@ -86,6 +87,7 @@ _TORA_CHARS = 400
 
 
 def recorded_output(text: str, runtime: Runtime) -> Output:
+    """Return what a recording shows for a cell; `text` is as `runtime` wrote it."""
     text = _COLOUR.sub("", text)
     if runtime is not Runtime.MATHCODER:
         return Output(text=text, error=_error_name(text), timed_out=bool(_TIMED_OUT.search(text)))
@@ -102,7 +104,7 @@ def recorded_output(text: str, runtime: Runtime) -> Output:
 
 
 def our_output(execution: Execution, runtime: Runtime) -> Output:
-    """What `runtime` would have shown of an execution."""
+    """Return what `runtime` would have shown of an execution."""
     timed_out = execution.status is ExecutionStatus.TIMEOUT
     error = None if timed_out or not execution.error else _error_name(execution.error)
     refused = bool(execution.error and _DENIED.search(execution.error))
@@ -111,7 +113,7 @@ def our_output(execution: Execution, runtime: Runtime) -> Output:
 
 def _shown(execution: Execution, runtime: Runtime) -> str:
     if runtime is Runtime.MUMATH:
-        return whole_output(execution)
+        return visible_text(execution)
     if runtime is Runtime.TORA:
         last_line = execution.error.split("\n")[-1] if execution.error else None
         return _cut(last_line or execution.stdout.strip() or "Done")
@@ -120,8 +122,10 @@ def _shown(execution: Execution, runtime: Runtime) -> str:
     return _FIGURE.sub("", shown)  # MathCoder's client left out what a cell displays
 
 
-def cause_of(pair: Pair, earlier: Sequence[Pair], later: Sequence[Output] = ()) -> Cause:
-    """Why the two outputs of a cell differ.
+def difference_cause(
+    pair: OutputPair, earlier: Sequence[OutputPair], later: Sequence[Output] = ()
+) -> DifferenceCause:
+    """Return why the two outputs of a cell differ.
 
     Args:
         pair: the two outputs.
@@ -130,28 +134,28 @@ def cause_of(pair: Pair, earlier: Sequence[Pair], later: Sequence[Output] = ()) 
     """
     recorded, ours = pair.recorded, pair.ours
     if _words(recorded.text) == _words(ours.text):
-        return Cause.EQUAL
+        return DifferenceCause.EQUAL
     if ours.refused:
-        return Cause.REFUSED
+        return DifferenceCause.REFUSED
     if recorded.timed_out or ours.timed_out:
-        return Cause.TIME_OUT
+        return DifferenceCause.TIME_OUT
     if _is_shifted(pair, earlier, later):
-        return Cause.SHIFTED
+        return DifferenceCause.SHIFTED
     if _is_lost_state(pair, earlier):
-        return Cause.TIME_OUT
+        return DifferenceCause.TIME_OUT
     if recorded.error or ours.error:
         if recorded.error == ours.error:
-            return Cause.TEXT_FORMAT
-        return Cause.LIBRARY_VERSION if _lacks_library(ours) else Cause.OURS
+            return DifferenceCause.TEXT_FORMAT
+        return DifferenceCause.LIBRARY_VERSION if _lacks_library(ours) else DifferenceCause.OURS
     if same_numbers(recorded.text, ours.text):
-        return Cause.FLOAT_FORMAT
+        return DifferenceCause.FLOAT_FORMAT
     if same_numbers(recorded.text, _plain_numpy(ours.text)) or _is_array_noise(recorded.text, ours.text):
-        return Cause.LIBRARY_VERSION
-    return Cause.RANDOM if _is_drawn(pair, earlier) else Cause.OURS
+        return DifferenceCause.LIBRARY_VERSION
+    return DifferenceCause.RANDOM if _is_drawn(pair, earlier) else DifferenceCause.OURS
 
 
-def _is_shifted(pair: Pair, earlier: Sequence[Pair], later: Sequence[Output]) -> bool:
-    """Whether, after a recorded time-out, the recording shows what an earlier cell printed.
+def _is_shifted(pair: OutputPair, earlier: Sequence[OutputPair], later: Sequence[Output]) -> bool:
+    """Tell whether, after a recorded time-out, the recording shows what an earlier cell printed.
 
     It names that cell, or the cell prints it here, or what this cell prints here is recorded later on.
     """
@@ -164,8 +168,8 @@ def _is_shifted(pair: Pair, earlier: Sequence[Pair], later: Sequence[Output]) ->
     return bool(pair.ours.text) and any(_words(after.text) == _words(pair.ours.text) for after in later)
 
 
-def _is_lost_state(pair: Pair, earlier: Sequence[Pair]) -> bool:
-    """Whether the cell, or the earlier one whose output is recorded here, ran after one that was stopped here only.
+def _is_lost_state(pair: OutputPair, earlier: Sequence[OutputPair]) -> bool:
+    """Tell whether the cell, or the one whose output is recorded for it, ran after one that was stopped here only.
 
     The recorded kernel was never interrupted, so a cell that timed out finished there later and defined its names.
     """
@@ -179,8 +183,8 @@ def _is_lost_state(pair: Pair, earlier: Sequence[Pair]) -> bool:
     return lag > 0 and len(earlier) + 1 - lag >= stopped[0]
 
 
-def _lag(earlier: Sequence[Pair]) -> int:
-    """By how many cells the recorded outputs come late, as far as their tracebacks say."""
+def _lag(earlier: Sequence[OutputPair]) -> int:
+    """Return by how many cells the recorded outputs come late, as far as their tracebacks say."""
     lags = [
         position - pair.recorded.cell for position, pair in enumerate(earlier, start=1) if pair.recorded.cell
     ]
@@ -193,15 +197,15 @@ def _is_same(recorded: Output, ours: Output) -> bool:
     return _words(recorded.text) == _words(ours.text) or same_numbers(recorded.text, ours.text)
 
 
-def _is_drawn(pair: Pair, earlier: Sequence[Pair]) -> bool:
-    """Whether the solution draws random numbers without a seed, and the outputs differ in numbers only."""
+def _is_drawn(pair: OutputPair, earlier: Sequence[OutputPair]) -> bool:
+    """Tell whether the solution draws random numbers without a seed, and the outputs differ in numbers only."""
     program = "\n".join(each.code for each in (*earlier, pair))
     is_random = _RANDOM.search(program) and not _SEED.search(program)
     return bool(is_random) and wording(pair.recorded.text) == wording(_plain_numpy(pair.ours.text))
 
 
 def _lacks_library(ours: Output) -> bool:
-    """Whether it uses what is not installed here: our own process lacks it too, so the kernel is not to blame."""
+    """Tell whether it uses what isn't installed here: our own process lacks it too, so the kernel is not to blame."""
     if removed := _REMOVED.search(ours.text):
         return not hasattr(numpy, removed[1])
     missing = _MISSING.search(ours.text)
@@ -209,7 +213,7 @@ def _lacks_library(ours: Output) -> bool:
 
 
 def _is_array_noise(recorded: str, ours: str) -> bool:
-    """Whether both are large arrays that differ in the last bits of few items (numpy's exp, say, rounds otherwise)."""
+    """Tell whether both are large arrays that differ in the last bits of few items, as numpy's exp may round them."""
     if "array(" not in recorded or wording(recorded) != wording(ours):
         return False
     items = [
@@ -222,7 +226,7 @@ def _is_array_noise(recorded: str, ours: str) -> bool:
 
 
 def _plain_numpy(text: str) -> str:
-    """`text` with scalars as numpy 1 printed them: 0.5 for np.float64(0.5)."""
+    """Return `text` with scalars as numpy 1 printed them: 0.5 for np.float64(0.5)."""
     return _NUMPY_SCALAR.sub(lambda scalar: scalar[1] or scalar[2], text)
 
 
@@ -231,7 +235,7 @@ def _words(text: str) -> str:
 
 
 def _error_name(text: str) -> str | None:
-    """The exception of the last line that begins with one; messages may go on for lines."""
+    """Return the exception of the last line that begins with one; messages may go on for lines."""
     names = [match[1] for line in text.split("\n") if (match := _ERROR_LINE.match(line))]
     return names[-1] if names else None
 

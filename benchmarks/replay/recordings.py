@@ -1,14 +1,14 @@
-"""Reads solutions that were recorded, with every program they ran and what it printed, into one form.
+"""Read recorded solutions, with every program they ran and what it printed, into one form.
 
-Three formats, told apart by their keys: MathCoder's (`debug_result`: a list of blocks with roles; one Jupyter kernel
+Three formats are told apart by their keys: MathCoder's (`debug_result`: a list of blocks with roles; one Jupyter kernel
 per solution, so state lasts from cell to cell), ToRA's (`code`: the whole solution with fences; every program began in
-an empty namespace) and our own run records (`trajectory`; a run's folder will do). A line that is none of them is an
-error of its own and does not stop the others.
+an empty namespace) and our own run records (`trajectory`; a run's folder will do). A line in any other format is an
+error of its own and doesn't stop the others.
 """
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
@@ -16,16 +16,14 @@ from typing import Any
 
 from benchmarks.runs import ATTEMPTS
 from mumath_agent.answers import boxed_answers, extract_answer
-from mumath_agent.dialects import Fenced, get_dialect
+from mumath_agent.dialects import Fenced
 from mumath_agent.dialects.blocks import block, last_block
-from mumath_agent.dialects.output import output_text
 from mumath_agent.errors import InputError
 from mumath_agent.records import (
     BROKEN,
     Answer,
     AnswerSource,
     Completion,
-    Execution,
     FinishReason,
     Limits,
     RunRecord,
@@ -33,18 +31,23 @@ from mumath_agent.records import (
     Settings,
     from_json,
 )
+from mumath_agent.runs.executed import restarts_of, session_of
+from mumath_agent.runs.graded import AnswerOf
+from mumath_agent.runs.jsonl import Line, read_lines
+from mumath_agent.runs.replay import Session
+from mumath_agent.runs.reproduction import visible_text
 from mumath_agent.transcript import Kind, Transcript
 
 
 class Runtime(StrEnum):
-    """Whose runtime recorded a solution; it decides what of a cell's outcome was shown, and what its answer is."""
+    """Whose runtime recorded a solution; it decides what was shown of an execution, and what the answer is."""
 
     MATHCODER = "mathcoder"
     """A Jupyter kernel. Shown: everything printed, then the last value or IPython's traceback."""
     TORA = "tora"
     """A fresh namespace per program. Shown: stdout, or only the last line of the traceback; 400 characters of it."""
     MUMATH = "mumath"
-    """Ours. Compared: all that was recorded of the execution, also what the model didn't get to see."""
+    """Ours. Compared: all that the program made visible, including what the model didn't get to see."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,19 @@ class RecordedSolution:
     """What the model wrote from one output to the next, with the marks of its dialect. A count of 0 is unknown."""
     answer: str | None
     """The final answer where the recording's own project looks for it."""
+    restarts: tuple[int, ...] = ()
+    """Positions of the cells, from 0, before which the recorded session was lost, as far as that is known."""
+
+    def session(self, timeout_s: float) -> Session:
+        """Return its programs, to be run again with this limit each."""
+        return Session(
+            id=self.id,
+            programs=tuple(cell.code for cell in self.cells),
+            limits=replace(self.settings.limits, cell_timeout_s=timeout_s),
+            fresh_cells=self.settings.fresh_cells,
+            rebuild_state=self.settings.rebuild_state,
+            restarts=self.restarts,
+        )
 
 
 _TORA = Settings(
@@ -88,34 +104,23 @@ _MATHCODER = Settings(
     limits=Limits(max_turns=32, output_chars=1_000_000, cell_timeout_s=6.0, wall_s=3600.0, max_recoveries=32),
     sampling=Sampling(),
 )
-_ANY_LENGTH = 10**9
 _ANSWER_CHARS = 200
 
 
 def load_recorded(path: Path) -> Iterator[RecordedSolution | InputError]:
-    """The solutions of a file or of a run's folder in order, with an error in the place of each unusable line.
+    """Yield the solutions of a file or of a run's folder, with an error in the place of each unusable line.
 
     Raises:
         InputError: the file can't be read.
     """
     file = path / ATTEMPTS if path.is_dir() else path
-    try:
-        lines = file.read_bytes().split(b"\n")
-    except OSError as error:
-        raise InputError(f"can't read {file}: {error.strerror}") from None
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield _solution(line, file, number)
+    for line in read_lines(file):
+        yield _solution(line, file)
 
 
-def answer_rule(runtime: Runtime) -> Callable[[Transcript], Answer | None]:
-    """Where a project looks for the final answer of a solution that came to its end."""
+def answer_rule(runtime: Runtime) -> AnswerOf:
+    """Return the rule by which a project finds the final answer of a solution that came to its end."""
     return _last_block_answer if runtime is Runtime.MATHCODER else extract_answer
-
-
-def whole_output(execution: Execution) -> str:
-    """All that an execution gave, in the words a model of ours gets to read, uncut."""
-    return output_text(execution, max_chars=_ANY_LENGTH)
 
 
 def _last_block_answer(transcript: Transcript) -> Answer | None:
@@ -124,23 +129,23 @@ def _last_block_answer(transcript: Transcript) -> Answer | None:
 
 
 def _slot(block_text: str) -> str | None:
-    """The answer in MathCoder's last block: the first box, else all of it, unless that is prose."""
+    """Return the answer in MathCoder's last block: the first box, else all of it, unless that is prose."""
     if boxes := boxed_answers(block_text):
         return boxes[0]
     text = block_text.strip()
     return text if 0 < len(text) <= _ANSWER_CHARS else None
 
 
-def _solution(line: bytes, path: Path, number: int) -> RecordedSolution | InputError:
+def _solution(line: Line, path: Path) -> RecordedSolution | InputError:
     try:
-        row = json.loads(line)
+        row = json.loads(line.text)
         if "trajectory" in row:
             return _mumath(from_json(RunRecord, row))
-        return _mathcoder(row, f"{path.stem}:{number}") if "debug_result" in row else _tora(row)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, InputError) as error:
+        return _mathcoder(row, f"{path.stem}:{line.number}") if "debug_result" in row else _tora(row)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, InputError) as error:
         what = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         return InputError(
-            f"{path} line {number} is no recorded solution of MathCoder, ToRA or a run ({what}); left out"
+            f"{path} line {line.number} isn't a recorded solution of MathCoder, ToRA or a run ({what}); left out"
         )
 
 
@@ -163,7 +168,7 @@ def _mathcoder(row: dict[str, Any], position: str) -> RecordedSolution:
 
 
 def _block_turns(blocks: list[tuple[str, str]]) -> Iterator[str]:
-    """The model's blocks, from one execution to the next."""
+    """Yield the model's blocks, joined from one execution to the next."""
     turn = ""
     for role, content in blocks:
         if role == "execution":
@@ -204,28 +209,20 @@ def _mumath(record: RunRecord) -> RecordedSolution:
     attempt, problem = record.trajectory, record.problem
     if attempt.stop_reason in BROKEN:
         raise InputError(f"machinery ended the attempt: {attempt.error}")
+    session = session_of(record)
     return RecordedSolution(
-        id=f"{problem.id}#{record.sample}" if record.sample else problem.id,
+        id=session.id,
         question=problem.question,
         target=problem.target,
         runtime=Runtime.MUMATH,
         settings=record.settings,
         cells=tuple(
-            RecordedCell(code=execution.edited or program, output=whole_output(execution))
-            for program, execution in zip(_programs(record), attempt.executions, strict=False)
+            RecordedCell(code=code, output=visible_text(execution)) for code, execution in session.cells
         ),
         turns=attempt.completions,
         answer=attempt.answer.text if attempt.answer else None,
+        restarts=restarts_of(session.cells),
     )
-
-
-def _programs(record: RunRecord) -> Iterator[str]:
-    """What each turn of an attempt asked to run."""
-    dialect, transcript = get_dialect(record.settings.dialect), record.trajectory.transcript
-    for turn in transcript.turns:
-        asking = tuple(s for s in turn if s.kind is not Kind.OUTPUT)
-        if (program := dialect.pending_code(Transcript(question="", segments=asking))) is not None:
-            yield program
 
 
 def _completion(text: str) -> Completion:

@@ -1,8 +1,8 @@
-"""A model of ours behind `POST /v1/completions`, for any client that speaks OpenAI's protocol.
+"""Serve a model of ours at `POST /v1/completions`, for any client that speaks OpenAI's protocol.
 
 Made for recordings: a client that drives a real server can be tested against what is known to come. It serves on this
 machine only, knows plain and streamed answers and `GET /v1/models`, and answers what it can't read with a 400 and a
-reason. It is no server for the world: no keys, no limits on clients.
+reason. It has no keys and no limits on clients, so it isn't meant for a network.
 """
 
 import json
@@ -25,7 +25,7 @@ _STALLED_S = 60.0
 
 @contextmanager
 def serving(model: CompletionModel, port: int = 0) -> Iterator[str]:
-    """Serve `model` on a port of this machine (0: any free one) while the block runs; yields the base URL.
+    """Serve `model` on a port of this machine (0: any free one) while the block runs; yield the base URL.
 
     Raises:
         InputError: the port can't be had.
@@ -73,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._stream(completion) if body.get("stream") else self._send(self._answer(completion))
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: a replay is watched from its client."""
+        """Log nothing: a replay is watched from its client."""
 
     def _body(self) -> dict[str, Any]:
         length = int(self.headers.get("Content-Length") or -1)
@@ -104,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
         return {"object": "text_completion", "model": self.model.name, "choices": [choice], "usage": usage}
 
     def _stream(self, completion: Completion) -> None:
-        """One event with everything, then the end mark; the connection's end is the body's end."""
+        """Write one event with everything, then the end mark; the connection's end is the body's end."""
         event = json.dumps(self._answer(completion))
         self._write(HTTPStatus.OK, "text/event-stream", f"data: {event}\n\ndata: [DONE]\n\n")
 

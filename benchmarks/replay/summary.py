@@ -1,8 +1,8 @@
-"""What a replay found, as one record: how many answers are right, how many cells agree, and every exception by name.
+"""Sum up a replay in one record: how many answers are right, how many cells agree, and everything that differs.
 
-Two things are held against the recording: what each program printed, and the verdict on each solution's answer. Both
-answers, the recorded one and ours, are graded by our grader, so that a difference between them is never the grader's
-taste. Figures of papers stand beside them for the files that are known.
+Two things are compared with the recording: what each program printed, and the verdict on each solution's answer. Both
+answers, the recorded one and ours, are graded by our grader, so a difference between them is never the grader's.
+Figures of papers stand beside them for the files that are known.
 """
 
 from collections import Counter
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from benchmarks.replay.cells import Difference, differences
-from benchmarks.replay.outputs import Cause
+from benchmarks.replay.cells import CellDifference, differences
+from benchmarks.replay.outputs import DifferenceCause
 from benchmarks.replay.recordings import RecordedSolution
 from mumath_agent.records import (
     BROKEN,
@@ -24,7 +24,7 @@ from mumath_agent.records import (
 )
 
 
-class Mode(StrEnum):
+class ReplayMode(StrEnum):
     """What of a recording is used."""
 
     CELLS = "cells"
@@ -33,8 +33,8 @@ class Mode(StrEnum):
     """Its completions: they answer the prompts of our agent."""
 
 
-class Why(StrEnum):
-    """Why our verdict on a solution is not that on its recorded answer."""
+class FlipReason(StrEnum):
+    """Why our verdict on a solution isn't that on its recorded answer."""
 
     MACHINERY = "machinery"
     """Our attempt broke."""
@@ -51,7 +51,7 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flip:
+class VerdictFlip:
     """A solution on which the two verdicts differ."""
 
     id: str
@@ -61,7 +61,7 @@ class Flip:
     our_answer: str | None
     our_outcome: Outcome | None
     """None: machinery broke."""
-    why: Why
+    why: FlipReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +90,14 @@ _PAPERS = {
 }
 
 
-_SAME_IN_OTHER_WORDS = (Cause.FLOAT_FORMAT, Cause.TEXT_FORMAT)
+_SAME_IN_OTHER_WORDS = (DifferenceCause.FLOAT_FORMAT, DifferenceCause.TEXT_FORMAT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """See the module."""
+class ReplayReport:
+    """All figures of a replay; its JSON form is what `replay --json` prints."""
 
-    mode: Mode
+    mode: ReplayMode
     solutions: int
     accuracy: float | None
     """Percent of the solutions with a gold answer. In agent mode of our answers, else of the recorded ones."""
@@ -107,19 +107,19 @@ class Report:
     cells: int
     cells_equal: int
     cells_excused: int
-    """Those that differ for a reason that is no fault of ours."""
+    """Those that differ for a reason that isn't a fault of ours."""
     agreement: float
     """Share of the cells that are equal or excused."""
-    counts: dict[Cause, int]
+    counts: dict[DifferenceCause, int]
     """Cells by cause."""
     seconds: float
-    differences: tuple[Difference, ...]
-    flips: tuple[Flip, ...]
+    differences: tuple[CellDifference, ...]
+    flips: tuple[VerdictFlip, ...]
     ungraded: tuple[Ungraded, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replayed:
+class ReplayedSolution:
     """A recorded solution and what became of it here."""
 
     solution: RecordedSolution
@@ -130,30 +130,33 @@ class Replayed:
     """Our attempt, in agent mode."""
 
     @property
-    def differences(self) -> tuple[Difference, ...]:
+    def differences(self) -> tuple[CellDifference, ...]:
+        """The cells that printed something else here."""
         return differences(self.solution, self.executions)
 
 
-def report(mode: Mode, file_name: str, replayed: Sequence[Replayed], seconds: float) -> Report:
-    """All figures of a replay; `file_name` is without its suffix."""
+def report(
+    mode: ReplayMode, file_name: str, replayed: Sequence[ReplayedSolution], seconds: float
+) -> ReplayReport:
+    """Return all figures of a replay; `file_name` is without its suffix."""
     found = [(each, each.differences) for each in replayed]
     cells = sum(len(each.solution.cells) for each in replayed)
     counts = Counter(row.cause for _, rows in found for row in rows)
-    counts[Cause.EQUAL] = cells - counts.total()
+    counts[DifferenceCause.EQUAL] = cells - counts.total()
     scored = [each for each in replayed if each.solution.target is not None]
     published = _accuracy([each.recorded_verdict for each in scored])
     ours = _accuracy([_our_verdict(each) for each in scored])
-    return Report(
+    return ReplayReport(
         mode=mode,
         solutions=len(replayed),
-        accuracy=ours if mode is Mode.AGENT else published,
+        accuracy=ours if mode is ReplayMode.AGENT else published,
         published=published,
         paper=_PAPERS.get(file_name),
         cells=cells,
-        cells_equal=counts[Cause.EQUAL],
-        cells_excused=cells - counts[Cause.EQUAL] - counts[Cause.OURS],
-        agreement=round(1 - counts[Cause.OURS] / cells, 4) if cells else 1.0,
-        counts={cause: counts[cause] for cause in Cause},
+        cells_equal=counts[DifferenceCause.EQUAL],
+        cells_excused=cells - counts[DifferenceCause.EQUAL] - counts[DifferenceCause.OURS],
+        agreement=round(1 - counts[DifferenceCause.OURS] / cells, 4) if cells else 1.0,
+        counts={cause: counts[cause] for cause in DifferenceCause},
         seconds=round(seconds, 1),
         differences=tuple(row for _, rows in found for row in rows),
         flips=tuple(flip for each, rows in found if (flip := _flip(each, rows)) is not None),
@@ -162,26 +165,26 @@ def report(mode: Mode, file_name: str, replayed: Sequence[Replayed], seconds: fl
 
 
 def _accuracy(verdicts: Sequence[Verdict | None]) -> float | None:
-    """Percent correct of all, with one decimal; None where there are none."""
+    """Return the percentage of all that is correct, with one decimal; None where there are none."""
     if not verdicts:
         return None
     correct = sum(verdict is not None and verdict.outcome is Outcome.CORRECT for verdict in verdicts)
     return round(100 * correct / len(verdicts), 1)
 
 
-def _our_verdict(each: Replayed) -> Verdict | None:
+def _our_verdict(each: ReplayedSolution) -> Verdict | None:
     return each.record.verdict if each.record else None
 
 
-def _our_answer(each: Replayed) -> str | None:
+def _our_answer(each: ReplayedSolution) -> str | None:
     return each.record.trajectory.answer.text if each.record and each.record.trajectory.answer else None
 
 
-def _flip(each: Replayed, rows: Sequence[Difference]) -> Flip | None:
+def _flip(each: ReplayedSolution, rows: Sequence[CellDifference]) -> VerdictFlip | None:
     recorded, ours = each.recorded_verdict, _our_verdict(each)
     if each.record is None or recorded is None or (ours and ours.outcome is recorded.outcome):
         return None
-    return Flip(
+    return VerdictFlip(
         id=each.solution.id,
         target=each.solution.target,
         recorded_answer=each.solution.answer,
@@ -192,22 +195,22 @@ def _flip(each: Replayed, rows: Sequence[Difference]) -> Flip | None:
     )
 
 
-def _why(record: RunRecord, recorded: Verdict, rows: Sequence[Difference]) -> Why:
+def _why(record: RunRecord, recorded: Verdict, rows: Sequence[CellDifference]) -> FlipReason:
     attempt = record.trajectory
     if attempt.stop_reason in BROKEN or record.verdict is None:
-        return Why.MACHINERY
+        return FlipReason.MACHINERY
     if Outcome.UNGRADED in (recorded.outcome, record.verdict.outcome):
-        return Why.GRADER
+        return FlipReason.GRADER
     if attempt.stop_reason is StopReason.MAX_TOKENS:
-        return Why.BROKEN_OFF
+        return FlipReason.BROKEN_OFF
     if any(execution.status is ExecutionStatus.TIMEOUT for execution in attempt.executions):
-        return Why.TIME_OUT
+        return FlipReason.TIME_OUT
     if any(row.cause not in _SAME_IN_OTHER_WORDS for row in rows):
-        return Why.EXECUTION
-    return Why.EXTRACTION
+        return FlipReason.EXECUTION
+    return FlipReason.EXTRACTION
 
 
-def _ungraded(each: Replayed) -> list[Ungraded]:
+def _ungraded(each: ReplayedSolution) -> list[Ungraded]:
     graded = [(each.solution.answer, each.recorded_verdict), (_our_answer(each), _our_verdict(each))]
     return [
         Ungraded(id=each.solution.id, answer=answer, target=each.solution.target, detail=verdict.detail)

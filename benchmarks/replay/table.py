@@ -1,4 +1,4 @@
-"""How a replay looks to a person: each exception by name, then cells by cause, then the figures.
+"""Print a replay for a person: each cell and verdict that differs, then cells by cause, then the figures.
 
 Cells that differ without an explanation stand last among the cells, and in full.
 """
@@ -7,19 +7,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.replay.cells import Difference
-from benchmarks.replay.outputs import Cause
-from benchmarks.replay.summary import Flip, Mode, Report
+from benchmarks.replay.cells import CellDifference
+from benchmarks.replay.outputs import DifferenceCause
+from benchmarks.replay.summary import ReplayMode, ReplayReport, VerdictFlip
 
 _TAIL_CHARS = 160
 
 
-def print_report(report: Report, console: Console) -> None:
-    explained = [row for row in report.differences if row.cause is not Cause.OURS]
+def print_report(report: ReplayReport, console: Console) -> None:
+    """Print a replay."""
+    explained = [row for row in report.differences if row.cause is not DifferenceCause.OURS]
     if explained:
         console.print(_differences(explained))
     for row in report.differences:
-        if row.cause is Cause.OURS:
+        if row.cause is DifferenceCause.OURS:
             console.print(_in_full(row))
     if report.flips:
         console.print(_flips(report.flips))
@@ -29,8 +30,8 @@ def print_report(report: Report, console: Console) -> None:
     console.print(_figures(report))
 
 
-def _figures(report: Report) -> Table:
-    ours = "our answers" if report.mode is Mode.AGENT else "the recorded answers"
+def _figures(report: ReplayReport) -> Table:
+    ours = "our answers" if report.mode is ReplayMode.AGENT else "the recorded answers"
     table = Table.grid(padding=(0, 2))
     table.add_row("accuracy", f"{_percent(report.accuracy)}, of {ours}")
     table.add_row("published", f"{_percent(report.published)}, the recorded answers as our grader sees them")
@@ -41,19 +42,19 @@ def _figures(report: Report) -> Table:
     return table
 
 
-def _causes(report: Report) -> Table:
+def _causes(report: ReplayReport) -> Table:
     table = Table(
         "cause", "cells", "share", title=f"{report.solutions} solutions replayed, {report.mode.value}"
     )
     for column in table.columns[1:]:
         column.justify = "right"
     for cause, number in report.counts.items():
-        style = "red" if cause is Cause.OURS and number else ""
+        style = "red" if cause is DifferenceCause.OURS and number else ""
         table.add_row(cause.value, str(number), f"{number / max(1, report.cells):.2%}", style=style)
     return table
 
 
-def _differences(rows: list[Difference]) -> Table:
+def _differences(rows: list[CellDifference]) -> Table:
     table = Table(
         "solution", "cell", "cause", "end of the code", "recorded", "ours", title="Explained differences"
     )
@@ -64,7 +65,7 @@ def _differences(rows: list[Difference]) -> Table:
     return table
 
 
-def _flips(flips: tuple[Flip, ...]) -> Table:
+def _flips(flips: tuple[VerdictFlip, ...]) -> Table:
     table = Table("solution", "gold", "recorded", "ours", "why", title="Verdicts that differ")
     for flip in flips:
         recorded = f"{flip.recorded_outcome.value}: {_tail(flip.recorded_answer or '')}"
@@ -73,7 +74,7 @@ def _flips(flips: tuple[Flip, ...]) -> Table:
     return table
 
 
-def _in_full(row: Difference) -> Text:
+def _in_full(row: CellDifference) -> Text:
     parts = [("code", row.code), ("recorded", row.recorded), ("ours", row.ours)]
     body = "\n".join(f"--- {name}\n{text}" for name, text in parts)
     return Text(f"=== {row.id} cell {row.cell}: {row.cause.value}\n{body}\n")

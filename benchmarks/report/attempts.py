@@ -1,15 +1,14 @@
-"""What an attempt counts as: what became of it, whether it is scored, and which problem it belongs to.
+"""Classify attempts: what became of each, whether it is scored, and which problem it belongs to.
 
-`report`, `compare` and `viewer` all ask here, so that their numbers agree. Scored is what has a verdict: an attempt
-that broken machinery ended, or that nobody graded, says nothing of the model.
+`figures`, `compare` and the viewer all use these functions, so their numbers agree. An attempt is scored if it has a
+verdict: one that broken machinery ended, or that was never graded, says nothing about the model.
 """
 
 from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
 
-from benchmarks.runs import BROKEN
-from mumath_agent.records import AnswerSource, Outcome, RunRecord, Settings, StopReason
+from mumath_agent.records import BROKEN, AnswerSource, Outcome, RunRecord, Settings, StopReason
 
 
 class Cause(StrEnum):
@@ -22,12 +21,12 @@ class Cause(StrEnum):
     TURN_LIMIT = "turn limit"
     TOKEN_LIMIT = "token limit"
     TIME_OUT = "time-out"
-    """Of the wall clock."""
+    """The attempt reached its limit of time (`Limits.wall_s`)."""
     KERNEL_DIED = "kernel died"
     UNGRADED = "ungraded"
     """There is an answer, but the grader couldn't decide."""
     NO_VERDICT = "no verdict"
-    """Nobody graded it: there is no gold answer, or the run was never graded."""
+    """It wasn't graded: there is no gold answer, or the run was never graded."""
     BROKEN = "broken machinery"
 
 
@@ -48,7 +47,7 @@ _WITHOUT_ANSWER = {
 
 
 def cause_of(record: RunRecord) -> Cause:
-    """What became of an attempt. An answer that was graded counts as such, however the attempt ended."""
+    """Return what became of an attempt. An answer that was graded counts as such, however the attempt ended."""
     if record.trajectory.stop_reason in BROKEN:
         return Cause.BROKEN
     if record.verdict is None:
@@ -59,27 +58,28 @@ def cause_of(record: RunRecord) -> Cause:
 
 
 def is_scored(record: RunRecord) -> bool:
+    """Tell whether an attempt counts in accuracies."""
     return cause_of(record) not in (Cause.BROKEN, Cause.NO_VERDICT)
 
 
 def is_correct(record: RunRecord) -> bool:
-    """The lenient score: right, wherever the answer was found."""
+    """Return the lenient score: right, wherever the answer was found."""
     return cause_of(record) is Cause.CORRECT
 
 
 def is_strictly_correct(record: RunRecord) -> bool:
-    """The strict score: right, and in a box."""
+    """Return the strict score: right, and in a box."""
     answer = record.trajectory.answer
     return is_correct(record) and answer is not None and answer.found_in is AnswerSource.BOXED
 
 
 def may_be_correct(record: RunRecord) -> bool:
-    """Right, or an answer the grader couldn't decide on."""
+    """Tell whether an attempt is right, or has an answer the grader couldn't decide on."""
     return cause_of(record) in (Cause.CORRECT, Cause.UNGRADED)
 
 
 def by_problem(records: Iterable[RunRecord]) -> dict[tuple[str, str], Attempts]:
-    """The attempts at each problem, which is known by its id and question; in the order of the first ones."""
+    """Return the attempts at each problem, by its id and question, in the order of the first ones."""
     gathered: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
         gathered.setdefault((record.problem.id, record.problem.question), []).append(record)
@@ -87,15 +87,15 @@ def by_problem(records: Iterable[RunRecord]) -> dict[tuple[str, str], Attempts]:
 
 
 def tags_of(record: RunRecord) -> dict[str, str]:
-    """A problem's tags by key: "level:3" is 3 under "level"."""
+    """Return a problem's tags by key: "level:3" is 3 under "level"."""
     return {key: value for key, mark, value in (tag.partition(":") for tag in record.problem.tags) if mark}
 
 
 def tag_order(value: str) -> tuple[int, str]:
-    """Sorts the values of a tag: numbers by their size, after words."""
+    """Return a key that sorts the values of a tag: numbers by their size, after words."""
     return len(value) if value.isdigit() else 0, value
 
 
 def without_seed(settings: Settings) -> Settings:
-    """What attempts of one run have in common: each has a seed of its own."""
+    """Return the settings that attempts of one run have in common: each has a seed of its own."""
     return replace(settings, sampling=replace(settings.sampling, seed=None))

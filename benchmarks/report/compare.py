@@ -1,8 +1,8 @@
-"""Which of two runs is better, if that can be told: paired by problem, with an interval and a verdict in words.
+"""Compare two runs, paired by problem: which is better, if that can be told, with an interval and a verdict in words.
 
-Both runs answered the same problems, so what counts is where they differ, and that says far more than two intervals
-side by side. Attempts without a verdict and UNGRADED ones say nothing for either side; they are left out and counted.
-The arithmetic is in `paired`.
+Both runs answered the same problems, so only where they differ counts, and that says far more than two intervals side
+by side: the problems' own difficulty cancels out. Attempts without a verdict and UNGRADED ones say nothing for either
+side; they are left out and counted. The arithmetic is in `paired`, the tables are in `compare_layout`.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report.attempts import Attempts, Cause, by_problem, cause_of, is_correct, without_seed
-from benchmarks.report.paired import LEVEL, Difference, difference, more_problems
+from benchmarks.report.paired import LEVEL, AccuracyDifference, difference, more_problems
 from benchmarks.runs import Run
 from mumath_agent.errors import InputError
 from mumath_agent.records import to_json
@@ -25,7 +25,7 @@ MANY_FLIPS = 0.5
 
 
 class Better(StrEnum):
-    """What the comparison comes to."""
+    """The result of a comparison."""
 
     A = "a"
     B = "b"
@@ -36,7 +36,7 @@ class Better(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flip:
+class FlippedProblem:
     """A problem that one run solves and the other doesn't."""
 
     id: str
@@ -62,19 +62,19 @@ class Comparison:
     accuracy_a: float | None
     """Over these pairs. None: there is none."""
     accuracy_b: float | None
-    difference: Difference | None
+    difference: AccuracyDifference | None
     more_problems: int | None
-    """How many more it takes to tell; None if it is told, or if that can't be said."""
+    """How many more it takes to tell; None if it can be told already, or if no number can be given."""
     margin: float
-    flips: tuple[Flip, ...]
+    flips: tuple[FlippedProblem, ...]
     differing: tuple[str, ...]
-    """What else differs than the model, such as "limits.max_turns: 4 and 6"."""
+    """What differs besides the model, such as "limits.max_turns: 4 and 6"."""
     left_out: int
     """Pairs left out because a side has no graded attempt."""
     attempts_left_out: dict[Cause, int]
-    """Attempts at shared problems that say nothing, on both sides."""
+    """Attempts at shared problems that say nothing, by cause, on both sides."""
     only_in_a: tuple[str, ...]
-    """Ids of problems that B has not."""
+    """Ids of problems that B lacks."""
     only_in_b: tuple[str, ...]
 
 
@@ -117,7 +117,7 @@ def compare(a: Run, b: Run, *, margin: float = 0.01) -> Comparison:
     )
 
 
-Pair = tuple[Attempts, Attempts]
+PairedAttempts = tuple[Attempts, Attempts]
 
 _SILENT = (Cause.BROKEN, Cause.NO_VERDICT, Cause.UNGRADED)
 
@@ -126,7 +126,7 @@ def _telling(attempts: Attempts) -> Attempts:
     return tuple(record for record in attempts if cause_of(record) not in _SILENT)
 
 
-def _silent(pairs: Sequence[Pair]) -> dict[Cause, int]:
+def _silent(pairs: Sequence[PairedAttempts]) -> dict[Cause, int]:
     causes = Counter(cause_of(record) for pair in pairs for attempts in pair for record in attempts)
     return {cause: causes[cause] for cause in _SILENT}
 
@@ -135,7 +135,7 @@ def _score(attempts: Attempts) -> float:
     return fmean(map(is_correct, attempts))
 
 
-def _better(found: Difference | None, margin: float) -> Better:
+def _better(found: AccuracyDifference | None, margin: float) -> Better:
     if found is None:
         return Better.OPEN
     if found.p < LEVEL and not found.low <= 0 <= found.high:
@@ -143,7 +143,7 @@ def _better(found: Difference | None, margin: float) -> Better:
     return Better.NEITHER if -margin <= found.low and found.high <= margin else Better.OPEN
 
 
-def _verdict(better: Better, found: Difference | None, margin: float, more: int | None) -> str:
+def _verdict(better: Better, found: AccuracyDifference | None, margin: float, more: int | None) -> str:
     if found is None:
         return "can't tell: no problem has a graded attempt in both runs"
     if better is Better.A:
@@ -169,8 +169,8 @@ def _interval(low: float, high: float, p: float) -> str:
     return f"95 % interval {100 * low:.1f} to {100 * high:.1f}, {shown}".replace("-", "−")
 
 
-def _flip(a: Attempts, b: Attempts) -> Flip:
-    return Flip(
+def _flip(a: Attempts, b: Attempts) -> FlippedProblem:
+    return FlippedProblem(
         id=a[0].problem.id,
         target=a[0].problem.target,
         score_a=_score(a),
@@ -185,7 +185,7 @@ def _answer(attempts: Attempts) -> str:
     return Counter(given).most_common(1)[0][0]
 
 
-def _differing(a: Run, b: Run, pairs: Sequence[Pair]) -> Iterator[str]:
+def _differing(a: Run, b: Run, pairs: Sequence[PairedAttempts]) -> Iterator[str]:
     left, right = _circumstances(a), _circumstances(b)
     for name in dict.fromkeys((*left, *right)):
         if (x := left.get(name)) != (y := right.get(name)):
@@ -195,7 +195,7 @@ def _differing(a: Run, b: Run, pairs: Sequence[Pair]) -> Iterator[str]:
 
 
 def _circumstances(run: Run) -> dict[str, Any]:
-    """What should be equal in two runs that are compared; not the model, which is what one compares."""
+    """Return what should be equal in two runs that are compared; the model is what they are compared for."""
     first = run.records[0]
     settings = to_json(without_seed(first.settings))
     del settings["model"]

@@ -1,4 +1,4 @@
-"""How a comparison looks to a person: the verdict, both accuracies, and the problems that flipped."""
+"""Print a comparison for a person: the problems that flipped, both accuracies, and the verdict."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,13 +6,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.report.compare import Comparison, Flip
+from benchmarks.report.compare import Comparison, FlippedProblem
 
 _NAMED = 5
-"""So many ids are named in a remark; --json has them all."""
+"""How many ids a remark names; --json has them all."""
 
 
 def print_comparison(found: Comparison, console: Console) -> None:
+    """Print a comparison."""
     if found.flips:
         console.print(_flips(found))
     if found.difference:
@@ -21,7 +22,7 @@ def print_comparison(found: Comparison, console: Console) -> None:
 
 
 def warnings(found: Comparison) -> Iterator[str]:
-    """What weakens the comparison."""
+    """Yield what weakens the comparison."""
     for what in found.differing:
         yield f"the runs differ in {what}"
     for name, ids in ((found.a, found.only_in_a), (found.b, found.only_in_b)):
@@ -53,8 +54,8 @@ def _flips(found: Comparison) -> Table:
     return table
 
 
-def _scored(solved_by: str, flip: Flip) -> str:
-    """With the scores where they are not all or nothing."""
+def _scored(solved_by: str, flip: FlippedProblem) -> str:
+    """Add the scores where they aren't all or nothing."""
     if {flip.score_a, flip.score_b} == {0.0, 1.0}:
         return solved_by
     return f"{solved_by} ({flip.score_a:.2g} and {flip.score_b:.2g})"

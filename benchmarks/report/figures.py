@@ -1,15 +1,14 @@
-"""What a run amounts to: accuracy with what it is worth, failures by cause, and what it took.
+"""Work out the figures of a run: accuracy and how sure it is, failures by cause, and what it took.
 
-Takes a `Run` as read back and gives a `Report`; its JSON form (`to_json`) is what `report --json` prints, so its fields
-are the keys of that document. How it looks is for `report_layout` and `viewer`, the arithmetic is in `metrics`, and
-which attempts are scored is in `attempts`.
+A `Run` as read back becomes a `RunReport`. Its JSON form is what `report --json` prints, so its fields are the keys of
+that document. `layout` and the viewer show it, the arithmetic is in `metrics`, and `attempts` says which attempts are
+scored.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import anyio
 import numpy as np
 
 from benchmarks.report.attempts import (
@@ -26,15 +25,17 @@ from benchmarks.report.attempts import (
     without_seed,
 )
 from benchmarks.report.metrics import Ballot, Estimate, Scores, accuracy, ks, maj_at, pass_at
-from benchmarks.runs import Manifest, Run
+from benchmarks.runs import Run, RunManifest
+from mumath_agent.concurrency import map_each
 from mumath_agent.grading import Grader
 from mumath_agent.grading.votes import vote_classes
 from mumath_agent.records import ExecutionStatus, RunRecord, Settings
 
 FEW = 100
-"""With fewer problems than this, the width of the interval is said in words."""
+"""With fewer problems than this, a remark says how wide the interval is."""
 MOST_GROUPS = 40
-"""A tag with more values than this is no grouping."""
+"""A tag with more values than this doesn't group anything."""
+_COUNTED_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +67,13 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class RunReport:
     """All figures of a run. Shares are from 0 to 1, intervals are 95 %."""
 
     name: str
-    manifest: Manifest | None
+    manifest: RunManifest | None
     settings: Settings
-    """The run's, or else the first attempt's; `isolation` and `version` likewise. `remarks` tell of others."""
+    """The run's, else the first attempt's; so are `isolation` and `version`. A remark says if others differ."""
     isolation: str
     version: str
     problems: int
@@ -86,14 +87,14 @@ class Report:
     strict: Estimate | None
     """Correct, and in a box."""
     if_ungraded_right: float | None
-    """`lenient.value` if all ungraded answers were right; it is itself the value if all were wrong."""
+    """What `lenient.value` would be if all ungraded answers were right; it is the value if all were wrong."""
     pass_at: tuple[AtK, ...]
-    """Lenient. Only over problems with k scored samples, whose number is in the estimate."""
+    """Lenient, and only over problems with k scored samples; the estimate has their number."""
     maj_at: tuple[AtK, ...]
-    """Likewise, for the most frequent answer of k."""
+    """The same for the most frequent answer of k."""
     groups: tuple[Group, ...]
     causes: dict[Cause, int]
-    """Attempts by what became of them; they add up to `attempts`."""
+    """Attempts by what became of them; the numbers add up to `attempts`."""
     cells: dict[ExecutionStatus, int]
     """Executed programs by how they ended."""
     sessions_lost: int
@@ -103,17 +104,17 @@ class Report:
     usage: dict[str, Spread]
     """An attempt's turns, cells, prompt_tokens, completion_tokens and seconds; without broken attempts."""
     remarks: tuple[str, ...]
-    """What one has to know before quoting a number."""
+    """What a reader has to know before quoting a number."""
 
 
-async def make_report(run: Run, grader: Grader) -> Report:
-    """The figures of a run; `grader` says which answers to a problem are one vote."""
+async def make_report(run: Run, grader: Grader) -> RunReport:
+    """Return the figures of a run; `grader` decides which answers to a problem are one vote."""
     problems = by_problem(run.records)
     scored = [kept for attempts in problems.values() if (kept := tuple(filter(is_scored, attempts)))]
     causes = Counter(map(cause_of, run.records))
     executions = [e for record in run.records for e in record.trajectory.executions]
     statuses = Counter(execution.status for execution in executions)
-    report = Report(
+    report = RunReport(
         name=run.name,
         manifest=run.manifest,
         settings=run.manifest.settings if run.manifest else run.records[0].settings,
@@ -144,7 +145,7 @@ def _scores(scored: Sequence[Attempts], score: Callable[[RunRecord], bool]) -> S
 
 
 def _ks(scored: Sequence[Attempts]) -> tuple[int, ...]:
-    """For which k pass@k and maj@k are said; none where there is but one sample."""
+    """Return the k of which pass@k and maj@k are reported; none where there is only one sample."""
     most = max(map(len, scored), default=0)
     return ks(most) if most > 1 else ()
 
@@ -157,28 +158,28 @@ def _passes(scored: Sequence[Attempts]) -> tuple[AtK, ...]:
 async def _majorities(scored: Sequence[Attempts], grader: Grader) -> tuple[AtK, ...]:
     if not (wanted := _ks(scored)):
         return ()
-    ballots: list[Ballot] = []  # in any order
-    async with anyio.create_task_group() as counting:
-        for attempts in scored:
-            counting.start_soon(_count_votes, attempts, grader, ballots)
+
+    async def count_votes(attempts: Attempts) -> Ballot:
+        return await _ballot(attempts, grader)
+
+    ballots = await map_each(scored, count_votes, concurrency=_COUNTED_AT_ONCE)
     return tuple(AtK(k=k, estimate=maj_at(ballots, k)) for k in wanted)
 
 
-async def _count_votes(attempts: Attempts, grader: Grader, ballots: list[Ballot]) -> None:
-    """Add who votes for what. An answer scores what the samples that gave it score, on average."""
+async def _ballot(attempts: Attempts, grader: Grader) -> Ballot:
+    """Count the votes for each answer to a problem."""
     answers = [answer.text if (answer := a.trajectory.answer) else None for a in attempts]
     classes = await vote_classes(answers, grader)
-    ballots.append(
-        Ballot(
-            votes=tuple(map(len, classes)),
-            scores=tuple(sum(is_correct(attempts[i]) for i in voters) / len(voters) for voters in classes),
-            silent=len(attempts) - sum(map(len, classes)),
-        )
+    return Ballot(
+        votes=tuple(map(len, classes)),
+        # Equal answers should score the same; where grading against the gold says otherwise, their mean is neutral.
+        scores=tuple(sum(is_correct(attempts[i]) for i in voters) / len(voters) for voters in classes),
+        silent=len(attempts) - sum(map(len, classes)),
     )
 
 
 def _groups(scored: Sequence[Attempts]) -> Iterator[Group]:
-    """The groups of each tag, sorted; numbers by their size."""
+    """Yield the groups of each tag, sorted; numbers by their size."""
     by_tag: dict[str, dict[str, list[Attempts]]] = {}
     for attempts in scored:
         for key, value in tags_of(attempts[0]).items():
@@ -211,8 +212,8 @@ def _spread(values: Sequence[float]) -> Spread:
     )
 
 
-def _remarks(report: Report, records: Sequence[RunRecord], scored: Sequence[Attempts]) -> Iterator[str]:
-    """What weakens the numbers, each with what can be done about it."""
+def _remarks(report: RunReport, records: Sequence[RunRecord], scored: Sequence[Attempts]) -> Iterator[str]:
+    """Yield what weakens the numbers, each with what can be done about it."""
     ways = {(without_seed(record.settings), record.isolation, record.version) for record in records}
     if len(ways) > 1:
         yield f"attempts were made in {len(ways)} different ways: settings, isolation or version differ"

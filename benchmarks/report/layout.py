@@ -1,6 +1,6 @@
-"""How reports look: rows of figures under headings, a column a run; for a terminal and as Markdown.
+"""Lay out reports: rows of figures under headings, a column a run; for a terminal and as Markdown.
 
-`sections` says everything once; the tables here and the viewer only draw it.
+`sections` holds everything once; the tables here and the viewer only draw it.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.report.attempts import Cause
-from benchmarks.report.figures import Report, Spread
+from benchmarks.report.figures import RunReport, Spread
 from benchmarks.report.metrics import Estimate
 from mumath_agent.records import ExecutionStatus, Settings
 
@@ -19,8 +19,8 @@ NONE = "–"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A figure of every run."""
+class FigureRow:
+    """One figure, of every run."""
 
     label: str
     values: tuple[str, ...]
@@ -31,11 +31,11 @@ class Section:
     """Figures that belong together."""
 
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[FigureRow, ...]
 
 
-def sections(reports: Sequence[Report]) -> tuple[Section, ...]:
-    """All figures of the reports; rows that say nothing of any run are left out."""
+def sections(reports: Sequence[RunReport]) -> tuple[Section, ...]:
+    """Return all figures of the reports; rows that are empty for every run are left out."""
     made = (
         _section("What was run", reports, _about),
         _section("Accuracy, % (95 % interval)", reports, _accuracy),
@@ -47,7 +47,8 @@ def sections(reports: Sequence[Report]) -> tuple[Section, ...]:
     return tuple(section for section in made if section.rows)
 
 
-def print_reports(reports: Sequence[Report], console: Console) -> None:
+def print_reports(reports: Sequence[RunReport], console: Console) -> None:
+    """Print the figures as one table."""
     table = Table("", pad_edge=False)
     for report in reports:
         table.add_column(Text(report.name))
@@ -59,8 +60,8 @@ def print_reports(reports: Sequence[Report], console: Console) -> None:
     console.print(table)
 
 
-def markdown(reports: Sequence[Report]) -> str:
-    """The same as tables to paste into a paper or a README, with the remarks below."""
+def markdown(reports: Sequence[RunReport]) -> str:
+    """Return the figures as tables to paste into a paper or a README, with the remarks below."""
     lines = []
     for section in sections(reports):
         lines.append(_line(section.title, *(report.name for report in reports)))
@@ -71,24 +72,24 @@ def markdown(reports: Sequence[Report]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def named_remarks(reports: Sequence[Report]) -> list[str]:
-    """What has to be known before quoting; with the run's name where there are several."""
+def named_remarks(reports: Sequence[RunReport]) -> list[str]:
+    """Return what has to be known before quoting, with the run's name where there are several."""
     named = len(reports) > 1
     return [f"{r.name}: {remark}" if named else remark for r in reports for remark in r.remarks]
 
 
-Figures = Callable[[Report], dict[str, str]]
+Figures = Callable[[RunReport], dict[str, str]]
 """The figures of one run, by label."""
 
 
-def _section(title: str, reports: Sequence[Report], figures: Figures) -> Section:
+def _section(title: str, reports: Sequence[RunReport], figures: Figures) -> Section:
     columns = [figures(report) for report in reports]
     labels = dict.fromkeys(label for column in columns for label in column)
-    rows = (Row(label=label, values=tuple(c.get(label, NONE) for c in columns)) for label in labels)
+    rows = (FigureRow(label=label, values=tuple(c.get(label, NONE) for c in columns)) for label in labels)
     return Section(title=title, rows=tuple(rows))
 
 
-def _about(report: Report) -> dict[str, str]:
+def _about(report: RunReport) -> dict[str, str]:
     manifest, settings = report.manifest, report.settings
     about = {
         "model": settings.model,
@@ -134,7 +135,7 @@ def _sessions(settings: Settings) -> str:
     return f"{kept}, rebuilt when lost" if settings.rebuild_state else kept
 
 
-def _accuracy(report: Report) -> dict[str, str]:
+def _accuracy(report: RunReport) -> dict[str, str]:
     if report.lenient is None or report.strict is None:
         return {"accuracy": "nothing is scored"}
     figures = {
@@ -155,19 +156,19 @@ def _accuracy(report: Report) -> dict[str, str]:
     return figures
 
 
-def _keys(reports: Sequence[Report]) -> list[str]:
+def _keys(reports: Sequence[RunReport]) -> list[str]:
     return list(dict.fromkeys(group.key for report in reports for group in report.groups))
 
 
 def _by_tag(key: str) -> Figures:
-    def figures(report: Report) -> dict[str, str]:
+    def figures(report: RunReport) -> dict[str, str]:
         groups = (group for group in report.groups if group.key == key)
         return {g.value: f"{share(g.lenient)} of {g.lenient.problems:,}" for g in groups}
 
     return figures
 
 
-def _causes(report: Report) -> dict[str, str]:
+def _causes(report: RunReport) -> dict[str, str]:
     return {
         cause.value: f"{number:,} ({number / report.attempts:.1%})"
         for cause, number in report.causes.items()
@@ -175,7 +176,7 @@ def _causes(report: Report) -> dict[str, str]:
     }
 
 
-def _cells(report: Report) -> dict[str, str]:
+def _cells(report: RunReport) -> dict[str, str]:
     all_cells = sum(report.cells.values())
     figures = {
         _NAMES.get(status, status.value): f"{number:,} ({number / all_cells:.1%})"
@@ -199,12 +200,12 @@ _NAMES = {
 }
 
 
-def _usage(report: Report) -> dict[str, str]:
+def _usage(report: RunReport) -> dict[str, str]:
     return {name.replace("_", " "): _spread(spread) for name, spread in report.usage.items()}
 
 
 def share(estimate: Estimate) -> str:
-    """In per cent, with its interval."""
+    """Return an estimate in per cent, with its interval."""
     return f"{100 * estimate.value:.1f} ({100 * estimate.low:.1f}–{100 * estimate.high:.1f})"
 
 
@@ -214,7 +215,7 @@ def _spread(spread: Spread) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits that count, whole from a hundred on."""
+    """Show three significant digits, and whole numbers from a hundred on."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

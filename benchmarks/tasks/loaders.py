@@ -1,13 +1,12 @@
-"""Gets a task's problems: from files at hand, from the Hugging Face hub, or from a repository on GitHub.
+"""Load a task's problems: from files at hand, from the Hugging Face hub, or from a repository on GitHub.
 
     rows of a file or a data set ─ task.read ─▶ items ─▶ problems, in the set's order, each with an id of its own
 
 Everything is read or nothing: a row that can't be used ends the loading with its place, since a set that is silently
-smaller gives a wrong number. `Loaded.source` says exactly what was read (a file's SHA-256, a data set's commit) and
-`Loaded.remarks` what a reader of the numbers has to know. What the rows mean is for `tasks`.
+smaller gives a wrong number. `source` says exactly what was read (a file's SHA-256, a data set's commit), and `remarks`
+what a reader of the numbers has to know. `rows` knows what a row means.
 """
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -16,10 +15,11 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.data import digest
 from benchmarks.tasks import GitHub, Hub, Part, Task
 from benchmarks.tasks.task import Item, Row
 from mumath_agent.errors import InputError
-from mumath_agent.problems import check_question, decode
+from mumath_agent.problems import check_question, decode, read_problems
 from mumath_agent.records import Problem
 
 _RAW = "https://raw.githubusercontent.com"
@@ -27,38 +27,57 @@ _TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
-    """A task's problems, and where they are from."""
+class LoadedProblems:
+    """Problems to solve, and where they are from."""
 
     problems: tuple[Problem, ...]
     source: str
     """Files with their SHA-256, or repositories with their revision."""
     remarks: tuple[str, ...] = ()
-    """What makes numbers on these problems not comparable with others."""
+    """Why numbers on these problems don't compare with published ones."""
 
 
-def load_problems(task: Task, data_dir: Path | None = None, limit: int | None = None) -> Loaded:
-    """The first `limit` problems of a task, from the files in `data_dir`, else from where the set is published.
+def load_problems(task: Task, data_dir: Path | None = None, limit: int | None = None) -> LoadedProblems:
+    """Return the first `limit` problems of a task, from the files in `data_dir`, else from where the set is published.
 
     Raises:
-        InputError: there is no such file, nothing to reach, or a row that can't be used.
+        InputError: there is no such file, the set can't be reached, or a row can't be used.
     """
     loaded = [_load(part, task, data_dir) for part in task.parts]
     problems = [problem for part_problems, _ in loaded for problem in part_problems]
-    return Loaded(
+    return LoadedProblems(
         problems=tuple(_with_distinct_ids(problems)[:limit]),
         source="; ".join(source for _, source in loaded),
         remarks=tuple(_remarks(task, len(problems), data_dir is None)),
     )
 
 
+def load_own_problems(path: Path, limit: int | None = None) -> LoadedProblems:
+    """Return the first `limit` problems of a user's own file.
+
+    Raises:
+        InputError: the file can't be read, or a line of it can't be used.
+    """
+    problems: list[Problem] = []
+    for problem in read_problems(path):
+        if isinstance(problem, InputError):
+            raise problem
+        problems.append(problem)
+    if not problems:
+        raise InputError(f"{path} holds no problem")
+    unanswered = sum(problem.target is None for problem in problems[:limit])
+    remarks = (f"{unanswered} problems have no gold answer and won't be graded",) if unanswered else ()
+    source = f"{path.name} {digest(path.read_bytes())}"
+    return LoadedProblems(problems=tuple(problems[:limit]), source=source, remarks=remarks)
+
+
 def is_at_hand(task: Task, data_dir: Path) -> bool:
-    """Whether `data_dir` holds a file for every part of the task."""
+    """Tell whether `data_dir` holds a file for every part of the task."""
     return all(_file(part, data_dir) for part in task.parts)
 
 
 def _load(part: Part, task: Task, data_dir: Path | None) -> tuple[list[Problem], str]:
-    """A part's problems, and where they are from."""
+    """Return a part's problems, and where they are from."""
     if data_dir is not None:
         rows, source = _from_files(part, data_dir)
     elif isinstance(part.remote, Hub):
@@ -121,7 +140,7 @@ def _from_files(part: Part, data_dir: Path) -> tuple[Iterator[tuple[str, Row]], 
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror}") from None
-    return _parsed(data, str(path)), f"{path.relative_to(data_dir)} {_digest(data)}"
+    return _parsed(data, str(path)), f"{path.relative_to(data_dir)} {digest(data)}"
 
 
 def _file(part: Part, data_dir: Path) -> Path | None:
@@ -136,7 +155,7 @@ def _from_github(remote: GitHub) -> tuple[Iterator[tuple[str, Row]], str]:
         raise InputError(_unreachable(url, f"HTTP {error.response.status_code}")) from None
     except httpx.HTTPError as error:
         raise InputError(_unreachable(url, str(error))) from None
-    return _parsed(data, url), f"{remote.address}/{remote.path} {_digest(data)}"
+    return _parsed(data, url), f"{remote.address}/{remote.path} {digest(data)}"
 
 
 def _from_hub(remote: Hub) -> tuple[Iterator[tuple[str, Row]], str]:
@@ -172,7 +191,7 @@ def _unreachable(what: str, why: str) -> str:
 
 
 def _parsed(data: bytes, source: str) -> Iterator[tuple[str, Row]]:
-    """The rows of a JSONL file, a JSON array, or a JSON object by id, each with its place."""
+    """Yield the rows of a JSONL file, a JSON array, or a JSON object by id, each with its place."""
     text = decode(data, source)
     whole = None if source.endswith(".jsonl") else _whole(text)
     if isinstance(whole, dict) and all(isinstance(row, dict) for row in whole.values()):
@@ -189,7 +208,7 @@ def _parsed(data: bytes, source: str) -> Iterator[tuple[str, Row]]:
 
 
 def _whole(text: str) -> object:
-    """All of it as one JSON value; None where it is none, as with ToRA's `.json` files of one row a line."""
+    """Return the text as one JSON value; None where it isn't one, as with ToRA's `.json` files of one row a line."""
     try:
         value: object = json.loads(text)
     except (ValueError, RecursionError):
@@ -201,7 +220,7 @@ def _json(line: str, place: str) -> object:
     try:
         value: object = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{place}: no valid JSON ({error})") from None
+        raise InputError(f"{place}: not valid JSON ({error})") from None
     return value
 
 
@@ -209,7 +228,3 @@ def _checked(row: object, place: str) -> tuple[str, Row]:
     if not isinstance(row, dict):
         raise InputError(f"{place}: a JSON object is expected, this is {type(row).__name__}")
     return place, row
-
-
-def _digest(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"

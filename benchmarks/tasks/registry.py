@@ -1,4 +1,4 @@
-"""The tasks by name. Sizes are those of the papers; a revision is a commit that is known to hold the set.
+"""List the tasks by name. Sizes are those of the papers; a revision is a commit that is known to hold the set.
 
 The sets of ToRA and MuMath-Code (GSM8K, MATH, GSM-Hard, SVAMP, ASDiv, MAWPS, TabMWP) are read in their form, so that
 numbers compare. No set is part of this repository: licences differ, and some forbid it.
@@ -22,10 +22,10 @@ _MAA = "Mathematical Association of America, maa.org/student-programs/amc"
 
 
 def get_task(name: str) -> Task:
-    """The task of that name; "gsm-hard" is gsm_hard.
+    """Return the task of that name; "gsm-hard" is gsm_hard.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such task.
     """
     task = TASKS.get(name.replace("-", "_").lower())
     if task is None:

@@ -1,9 +1,9 @@
-r"""How a row of a public file becomes a question, a gold answer and tags: one small function a form.
+r"""Turn a row of a public file into a question, a gold answer and tags: one small function a set.
 
-A form is the set's own file, the copy the papers' code reads, or the columns on the Hugging Face hub; each function
-takes all of its set's. Gold answers are rewritten only so far that the grader can read them (`#### 1,450` is 1450,
-`9 (apples)` is 9): the comparison itself, tolerance included, is the grader's. A row that is none of these forms, or
-has no number where the set promises one, is an error: a benchmark that shrinks in silence gives wrong numbers.
+A set may come in several forms: its own file, the copy the papers' code reads, or the columns on the Hugging Face hub.
+Its function takes all of them. Gold answers are rewritten only as far as the grader needs to read them (`#### 1,450` is
+1450, `9 (apples)` is 9): the comparison itself, tolerance included, is the grader's. A row in none of these forms, or
+without a number where the set promises one, is an error: a benchmark that shrinks in silence gives wrong numbers.
 """
 
 import re
@@ -21,13 +21,13 @@ _DEGREES = re.compile(r"\s*\^\{?\\circ\}?$")
 
 
 def gsm8k(row: Row) -> Item:
-    """A rationale that ends in `#### answer`."""
+    """Read GSM8K: the answer is a rationale that ends in `#### answer`."""
     answer = _text(row, "answer")
     return Item(question=_text(row, "question"), target=numeral(answer.rpartition("####")[2]))
 
 
 def math(row: Row) -> Item:
-    r"""MATH and MATH-500: the gold answer is a column, or the last `\boxed` of the solution."""
+    r"""Read MATH and MATH-500: the gold answer is a column, or the last `\boxed` of the solution."""
     if "answer" in row:
         target = _text(row, "answer")
     elif boxes := boxed_answers(_text(row, "solution")):
@@ -44,12 +44,15 @@ def math(row: Row) -> Item:
 
 
 def gsm_hard(row: Row) -> Item:
-    """Floats as Python wrote them. PAL's absolute 1e-3 would take 0 for the small ones, so the grader's rule stands."""
+    """Read GSM-Hard: floats as Python wrote them.
+
+    PAL's absolute tolerance of 1e-3 would take 0 for the small ones, so the grader's own rule stands.
+    """
     return Item(question=_text(row, "input"), target=numeral(_value(row, "target")))
 
 
 def svamp(row: Row) -> Item:
-    """Body and question are two columns; ToRA and MuMath-Code join them with a full stop."""
+    """Read SVAMP: body and question are two columns; ToRA and MuMath-Code join them with a full stop."""
     body = _text(row, "Body")
     question = f"{body.removesuffix('.')}. {_text(row, 'Question')}"
     target = numeral(_value(row, "Answer"))
@@ -57,7 +60,10 @@ def svamp(row: Row) -> Item:
 
 
 def asdiv(row: Row) -> Item | None:
-    """`9 (apples)`, `5:6`, `Yes`. ToRA and MuMath-Code leave out those with several answers, `3 (cats); 4 (dogs)`."""
+    """Read ASDiv: `9 (apples)`, `5:6`, `Yes`.
+
+    ToRA and MuMath-Code leave out rows with several answers, such as `3 (cats); 4 (dogs)`.
+    """
     answer = _text(row, "answer")
     if ";" in answer:
         return None
@@ -69,11 +75,12 @@ def asdiv(row: Row) -> Item | None:
 
 
 def mawps(row: Row) -> Item:
+    """Read MAWPS in ToRA's copy."""
     return Item(question=_text(row, "input"), target=numeral(_value(row, "target")))
 
 
 def tabmwp(row: Row) -> Item:
-    """The question as ToRA and MuMath-Code ask it, with its table and, where there are some, its choices."""
+    """Read TabMWP: the question as ToRA and MuMath-Code ask it, with its table and, if there are any, its choices."""
     title, choices = row.get("table_title"), row.get("choices")
     regarding = f'regarding "{title}" ' if title else ""
     options = f" Please select from the following options: {choices}" if choices else ""
@@ -87,19 +94,22 @@ def tabmwp(row: Row) -> Item:
 
 
 def mathematics(row: Row) -> Item:
-    """Numbers, and lists: `[2, 3]` or, where the question asks for an order, `3 1 -4`. All are graded in any order."""
+    """Read DeepMind's Mathematics: numbers, and lists as `[2, 3]` or, where a question asks for an order, `3 1 -4`.
+
+    All lists are graded in any order.
+    """
     item = mathcoder(row)
     return Item(question=item.question, target=bare_list(_plain(item.target)), id=item.id)
 
 
 def simuleq(row: Row) -> Item:
-    """One number: the first unknown, although most questions ask for two."""
+    """Read SimulEq: the gold answer is one number, the first unknown, although most questions ask for two."""
     item = mathcoder(row)
     return Item(question=item.question, target=numeral(item.target), id=item.id)
 
 
 def mathcoder(row: Row) -> Item:
-    """MathCoder's test files and its recorded solutions: chat messages, and the answer under `ground_truth`."""
+    """Read MathCoder's test files: chat messages, and the answer under `ground_truth`."""
     messages, truth = _value(row, "messages"), _value(row, "ground_truth")
     try:
         user = next(message for message in messages if message["role"] == "user")  # type: ignore[attr-defined]
@@ -112,19 +122,22 @@ def mathcoder(row: Row) -> Item:
 
 
 def contest(row: Row) -> Item:
-    """AIME and AMC: an integer, on the hub at times with leading zeros, as a float or with a degree sign."""
+    """Read AIME and AMC: an integer, on the hub sometimes with leading zeros, as a float or with a degree sign."""
     answer = _DEGREES.sub("", str(_value(row, "answer", "Answer")))
     question = _text(row, "problem", "Problem", "question")
     return Item(question=question, target=numeral(answer), id=_id(row, "id", "ID"))
 
 
 def olympiadbench(row: Row) -> Item | None:
-    """Open-ended, English, without pictures. A tolerance of the set's own is kept as a tag; the grader's applies."""
+    """Read OlympiadBench: open-ended, English, without pictures.
+
+    A tolerance of the set's own is kept as a tag; the grader's applies.
+    """
     if row.get("language", "English") != "English" or any(row.get(f"image_{n}") for n in range(1, 6)):
         return None
     answers = _value(row, "final_answer")
     if not isinstance(answers, list) or not answers:
-        raise InputError("final_answer is no list of answers")
+        raise InputError("final_answer isn't a list of answers")
     context = f"{row['context']}\n" if row.get("context") else ""
     columns = {"type": "subfield", "answer": "answer_type", "unit": "unit", "tolerance": "error"}
     return Item(
@@ -136,14 +149,14 @@ def olympiadbench(row: Row) -> Item | None:
 
 
 def numeral(value: object) -> str:
-    """A number as digits: 145.0 is 145, "1,450" 1450, 2.5e-06 0.0000025, "-0.0" 0, "073" 73.
+    """Write a number as digits: 145.0 is 145, "1,450" 1450, 2.5e-06 0.0000025, "-0.0" 0, "073" 73.
 
     Raises:
-        InputError: it is none.
+        InputError: it isn't a number.
     """
     text = str(value).strip()
     if not _NUMERAL.fullmatch(text):
-        raise InputError(f"the gold answer {text!r} is no number")
+        raise InputError(f"the gold answer {text!r} isn't a number")
     digits = format(Decimal(text.replace(",", "")), "f")
     if "." in digits:
         digits = digits.rstrip("0").rstrip(".")
@@ -151,7 +164,7 @@ def numeral(value: object) -> str:
 
 
 def _plain(text: str) -> str:
-    """`text`, by its digits if it is a number."""
+    """Return `text`, by its digits if it is a number."""
     try:
         return numeral(text)
     except InputError:
@@ -159,7 +172,7 @@ def _plain(text: str) -> str:
 
 
 def _value(row: Row, *names: str) -> object:
-    """What stands in the first of these columns that is there and filled."""
+    """Return the value of the first of these columns that is there and filled."""
     for name in names:
         if row.get(name) is not None:
             return row[name]

@@ -1,4 +1,4 @@
-"""The records a task is written with. They say where rows are; `loaders` goes and gets them."""
+"""Define the records a task is written with. They say where its rows are; `loaders` fetches them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ Row = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """What a row says."""
+    """A row as a question with its gold answer."""
 
     question: str
-    """With all a model is shown: table, choices, context."""
+    """All that a model is shown, including table, choices and context."""
     target: str
     """The gold answer, as the grader reads it."""
     id: str | None = None
-    """The set's own name for it; None: it gets the number of its row."""
+    """The set's own name for it; None: the number of its row becomes its id."""
     tags: tuple[str, ...] = ()
     """`level:3`, `type:Algebra`: what a report can group by."""
 
@@ -31,13 +31,14 @@ class Hub:
 
     repository: str
     revision: str | None
-    """A commit hash. None: none is known, so whatever the main branch holds that day is loaded, and said to be."""
+    """A commit hash. None: none is known, so what the main branch holds that day is loaded, and a remark says so."""
     split: str
     configs: tuple[str | None, ...] = (None,)
     """Loaded one after the other."""
 
     @property
     def address(self) -> str:
+        """Name and revision, as reports show them."""
         return f"{self.repository}@{self.revision or 'main'}"
 
 
@@ -52,6 +53,7 @@ class GitHub:
 
     @property
     def address(self) -> str:
+        """Name and revision, as reports show them."""
         return f"github.com/{self.repository}@{self.revision or 'main'}"
 
 
@@ -62,11 +64,11 @@ class Part:
     name: str
     remote: Hub | GitHub
     files: tuple[str, ...] = ()
-    """Names it goes by in a folder of benchmark files, besides the usual ones."""
+    """Names its file may have in a folder of benchmark files, besides the usual ones."""
 
     @property
     def file_names(self) -> tuple[str, ...]:
-        """Where to look in such a folder; the first that is there is read."""
+        """Where to look in such a folder; the first file that is there is read."""
         usual = (
             f"{self.name}/test.jsonl",
             f"{self.name}/test.json",
@@ -86,7 +88,7 @@ class Task:
     """Where it was published."""
     licence: str
     problems: int
-    """How many the papers measure on; another number is another benchmark."""
+    """How many the papers measure on; with another number it is another benchmark."""
     parts: tuple[Part, ...]
     read: Callable[[Row], Item | None]
     """A row's question and gold answer; None: the papers leave this row out.
@@ -96,5 +98,5 @@ class Task:
     rule: AnswerRule = LAST_ANSWER
 
     def answer_of(self, transcript: Transcript) -> Answer | None:
-        """The answer of a transcript that is scored."""
+        """Return the answer of a transcript that is scored."""
         return self.rule.answer_of(transcript)

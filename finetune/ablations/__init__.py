@@ -1,4 +1,4 @@
-"""The paper's claims put to the test at small scale: same questions, equal compute, several seeds, held-out schemas.
+"""Test the paper's claims at small scale: same questions, equal compute, several seeds, held-out schemas.
 
 design ─▶ material (rows by format and by source) ─▶ running (train, solve) ─▶ findings ─▶ page (docs/ablations.md)
 """

@@ -1,8 +1,7 @@
-"""What is compared: the arms, how much compute each may use, and which pairs of them make a claim.
+"""Define what is compared: the arms, how much compute each may use, and the claims, each about a pair of arms.
 
-Compute is counted in units: a unit is the recipe's number of steps, and a step has the same places for tokens in every
-arm. Arms serve more than one claim where they coincide. Settled before anything is measured; what is done with
-it is `running`'s and `findings`' business.
+Compute is counted in units: a unit is the recipe's number of steps, and a step has room for the same number of tokens
+in every arm. One arm may serve several claims. The design is fixed before anything is measured.
 """
 
 from dataclasses import dataclass
@@ -11,12 +10,12 @@ from typing import Literal
 from finetune.data.records import SolutionFormat
 
 Source = Literal["seeds", "augmented"]
-"""augmented: the seeds, and what was made of them."""
+"""augmented: the seeds and the questions made from them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One training run of an arm."""
+    """One stage of an arm's training: its data and its share of the compute."""
 
     format: SolutionFormat
     source: Source
@@ -25,25 +24,26 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """A way to spend compute: a new model, trained stage after stage."""
+    """A way to spend the compute: a new model, trained in one stage or two."""
 
     name: str
     stages: tuple[Stage, ...]
 
     @property
     def units(self) -> int:
+        """Units of compute of all stages."""
         return sum(stage.units for stage in self.stages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """That `better` solves more than `worse`."""
+    """The claim that `better` solves more problems than `worse`."""
 
     name: str
     better: Arm
     worse: Arm
     control: str
-    """What the two have in common."""
+    """The conditions that are equal in both."""
 
 
 def _code(units: int) -> Stage:
@@ -81,15 +81,15 @@ CLAIMS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
-    """How much of everything."""
+class AblationSize:
+    """The amount of everything."""
 
     recipe: str
-    """Of every stage; its steps are a unit."""
+    """The recipe of every stage; its steps are a unit."""
     seeds: int
     """Seed questions."""
     samples: int
-    """Questions that a perspective makes of a seed, at most."""
+    """Questions that a perspective makes from a seed, at most."""
     vocabulary: int
     problems: int
     """Held-out problems to solve."""
@@ -97,9 +97,11 @@ class Size:
 
 
 SIZES = {
-    "tiny": Size(recipe="ablation-tiny", seeds=40, samples=1, vocabulary=500, problems=8, max_new_tokens=24),
-    "small": Size(
+    "tiny": AblationSize(
+        recipe="ablation-tiny", seeds=40, samples=1, vocabulary=500, problems=8, max_new_tokens=24
+    ),
+    "small": AblationSize(
         recipe="ablation-small", seeds=400, samples=8, vocabulary=1024, problems=300, max_new_tokens=160
     ),
 }
-"""tiny: whether everything works. small: what two cores can say in less than an hour."""
+"""tiny checks that everything works; small is what two cores can do in less than an hour."""

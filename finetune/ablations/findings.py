@@ -1,10 +1,11 @@
-"""What the runs say: shares solved by arm, and differences between arms, with their intervals.
+"""Compute what the runs show: shares solved by arm, and differences between arms, with their intervals.
 
-- Over seeds: Student's t, 95 %. A seed draws data, weights and order, so this is what another seed would bring.
-- Of a difference also a bootstrap, 95 % of 10,000 samples, over seeds and schemas: problems of a schema fall together,
-  so schemas are drawn, not problems. Arms are paired: the same seed has the same data, the problems are the same.
+- Over seeds: Student's t, 95 %. A seed draws data, weights and order, so this interval is about other seeds.
+- For differences also a bootstrap, 95 % of 10,000 samples, over seeds and schemas: problems of a schema succeed or fail
+  together, so schemas are drawn, not problems. Arms are paired: the same seed has the same data, and the problems are
+  the same.
 
-With few seeds both are rough, the bootstrap too narrow and the t interval wide. All values are shares of problems.
+With few seeds both are rough: the bootstrap is too narrow and the t interval wide. All values are shares of problems.
 """
 
 import math
@@ -27,30 +28,31 @@ Shares = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """Where a mean lies."""
+    """An interval of a mean."""
 
     low: float
     high: float
 
     @property
     def leaves_out_zero(self) -> bool:
+        """True if the mean is clearly positive or clearly negative."""
         return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmFinding:
-    """The runs of one arm; means over its seeds."""
+    """The runs of one arm, as means over its seeds."""
 
     name: str
     seeds: tuple[int, ...]
     solved: float
     interval: Interval | None
-    """Over seeds; None where there is one."""
+    """Over seeds; None if there is only one."""
     by_seed: tuple[float, ...]
     copied: float
-    """Problems for which the model wrote all numbers that the solution takes."""
+    """Problems for which the model wrote all numbers that the solution needs."""
     solved_of_copied: float
-    """Of these; 0 where there are none."""
+    """Share of these that were solved; 0 if there are none."""
     no_answer: float
     ungraded: float
     steps: int
@@ -61,7 +63,7 @@ class ArmFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimFinding:
-    """The difference that a claim is about, over the seeds that both arms have."""
+    """The difference between a claim's arms, over the seeds that both have."""
 
     name: str
     better: str
@@ -72,22 +74,22 @@ class ClaimFinding:
     by_seed: tuple[float, ...]
     over_seeds: Interval | None
     over_seeds_and_schemas: Interval | None
-    """None where there is one seed."""
+    """None if there is only one seed."""
 
 
 def arm_findings(runs: Sequence[Run]) -> tuple[ArmFinding, ...]:
-    """Of every arm that has a run, in the design's order."""
-    return tuple(_arm(arm, found) for arm in ARMS if (found := _of(arm, runs)))
+    """Return the findings of every arm that has a run, in the design's order."""
+    return tuple(_arm(arm, found) for arm in ARMS if (found := _runs_of(arm, runs)))
 
 
 def claim_findings(runs: Sequence[Run], schemas: Sequence[str]) -> tuple[ClaimFinding, ...]:
-    """Of every claim both of whose arms have a seed; `schemas` are those of the problems."""
+    """Return the findings of every claim whose arms share a seed; `schemas` has the schema of each problem."""
     found = (_claim(claim, runs, schemas) for claim in CLAIMS)
     return tuple(finding for finding in found if finding)
 
 
 def over_seeds(values: Sequence[float]) -> Interval | None:
-    """Student's t interval of the mean."""
+    """Return Student's t interval of the mean; None for a single value."""
     if len(values) < 2:
         return None
     mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))
@@ -96,7 +98,7 @@ def over_seeds(values: Sequence[float]) -> Interval | None:
 
 
 def over_seeds_and_schemas(change: Shares, schemas: Sequence[str]) -> Interval | None:
-    """Bootstrap interval of the mean of `change`, (seeds, problems): both seeds and schemas are drawn anew."""
+    """Return the bootstrap interval of the mean of `change` (seeds, problems), drawing both seeds and schemas."""
     seeds = len(change)
     if seeds < 2:
         return None
@@ -114,8 +116,8 @@ def over_seeds_and_schemas(change: Shares, schemas: Sequence[str]) -> Interval |
 
 def _arm(arm: Arm, runs: Sequence[Run]) -> ArmFinding:
     solved = [float(_right(run).mean()) for run in runs]
-    outcomes = [one.outcome for run in runs for one in run.solved]
-    copied = [one.outcome for run in runs for one in run.solved if one.copied]
+    outcomes = [one.outcome for run in runs for one in run.results]
+    copied = [one.outcome for run in runs for one in run.results if one.copied]
     return ArmFinding(
         name=arm.name,
         seeds=tuple(run.seed for run in runs),
@@ -134,7 +136,9 @@ def _arm(arm: Arm, runs: Sequence[Run]) -> ArmFinding:
 
 
 def _claim(claim: Claim, runs: Sequence[Run], schemas: Sequence[str]) -> ClaimFinding | None:
-    better, worse = ({run.seed: _right(run) for run in _of(arm, runs)} for arm in (claim.better, claim.worse))
+    better, worse = (
+        {run.seed: _right(run) for run in _runs_of(arm, runs)} for arm in (claim.better, claim.worse)
+    )
     seeds = tuple(sorted(better.keys() & worse.keys()))
     if not seeds:
         return None
@@ -153,9 +157,9 @@ def _claim(claim: Claim, runs: Sequence[Run], schemas: Sequence[str]) -> ClaimFi
     )
 
 
-def _of(arm: Arm, runs: Sequence[Run]) -> list[Run]:
+def _runs_of(arm: Arm, runs: Sequence[Run]) -> list[Run]:
     return sorted((run for run in runs if run.arm == arm.name), key=lambda run: run.seed)
 
 
 def _right(run: Run) -> Shares:
-    return np.array([one.outcome is Outcome.CORRECT for one in run.solved], dtype=np.float64)
+    return np.array([one.outcome is Outcome.CORRECT for one in run.results], dtype=np.float64)

@@ -1,8 +1,8 @@
-"""What the arms learn from and what they are asked: rows of the same questions in two formats, and held-out problems.
+"""Make the arms' training rows, the same questions in two formats, and the held-out problems that they are asked.
 
-A problem is drawn from our templates, or made of such a one by a rule of `augment`; its program says how it is solved,
-and is written in words (CoT) or nested with code. So arms that differ in format differ in nothing else. Asked are
-problems of schemas that neither seeds nor augmentations come from.
+A question is drawn from our templates, or made from such a one by a rule of `augment`. Its program is written in words
+(CoT) or nested with code, so arms that differ in format differ in nothing else. The held-out problems are of schemas
+that neither seeds nor augmentations come from.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,24 +23,24 @@ DIALECT = "fenced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A held-out problem."""
+class HeldOutProblem:
+    """A problem that the arms are asked."""
 
     problem: Problem
-    """Its source names the schema."""
-    taken: frozenset[str]
-    """The numbers of its text that its solution takes."""
+    """Its source is the schema."""
+    needed: frozenset[str]
+    """The numbers in its text that its solution needs."""
 
 
 def questions(seeds: int, samples: int, *, draw: int) -> tuple[list[Question], list[Question]]:
-    """`seeds` questions of our templates, and what the rules make of them: up to `samples` by each perspective."""
+    """Return `seeds` questions of our templates, and up to `samples` that each perspective's rule makes from one."""
     own = list(islice(own_questions(draw), seeds))
     rules = tuple(RULES)
     return own, [made for seed in own for made in augmented(seed, rules, samples=samples, draw=draw).rows]
 
 
 def rows(questions: Iterable[Question], format: SolutionFormat) -> Iterator[Solution]:
-    """The solutions of the questions whose program is known, written in one format."""
+    """Yield the solutions, in one format, of the questions whose program is known."""
     for question in questions:
         if (problem := _program(question)) is None:
             continue
@@ -56,20 +56,20 @@ def rows(questions: Iterable[Question], format: SolutionFormat) -> Iterator[Solu
         )
 
 
-def held_out(size: int) -> Iterator[Asked]:
-    """`size` problems, shared out evenly over the schemas that are kept from training."""
+def held_out(size: int) -> Iterator[HeldOutProblem]:
+    """Yield `size` problems, shared out evenly over the schemas that training never sees."""
     schemas, rng = stories(held_out=True), Random("ablations")
     for number in range(size):
         drawn = schemas[number % len(schemas)].problem(rng)
         operands = {operand for step in drawn.steps for operand in (step.left, step.right)}
-        yield Asked(
+        yield HeldOutProblem(
             problem=Problem(
                 id=f"held-out-{number}",
                 question=drawn.question,
                 target=decimal(drawn.answer),
                 source=drawn.source,
             ),
-            taken=frozenset(value for index, value in enumerate(drawn.numbers) if f"n{index}" in operands),
+            needed=frozenset(value for index, value in enumerate(drawn.numbers) if f"n{index}" in operands),
         )
 
 

@@ -1,6 +1,7 @@
-"""`docs/ablations.md`: design, results so far and what they can't say.
+"""Write `docs/ablations.md`: the design, the results so far, and their limits.
 
-The text is `ablations.md.jinja`. Its numbers are the design's and the runs', but for the pilot's and what it quotes.
+The text is `ablations.md.jinja`. Its numbers come from the design and the runs, except for the pilot's and the quoted
+ones.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from finetune.ablations.design import ARMS, Size
+from finetune.ablations.design import ARMS, AblationSize
 from finetune.ablations.findings import ArmFinding, ClaimFinding, Interval
 from finetune.ablations.running import Run
 from finetune.training.recipe import Recipe
@@ -17,22 +18,22 @@ from finetune.training.recipe import Recipe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """All that the page tells."""
+    """Everything that is on the page."""
 
     size_name: str
-    size: Size
+    size: AblationSize
     recipe: Recipe
     seeds: int
     schemas: int
     rows: dict[str, float]
-    """By source; empty where none are written yet."""
+    """Training rows by source; empty if none are written yet."""
     runs: tuple[Run, ...]
     arms: tuple[ArmFinding, ...]
     claims: tuple[ClaimFinding, ...]
 
 
 def page(findings: Findings) -> str:
-    """The whole page, in Markdown."""
+    """Return the whole page, in Markdown."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
@@ -59,27 +60,28 @@ def page(findings: Findings) -> str:
         claims=findings.claims,
         design=ARMS,
         mean=mean,
-        says=says,
+        conclusion=conclusion,
     )
 
 
 def arm_lines(arms: Sequence[ArmFinding]) -> list[str]:
-    """For a terminal."""
+    """Return a line for each arm, for a terminal."""
     return [
         f"{arm.name:20} {mean(arm.solved, arm.interval):>22} % solved, {len(arm.seeds)} seeds" for arm in arms
     ]
 
 
 def claim_lines(claims: Sequence[ClaimFinding]) -> list[str]:
-    """For a terminal."""
+    """Return a line for each claim, for a terminal."""
     return [
-        f"{claim.name:34} {points(claim.difference):>6} points, {interval(claim.over_seeds)} over seeds: {says(claim)}"
+        f"{claim.name:34} {points(claim.difference):>6} points, {interval(claim.over_seeds)} over seeds: "
+        f"{conclusion(claim)}"
         for claim in claims
     ]
 
 
-def says(claim: ClaimFinding) -> str:
-    """Whether the claim holds here, in words."""
+def conclusion(claim: ClaimFinding) -> str:
+    """Return whether the claim holds here, in words; it is settled where both intervals leave out 0."""
     both = (claim.over_seeds, claim.over_seeds_and_schemas)
     if not all(one is not None and one.leaves_out_zero for one in both):
         return "not settled"
@@ -87,18 +89,21 @@ def says(claim: ClaimFinding) -> str:
 
 
 def percent(share: float) -> str:
+    """Return a share in percent."""
     return f"{100 * share:.1f}"
 
 
 def points(share: float) -> str:
+    """Return a difference of shares in percentage points, with its sign."""
     return f"{100 * share:+.1f}"
 
 
 def interval(found: Interval | None) -> str:
+    """Return an interval in percentage points."""
     return f"[{points(found.low)}, {points(found.high)}]" if found else "takes two seeds"
 
 
 def mean(share: float, found: Interval | None) -> str:
-    """A share and its interval, which is cut to what shares can be."""
+    """Return a share in percent with its interval, which is cut to 0 and 100."""
     bounds = f" [{percent(max(0, found.low))}, {percent(min(1, found.high))}]" if found else ""
     return f"{percent(share)}{bounds}"

@@ -1,12 +1,12 @@
-"""Makes the runs: every arm with every seed, each kept on disk when it ends; the same command makes what is missing.
+"""Make the runs: every arm with every seed. Each is kept on disk; the same command makes those that are missing.
 
-    work/design.json                     what is compared; another design is another folder
-    work/seed-N/*.jsonl, tokenizer/      what the arms of a seed learn from
-    work/seed-N/ARM/stage1, stage2       training goes on from its checkpoints
-    work/seed-N/ARM/run.json             written last
+    work/design.json                     the design; another design needs another folder
+    work/seed-N/*.jsonl, tokenizer/      the training data of a seed's arms
+    work/seed-N/ARM/stage1, stage2       training, which continues from its checkpoints
+    work/seed-N/ARM/run.json             the result, written last
 
 The seed draws the questions, the first weights and the order of the rows; the held-out problems are always the same.
-Runs share nothing but files, so some of them go side by side, each in a process with a thread.
+Runs share nothing but files, so several are made side by side, each in a process with one thread.
 """
 
 import fcntl
@@ -26,94 +26,98 @@ from typing import IO, get_args
 
 import anyio
 
-from finetune.ablations.design import ARMS, Arm, Size, Source
+from finetune.ablations.design import ARMS, AblationSize, Arm, Source
 from finetune.ablations.material import held_out, questions, rows
-from finetune.ablations.solving import Solved, solve
+from finetune.ablations.solving import ProblemResult, solve
 from finetune.data.records import SolutionFormat
-from finetune.training.checkpoints import write_atomically
 from finetune.training.recipe import RECIPES, Recipe, read_recipe
 from finetune.training.tokenizer import train_tokenizer
 from finetune.training.train import MANIFEST, train
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.records import from_json, to_json
+from mumath_agent.runs.identity import require_same
+from mumath_agent.runs.jsonl import replace_file, replace_lines
 
 
 class RunLost(MuMathError):
-    """A run ended without a word."""
+    """A run's process was killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """An arm with one seed: what it took and what it solved."""
+    """The result of an arm with one seed: its costs, and the outcome of each problem."""
 
     arm: str
     seed: int
     parameters: int
     steps: int
     tokens: int
-    """Read in training, over all stages."""
+    """Tokens read in training, over all stages."""
     train_s: float
-    """Processor time of the command that ended it."""
+    """Processor seconds of training, in the command that ended the run."""
     solve_s: float
-    """The same, kernels and graders included."""
-    solved: tuple[Solved, ...]
+    """Processor seconds of solving, kernels and graders included."""
+    results: tuple[ProblemResult, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A run to be made; what a process is told."""
+class PlannedRun:
+    """A run to be made: the input of a process."""
 
     arm: Arm
     seed: int
-    size: Size
+    size: AblationSize
     work: Path
 
     @property
     def material(self) -> Path:
+        """Folder of the seed's training data."""
         return self.work / f"seed-{self.seed}"
 
     @property
     def out(self) -> Path:
+        """Folder of the run."""
         return self.material / self.arm.name.replace(", ", "-").replace(" ", "-").lower()
 
     @property
     def result(self) -> Path:
+        """File of the result; a run that has it is done."""
         return self.out / "run.json"
 
 
 def make_runs(
-    size: Size, seeds: int, work: Path, *, workers: int, on_run: Callable[[Sequence[Run]], None]
+    size: AblationSize, seeds: int, work: Path, *, workers: int, on_run: Callable[[Sequence[Run]], None]
 ) -> tuple[Run, ...]:
-    """All runs of all arms; `on_run` hears of all that are done, first of those of earlier commands.
+    """Make the missing runs and return all. `on_run` gets all that are done: first those of earlier commands.
 
     Raises:
         InputError: the folder was begun with another recipe, size or version of the templates, or another command is
-            at work in it.
-        RunLost: a process was killed.
+            using it.
+        RunLost: a run's process was killed.
     """
     with _alone_in(work):
-        _refuse_other(size, work)
+        _require_same_design(size, work)
         return _make(size, seeds, work, workers=workers, on_run=on_run)
 
 
 def _make(
-    size: Size, seeds: int, work: Path, *, workers: int, on_run: Callable[[Sequence[Run]], None]
+    size: AblationSize, seeds: int, work: Path, *, workers: int, on_run: Callable[[Sequence[Run]], None]
 ) -> tuple[Run, ...]:
-    jobs = [Job(arm=arm, seed=seed, size=size, work=work) for seed in range(seeds) for arm in ARMS]
-    runs = {job: _read(job.result) for job in jobs if job.result.is_file()}
+    plan = [PlannedRun(arm=arm, seed=seed, size=size, work=work) for seed in range(seeds) for arm in ARMS]
+    runs = {planned: _read(planned.result) for planned in plan if planned.result.is_file()}
 
     def done() -> tuple[Run, ...]:
-        return tuple(runs[job] for job in jobs if job in runs)
+        return tuple(runs[planned] for planned in plan if planned in runs)
 
     on_run(done())
-    owed = [job for job in jobs if job not in runs]
+    missing = [planned for planned in plan if planned not in runs]
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
-        futures: dict[Future[Run], Job] = {}
+        futures: dict[Future[Run], PlannedRun] = {}
         try:
-            for job in owed:
-                prepare(size, job.seed, job.material)
-                futures[pool.submit(make_run, job)] = job
+            for planned in missing:
+                prepare(size, planned.seed, planned.material)
+                futures[pool.submit(make_run, planned)] = planned
             for future in as_completed(futures):
                 runs[futures[future]] = future.result()
                 on_run(done())
@@ -128,8 +132,8 @@ def _make(
     return done()
 
 
-def prepare(size: Size, seed: int, folder: Path) -> None:
-    """Write the rows of a seed and the tokenizer that all of its arms share."""
+def prepare(size: AblationSize, seed: int, folder: Path) -> None:
+    """Write the training rows of a seed and the tokenizer that all of its arms share."""
     tokenizer = folder / "tokenizer"
     if (tokenizer / "tokenizer.json").is_file():
         return
@@ -140,62 +144,63 @@ def prepare(size: Size, seed: int, folder: Path) -> None:
         for source, some in (("seeds", own), ("augmented", own + made)):
             written = list(rows(some, format))
             texts += [text for row in written for text in (row.question, row.solution)]
-            content = "".join(json.dumps(to_json(row), ensure_ascii=False) + "\n" for row in written)
-            write_atomically(folder / f"{format}-{source}.jsonl", content.encode())
+            replace_lines(folder / f"{format}-{source}.jsonl", written)
     train_tokenizer(texts, vocab_size=size.vocabulary).save_pretrained(tokenizer)
 
 
-def make_run(job: Job) -> Run:
-    """Train the arm's stages, solve the held-out problems, write the result down."""
-    job.out.mkdir(parents=True, exist_ok=True)
-    with (job.out / "log.txt").open("a", encoding="utf-8") as log, _told_to(log):
+def make_run(planned: PlannedRun) -> Run:
+    """Train the arm's stages, solve the held-out problems, write and return the result."""
+    planned.out.mkdir(parents=True, exist_ok=True)
+    with (planned.out / "log.txt").open("a", encoding="utf-8") as log, _printing_to(log):
         began_s = _cpu_s()
-        start = job.material / "tokenizer"
+        start = planned.material / "tokenizer"
         stages = []
-        for number, recipe in enumerate(recipes(job), start=1):
-            stage, out = job.arm.stages[number - 1], job.out / f"stage{number}"
-            train(recipe, data=job.material / f"{stage.format}-{stage.source}.jsonl", start=start, out=out)
+        for number, recipe in enumerate(recipes(planned), start=1):
+            stage, out = planned.arm.stages[number - 1], planned.out / f"stage{number}"
+            train(
+                recipe, data=planned.material / f"{stage.format}-{stage.source}.jsonl", start=start, out=out
+            )
             stages.append(json.loads((out / MANIFEST).read_text("utf-8")))
             start = out
-        asked = tuple(held_out(job.size.problems))
-        attempts = partial(solve, start, asked, max_new_tokens=job.size.max_new_tokens)
+        problems = tuple(held_out(planned.size.problems))
+        attempts = partial(solve, start, problems, max_new_tokens=planned.size.max_new_tokens)
         trained_s = _cpu_s()
-        solved = anyio.run(attempts)
+        results = anyio.run(attempts)
     run = Run(
-        arm=job.arm.name,
-        seed=job.seed,
+        arm=planned.arm.name,
+        seed=planned.seed,
         parameters=stages[-1]["parameters"],
         steps=sum(stage["identity"]["recipe"]["steps"] for stage in stages),
         tokens=sum(stage["tokens"] for stage in stages),
         train_s=round(trained_s - began_s, 1),
         solve_s=round(_cpu_s() - trained_s, 1),
-        solved=solved,
+        results=results,
     )
-    write_atomically(job.result, json.dumps(to_json(run)).encode())
+    replace_file(planned.result, json.dumps(to_json(run)))
     return run
 
 
-def recipes(job: Job) -> Iterator[Recipe]:
-    """One for each stage: the size's recipe for so many units, with a new model in the first."""
-    recipe = unit(job.size)
+def recipes(planned: PlannedRun) -> Iterator[Recipe]:
+    """Yield the recipe of each stage: the size's for the stage's units, with a new model in the first stage."""
+    recipe = unit(planned.size)
     assert recipe.steps is not None
-    for number, stage in enumerate(job.arm.stages):
+    for number, stage in enumerate(planned.arm.stages):
         changes = {
-            "name": f"{job.arm.name}, seed {job.seed}, stage {number + 1}",
-            "seed": job.seed,
+            "name": f"{planned.arm.name}, seed {planned.seed}, stage {number + 1}",
+            "seed": planned.seed,
             "steps": recipe.steps * stage.units,
             "model": recipe.model if number == 0 else None,
         }
         yield recipe.model_copy(update=changes)
 
 
-def unit(size: Size) -> Recipe:
-    """The recipe whose steps are a unit of compute."""
+def unit(size: AblationSize) -> Recipe:
+    """Return the recipe whose steps are a unit of compute."""
     return read_recipe(RECIPES / f"{size.recipe}.toml")
 
 
 def count_rows(work: Path) -> dict[str, float]:
-    """Rows of training data by source: means over the seeds whose rows are written."""
+    """Return the number of training rows by source, as means over the seeds whose rows are written."""
     counts: dict[str, float] = {}
     for source in get_args(Source):
         files = list(work.glob(f"seed-*/{SolutionFormat.CODE}-{source}.jsonl"))
@@ -209,27 +214,24 @@ def _read(path: Path) -> Run:
     return from_json(Run, json.loads(path.read_text("utf-8")))
 
 
-def _refuse_other(size: Size, work: Path) -> None:
-    """Results of another design must not be mixed with these."""
-    asked = [[one.problem.question, one.problem.target] for one in held_out(size.problems)]
-    identity = {
-        "size": str(size),
-        "recipe": str(unit(size)),
-        "arms": str(ARMS),
-        "problems": hashlib.sha256(json.dumps(asked).encode()).hexdigest(),
+def _require_same_design(size: AblationSize, work: Path) -> None:
+    """Refuse a folder that was begun with another design: their results must not be mixed."""
+    problems = [[one.problem.question, one.problem.target] for one in held_out(size.problems)]
+    design = {
+        "size": to_json(size),
+        "recipe": unit(size).model_dump(mode="json"),
+        "arms": {arm.name: to_json(arm) for arm in ARMS},
+        "problems_sha256": hashlib.sha256(json.dumps(problems).encode()).hexdigest(),
     }
     file = work / "design.json"
     if not file.is_file():
-        write_atomically(file, json.dumps(identity, indent=1).encode())
-    before = json.loads(file.read_text("utf-8"))
-    for name, value in identity.items():
-        if before.get(name) != value:
-            raise InputError(f"{work} was begun with another {name}; name another --work")
+        replace_file(file, json.dumps(design, indent=1))
+    require_same(json.loads(file.read_text("utf-8")), design, str(work))
 
 
 @contextmanager
 def _alone_in(work: Path) -> Iterator[None]:
-    """Two commands in one folder would train the same runs over each other."""
+    """Lock the folder: two commands in it would train the same runs over each other."""
     try:
         work.mkdir(parents=True, exist_ok=True)
         folder = os.open(work, os.O_RDONLY)
@@ -246,18 +248,16 @@ def _lock(folder: int, work: Path) -> None:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise InputError(
-            f"another command is at work in {work}; wait for it or name another --work"
-        ) from None
+        raise InputError(f"another command is using {work}; wait for it or name another --work") from None
 
 
 @contextmanager
-def _told_to(log: IO[str]) -> Iterator[None]:
+def _printing_to(log: IO[str]) -> Iterator[None]:
     with redirect_stdout(log), redirect_stderr(log):
         yield
 
 
 def _cpu_s() -> float:
-    """Of this process and of its descendants that have ended and been waited for."""
+    """Return the processor seconds of this process and of those of its descendants that were waited for."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in used)

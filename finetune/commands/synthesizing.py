@@ -21,8 +21,8 @@ from mumath_agent.dialects import Chat
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.models.embedded import EmbeddedModel
-from mumath_agent.protocols import CompletionModel
-from mumath_agent.records import BROKEN, Limits, Prompt, RunRecord, Sampling, to_json
+from mumath_agent.protocols import CompletionModel, Prompt
+from mumath_agent.records import BROKEN, Limits, RunRecord, Sampling, to_json
 from mumath_agent.runs.results import ResultsFile
 from mumath_agent.transcript import Transcript
 

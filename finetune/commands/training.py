@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from finetune.training.tracking import Tracking
+from finetune.training.metrics import Tracking
 from mumath_agent.errors import InputError
 from mumath_agent.problems import parse_problems, read_text
 from mumath_agent.records import Problem
@@ -65,13 +65,13 @@ def train(
     if dry_run:
         _say_costs(recipes, data, start, gpus=gpus, gpu=gpu, as_json=as_json)
         return
-    from finetune.training.solve_rate import solves
+    from finetune.training.model_in_training import solve_rate_on
     from finetune.training.train import train as train_stage
 
-    solved = solves(_problems(solve)) if solve is not None else None
+    measure = solve_rate_on(_problems(solve)) if solve is not None else None
     for number, (stage, rows) in enumerate(zip(recipes, data, strict=True), start=1):
         folder = out if len(recipes) == 1 else out / f"stage{number}"
-        train_stage(stage, data=rows, start=start, out=folder, solved=solved, track=track or ())
+        train_stage(stage, data=rows, start=start, out=folder, solve_rate=measure, track=track or ())
         start = str(folder)
         print(f"{folder}: done", file=sys.stderr if as_json else sys.stdout)
 
@@ -122,7 +122,7 @@ def bench_packing(
     """Measure packed rows against padded ones: tokens per second of forward and backward passes."""
     import torch
 
-    from finetune.training.distributed import joined
+    from finetune.training.distributed import join_processes
     from finetune.training.packing_speed import measure
     from finetune.training.recipe import read_stages
     from finetune.training.train import prepare
@@ -130,8 +130,8 @@ def bench_packing(
 
     read = read_stages(recipe)[-1].model_copy(update={"packing": True})
     torch.set_num_threads(read.threads or torch.get_num_threads())
-    with joined(on_cpu=read.threads is not None) as workers:
-        stage = prepare(read, data=data, start=find_start(start), workers=workers)
+    with join_processes(on_cpu=read.threads is not None) as processes_here:
+        stage = prepare(read, data=data, start=find_start(start), processes=processes_here)
         speeds = measure(stage, rounds=rounds, processes=processes)
     if as_json:
         print(json.dumps({name: asdict(speed) for name, speed in speeds.items()}))
@@ -168,9 +168,10 @@ def _problems(path: Path) -> list[Problem]:
 def _say_costs(
     recipes: tuple["Recipe", ...], data: list[Path], start: str, *, gpus: int, gpu: str, as_json: bool
 ) -> None:
+    from finetune.training.batches import count_steps
     from finetune.training.cost import GPUS, architecture, estimate
+    from finetune.training.encode import encoded_rows
     from finetune.training.tokenizer import load_tokenizer
-    from finetune.training.train import count_steps, encoded_rows
     from finetune.training.weights import configuration, find_start
 
     if gpu not in GPUS:

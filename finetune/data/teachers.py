@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from mumath_agent.errors import InputError
 from mumath_agent.models.http.chat_completions import ChatCompletionsModel
-from mumath_agent.models.replicas import API_KEY, ReplicatedModel, served_at
-from mumath_agent.protocols import CompletionModel, CompletionRequest, OnText
-from mumath_agent.records import Completion, Conversation, Message, Role
+from mumath_agent.models.replicas import API_KEY, ReplicatedModel, completions_model_at
+from mumath_agent.protocols import CompletionModel, CompletionRequest, Conversation, Message, OnText, Role
+from mumath_agent.records import Completion
 
 
 def teacher_at(base_urls: Sequence[str], name: str | None, *, chat: bool) -> CompletionModel:
@@ -22,7 +22,7 @@ def teacher_at(base_urls: Sequence[str], name: str | None, *, chat: bool) -> Com
         InputError: no address is given, one is none, or a chat's model has no name.
     """
     if not chat:
-        return served_at(base_urls, name)
+        return completions_model_at(base_urls, name)
     if name is None:
         raise InputError("--chat needs --model, the teacher's name on its server")
     key = os.environ.get(API_KEY)

@@ -1,1 +1,1 @@
-"""A trained model as a folder that engines load, proof that they agree, and its model card."""
+"""Export a trained model as a folder that engines load, prove that they agree, and write its model card."""

@@ -1,8 +1,10 @@
-"""The model card of an exported folder: what it was trained on and how, and how it did; nothing that wasn't recorded.
+"""Write the model card of an exported folder, from records only: what it was trained on and how, and how it did.
 
-Read from what the pipeline leaves: `stage.json` of the checkpoint and of the stages before it (found beside it by the
-hash of their weights), the manifests of the data and of what the data was made of (found by name and hash), and the
-records of a run of the benchmarks. The text is `card.md.jinja`. A README that somebody wrote is never replaced.
+    stage.json of the checkpoint and the stages before it (beside it, by the hash of their weights) ─┐
+    manifests of the data, and of the files it was made of (by name and hash)                       ─┼─▶ README.md
+    records of a run of the benchmarks                                                              ─┘
+
+The text is `card.md.jinja`. A README that wasn't written here is never replaced.
 """
 
 import json
@@ -19,11 +21,11 @@ from scipy.stats import binomtest
 
 from finetune.data.jobs import manifest_path, read_manifest, read_records, sha256
 from finetune.release.export import GRAPH
-from finetune.training.checkpoints import write_atomically
 from finetune.training.tokenizer import load_tokenizer
 from finetune.training.train import MANIFEST
 from mumath_agent.errors import InputError
 from mumath_agent.records import Outcome, RunRecord
+from mumath_agent.runs.jsonl import replace_file
 
 NAME = "README.md"
 MARK = "<!-- Written by `python -m finetune`. Without this line it is yours and stays as it is. -->"
@@ -31,12 +33,12 @@ _WEIGHTS = ("model.safetensors", "adapter_model.safetensors", "model.safetensors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
-    """A finished stage, as its `stage.json` says."""
+class TrainedStage:
+    """A finished stage, as its `stage.json` describes it."""
 
     folder: Path
     recipe: dict[str, Any]
-    """Without what it leaves out."""
+    """The settings that are set."""
     start_sha256: dict[str, str]
     data_sha256: str
     rows: int
@@ -45,12 +47,13 @@ class Trained:
 
     @property
     def start(self) -> str:
-        """What it started from, where that is no stage known here."""
+        """The model that the first known stage started from, in words."""
         weights = [digest for name, digest in self.start_sha256.items() if name in _WEIGHTS]
         return f"a model, SHA-256 `{weights[0][:16]}…`" if weights else "nothing"
 
     @property
     def steps(self) -> str:
+        """The length of the training run, in steps or epochs."""
         return str(self.recipe.get("steps") or f"{self.recipe['epochs']} epochs")
 
 
@@ -59,7 +62,7 @@ class Source:
     """A file of the data pipeline."""
 
     name: str
-    stage: str
+    made_by: str
     rows: int
     sha256: str
     counts: str
@@ -74,19 +77,21 @@ class Evaluation:
     attempts: int
     outcomes: dict[str, int]
     interval: tuple[float, float]
-    """Of the accuracy: Wilson, 95 %."""
+    """95 % Wilson interval of the accuracy."""
 
     @property
     def accuracy(self) -> float:
+        """Share of the attempts that are correct."""
         return self.outcomes.get(Outcome.CORRECT, 0) / self.attempts
 
     @property
-    def told(self) -> str:
+    def outcomes_in_words(self) -> str:
+        """The number of attempts of each outcome."""
         return ", ".join(f"{count} {outcome}" for outcome, count in self.outcomes.items())
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether the folder's card may be written: it has none, or one that was written here."""
+    """Return whether the folder's card may be written: it has none, or one that was written here."""
     card = folder / NAME
     return not card.exists() or MARK in card.read_text("utf-8")
 
@@ -95,18 +100,18 @@ def write_card(folder: Path, checkpoint: Path, *, data: Sequence[Path] = (), run
     """Write the card of `folder`, which was exported from `checkpoint`.
 
     Args:
-        folder: what the card is of.
-        checkpoint: the finished stage.
-        data: files that stages were trained on; which stage's is seen by the hash.
+        folder: the exported model.
+        checkpoint: the finished stage it was exported from.
+        data: files that the stages were trained on; their hashes tell which stage.
         run: folder of a run of the benchmarks with this model.
 
     Raises:
-        InputError: the checkpoint tells nothing of itself, a file was not trained on, or the run can't be read.
+        InputError: the checkpoint isn't a finished stage, a file wasn't trained on, or the run can't be read.
     """
     stages = lineage(checkpoint)
     for path in data:
         if sha256(path) not in {stage.data_sha256 for stage in stages}:
-            raise InputError(f"{path} is not what {checkpoint} or a stage before it was trained on")
+            raise InputError(f"neither {checkpoint} nor a stage before it was trained on {path}")
     facts = {
         "mark": MARK,
         "name": folder.resolve().name,
@@ -118,18 +123,18 @@ def write_card(folder: Path, checkpoint: Path, *, data: Sequence[Path] = (), run
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, keep_trailing_newline=True
     )
     text = environment.get_template("card.md.jinja").render(facts | _model(folder))
-    write_atomically(folder / NAME, text.encode())
+    replace_file(folder / NAME, text)
 
 
-def lineage(checkpoint: Path) -> tuple[Trained, ...]:
-    """The checkpoint's stage and those before it that lie beside it, in the order of training.
+def lineage(checkpoint: Path) -> tuple[TrainedStage, ...]:
+    """Return the checkpoint's stage and the earlier ones in folders beside it, in the order of training.
 
     Raises:
-        InputError: it is no finished stage.
+        InputError: the checkpoint isn't a finished stage.
     """
     if not (checkpoint / MANIFEST).is_file():
         raise InputError(
-            f"{checkpoint} has no {MANIFEST}: it is no finished stage, so there is nothing to tell"
+            f"{checkpoint} has no {MANIFEST}: it isn't a finished stage, so a card has nothing to say"
         )
     stages = [_trained(checkpoint)]
     while (before := _before(stages[0])) is not None:
@@ -138,7 +143,7 @@ def lineage(checkpoint: Path) -> tuple[Trained, ...]:
 
 
 def sources(path: Path) -> Iterator[Source]:
-    """A file of the pipeline, and before it the files beside it that it was made of."""
+    """Yield a file of the pipeline, after the files beside it that it was made of."""
     if not manifest_path(path).is_file():
         return
     manifest = read_manifest(path)
@@ -149,7 +154,7 @@ def sources(path: Path) -> Iterator[Source]:
     counts = ", ".join(f"{count:,} {what}" for what, count in manifest.counts.items())
     yield Source(
         name=path.name,
-        stage=manifest.identity.stage,
+        made_by=manifest.identity.stage,
         rows=manifest.rows,
         sha256=sha256(path),
         counts=counts,
@@ -157,10 +162,10 @@ def sources(path: Path) -> Iterator[Source]:
 
 
 def read_evaluation(run: Path) -> Evaluation:
-    """Counts over the attempts of a run; those that machinery broke count as not solved.
+    """Return counts over the attempts of a run; those that broken machinery ended count as not solved.
 
     Raises:
-        InputError: `run` is no folder of a run.
+        InputError: `run` isn't the folder of a run.
     """
     records = read_records(run / "attempts.jsonl", RunRecord)
     try:
@@ -182,10 +187,10 @@ def read_evaluation(run: Path) -> Evaluation:
     )
 
 
-def _trained(folder: Path) -> Trained:
+def _trained(folder: Path) -> TrainedStage:
     record = json.loads((folder / MANIFEST).read_text("utf-8"))
     identity, loss = record["identity"], record["evaluation_loss"]
-    return Trained(
+    return TrainedStage(
         folder=folder.resolve(),
         recipe={key: value for key, value in identity["recipe"].items() if value is not None},
         start_sha256=identity["start_sha256"],
@@ -196,8 +201,8 @@ def _trained(folder: Path) -> Trained:
     )
 
 
-def _before(stage: Trained) -> Trained | None:
-    """The stage whose weights this one started from, if it lies beside it."""
+def _before(stage: TrainedStage) -> TrainedStage | None:
+    """Return the stage whose weights this one started from, if its folder is beside this one's."""
     started = {digest for name, digest in stage.start_sha256.items() if name in _WEIGHTS}
     for folder in sorted(stage.folder.parent.iterdir()):
         if folder != stage.folder and (folder / MANIFEST).is_file():
@@ -208,11 +213,11 @@ def _before(stage: Trained) -> Trained | None:
 
 
 def _model(folder: Path) -> dict[str, Any]:
-    """What the exported files themselves say."""
+    """Read facts from the exported files themselves."""
     parameters, stored = 0, set[str]()
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, framework="np") as tensors:
-            for name in tensors.keys():  # noqa: SIM118  # no mapping
+            for name in tensors.keys():  # noqa: SIM118  # not a mapping
                 part = tensors.get_slice(name)
                 parameters += prod(part.get_shape())
                 stored.add(part.get_dtype())

@@ -1,11 +1,11 @@
-"""The engines that run an exported folder, each as a function from a prompt to the ids of its greedy continuation.
+"""Run an exported folder in several engines, each a function from a prompt to the ids of its greedy continuation.
 
-    transformers (`Reference`)      what trained the model
+    transformers (`Reference`)      the engine that trained the model
     the embedded engine             onnxruntime-genai, in this process
-    vLLM                            over HTTP, which gives ids beside the text
+    vLLM                            over HTTP, with ids beside the text
 
-For `verify`, which compares them. They go on to the end token or a number of tokens; what they say past a stop string
-is cut off there.
+`verify` compares them. A continuation goes on to the end token or a number of tokens; `verify` cuts it at a stop
+string.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from finetune.release.export import GRAPH
 from finetune.training.tokenizer import load_tokenizer
 from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
-from mumath_agent.models import onnx
+from mumath_agent.models import embedded_engine
 from mumath_agent.models.http.wire import api_url
 
 MAX_TOKENS = 96
@@ -28,23 +28,21 @@ MAX_TOKENS = 96
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What an engine made of a prompt."""
+    """A continuation of a prompt, in ids."""
 
     prompt: tuple[int, ...]
-    """Ids."""
     ids: tuple[int, ...]
-    """Of the continuation."""
 
 
 Writer = Callable[[str], Written]
-"""An engine."""
+"""An engine: continues a prompt."""
 
 
 class Reference:
-    """transformers, in float32; its tokenizer and context length are the measure for all."""
+    """transformers in float32: the engine that the others are compared with."""
 
     def __init__(self, folder: Path, *, max_tokens: int = MAX_TOKENS) -> None:
-        """Load.
+        """Load the model and its tokenizer.
 
         Raises:
             InputError: `folder` holds no model or no tokenizer.
@@ -57,11 +55,15 @@ class Reference:
         self._max_tokens = max_tokens
 
     def room(self, prompt: int) -> int:
-        """Tokens that may be written after a prompt of so many."""
+        """Return how many tokens may follow a prompt of `prompt` tokens."""
         return min(self._max_tokens, int(self._model.config.max_position_embeddings) - prompt)
 
     def write(self, prompt: str) -> Written:
-        """Continue `prompt`."""
+        """Continue a prompt greedily.
+
+        Raises:
+            InputError: it leaves no room in the model's context.
+        """
         asked = self.tokenizer(prompt, return_tensors="pt")
         given = asked["input_ids"].shape[1]
         if (room := self.room(given)) <= 0:
@@ -73,17 +75,17 @@ class Reference:
         return Written(prompt=tuple(ids[:given]), ids=tuple(ids[given:]))
 
     def logit_gap(self, ids: Sequence[int], expected: int, found: int) -> float:
-        """How much likelier `expected` is after `ids` than `found`, in logits."""
+        """Return by how much the logit of `expected` exceeds that of `found` after `ids`."""
         with torch.no_grad():
             logits = self._model(input_ids=torch.tensor([list(ids)])).logits[0, -1]
         return float(logits[expected] - logits[found])
 
 
 def embedded(folder: Path, reference: Reference) -> Writer | None:
-    """The embedded engine; None where the folder has not its format."""
+    """Return the embedded engine, or None if the folder lacks its files."""
     if not all((folder / name).is_file() for name in GRAPH):
         return None
-    engine = onnx.load(folder)
+    engine = embedded_engine.load(folder)
 
     def write(prompt: str) -> Written:
         import onnxruntime_genai as og
@@ -103,11 +105,11 @@ def embedded(folder: Path, reference: Reference) -> Writer | None:
 
 
 def served(base_url: str, reference: Reference, *, stop: Sequence[str]) -> Writer:
-    """The one model that a vLLM serves.
+    """Return an engine for the only model of a vLLM server.
 
     Raises:
         ModelUnreachable: nothing answers there.
-        ModelRefused: what answers serves another number of models, or gives no token ids.
+        ModelRefused: the server has more than one model or none, or gives no token ids.
     """
     url = api_url(base_url)
     listed = _json("GET", f"{url}/models").get("data") or []

@@ -1,14 +1,16 @@
-"""A finished stage as one folder that every engine loads: vLLM, transformers and onnxruntime-genai.
+"""Write a finished stage as one folder that every engine loads: vLLM, transformers and onnxruntime-genai.
 
-    config.json  generation_config.json  tokenizer.json  tokenizer_config.json     what vLLM and transformers read
+    config.json  generation_config.json  tokenizer.json  tokenizer_config.json     read by vLLM and transformers
     model.safetensors                                                              the weights, stored once
     model.onnx  genai_config.json                                                  the embedded engine's graph
 
 An adapter (LoRA) is merged into the weights it was trained on. A small Llama also gets the embedded engine's graph: its
-weights are rounded to float16 first, and all engines then compute in float32 from the same values. Others are stored
-in bfloat16, which servers compute in, and have no graph. The graph of onnxruntime-genai's model builder would bring a
-second, float32 copy of the weights. Here each of them is replaced by an external tensor that points into
-model.safetensors, a cast and a transposition; onnxruntime folds these on load.
+weights are rounded to float16 first, and all engines then compute in float32 from the same values. Other models are
+stored in bfloat16, in which servers compute, and get no graph.
+
+The graph from onnxruntime-genai's model builder brings a second, float32 copy of the weights. Here each of them is
+replaced by an external tensor that points into model.safetensors, a cast and a transposition; onnxruntime folds these
+when it loads.
 """
 
 import json
@@ -38,7 +40,7 @@ from mumath_agent.errors import InputError, MuMathError
 WEIGHTS = "model.safetensors"
 GRAPH = ("model.onnx", "genai_config.json")
 EMBEDDED_PARAMETERS = 100_000_000
-"""Larger models are not for an engine that runs on one CPU thread beside the kernels."""
+"""Larger models are too slow for an engine that runs on one CPU thread beside the kernels."""
 _SHARDS = "model.safetensors.index.json"
 _SMALL = 64
 """Initialisers of fewer elements stay in the graph."""
@@ -52,7 +54,7 @@ class ExportFailed(MuMathError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """A tensor of a safetensors file: where its bytes lie, and its value."""
+    """A tensor of a safetensors file: the place of its bytes, and its value."""
 
     name: str
     offset: int
@@ -61,13 +63,14 @@ class Stored:
 
 
 def export(checkpoint: Path, out: Path) -> str | None:
-    """Write the folder; what is not made here (a README) is left as it is.
+    """Write the folder; other files in it, such as a README, stay.
 
-    Returns why the embedded engine's format was left out, or None if it is there.
+    Returns:
+        Why the embedded engine's format was left out, or None if it is there.
 
     Raises:
-        InputError: `checkpoint` holds no model, or the model that its adapter belongs to can't be found.
-        ExportFailed: the model builder gave up, or a weight of its graph is not in the checkpoint.
+        InputError: `checkpoint` holds no model, or the base model of its adapter can't be found.
+        ExportFailed: the model builder failed, or a weight of its graph isn't in the checkpoint.
     """
     if not any((checkpoint / name).is_file() for name in (WEIGHTS, _SHARDS, ADAPTER)):
         raise InputError(
@@ -90,13 +93,13 @@ def export(checkpoint: Path, out: Path) -> str | None:
 
 
 def _whole(checkpoint: Path) -> PreTrainedModel:
-    """The model in float32, in which an adapter is merged without losing what half precision can't hold."""
+    """Return the model in float32, with an adapter merged: in half precision the merge would lose digits."""
     if not (checkpoint / ADAPTER).is_file():
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
         return model
     base = find_start(str(PeftConfig.from_pretrained(str(checkpoint)).base_model_name_or_path))
     whole = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    with warnings.catch_warnings():  # peft 0.21 asks transformers 5.23 by a name that will go
+    with warnings.catch_warnings():  # peft 0.21 uses a name that transformers 5.23 deprecates
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
         adapted = PeftModel.from_pretrained(whole, str(checkpoint))
     merged: PreTrainedModel = adapted.merge_and_unload()
@@ -124,17 +127,17 @@ def _write_checkpoint(
         pad_token_id=tokenizer.pad_token_id,
         do_sample=False,
     )
-    model.config.eos_token_id = end  # what training ended every solution with
+    model.config.eos_token_id = end  # the token that training put at the end of every solution
     for old in (*out.glob("model*.safetensors"), out / _SHARDS):
         old.unlink(missing_ok=True)
     model.to(half).save_pretrained(out)  # type: ignore[arg-type]
     for file in out.glob("*.safetensors"):
-        file.chmod(0o644)  # huggingface writes it for its owner alone
+        file.chmod(0o644)  # huggingface makes it readable for its owner only
     tokenizer.save_pretrained(out)
     if half is torch.float16:
-        # float32 is what the engines compute in; the file holds float16 whatever is said here.
+        # The engines compute in float32; the file holds float16 whatever this says.
         _edit_json(out / "config.json", dtype="float32")
-    # The name that transformers 4 and 5 and vLLM all know.
+    # The class name that transformers 4 and 5 and vLLM all know.
     _edit_json(out / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
 
 
@@ -153,7 +156,7 @@ def _edit_json(path: Path, **values: str) -> None:
 
 
 def _built(folder: Path, scratch: Path) -> Path:
-    """What the model builder makes of `folder`, in float32 for the CPU."""
+    """Run the model builder on `folder` and return its output: float32, for the CPU."""
     out = scratch / "built"
     command = ["-m", "onnxruntime_genai.models.builder", "-m", str(folder.resolve()), "-o", str(out)]
     options = ["-p", "fp32", "-e", "cpu", "-c", str(scratch / "cache")]
@@ -189,7 +192,7 @@ def point_into(model: onnx.ModelProto, weights: Path) -> None:
 
 
 def _parts(value: Array, stored: list[Stored]) -> tuple[list[Stored], bool]:
-    """The tensors that make up `value`: one as it is, or the transpose of some stacked on one another; or none."""
+    """Return the tensors that make up `value`, one as it is or several stacked and transposed; or none."""
     for tensor in stored:
         if np.array_equal(tensor.value, value):
             return [tensor], False
@@ -207,7 +210,7 @@ def _parts(value: Array, stored: list[Stored]) -> tuple[list[Stored], bool]:
 
 
 def _nodes(name: str, parts: list[str], transposed: bool) -> Iterator[onnx.NodeProto]:
-    """Nodes that compute the initialiser `name` from `parts`."""
+    """Yield the nodes that compute the initialiser `name` from `parts`."""
     half, full = parts[0], f"{name}/float32" if transposed else name
     if len(parts) > 1:
         half = f"{name}/float16"
@@ -228,7 +231,7 @@ def _external(tensor: Stored, location: str) -> onnx.TensorProto:
 
 
 def read_stored(path: Path) -> list[Stored]:
-    """The float16 tensors of a safetensors file: 8 bytes of header length, a JSON header, the bytes."""
+    """Return the float16 tensors of a safetensors file: 8 bytes of header length, a JSON header, the bytes."""
     content = path.read_bytes()
     begin = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:begin])

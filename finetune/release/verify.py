@@ -1,12 +1,12 @@
-"""Do all engines write the same tokens? Greedy continuations of the same prompts, token by token.
+"""Compare the tokens that all engines write: greedy continuations of the same prompts, token by token.
 
     exported folder ─┬─ transformers ────┐
-                     ├─ embedded engine ─┼─▶ ids of prompt and continuation ─▶ equal, or where they part
+                     ├─ embedded engine ─┼─▶ ids of prompt and continuation ─▶ equal, or the first difference
                      └─ vLLM, served ────┘
 
-transformers is what the others are compared with: it is what trained the model. Ids of the prompt count as well, since
-a begin token too many changes all that follows. A continuation ends with the stop string, the end token, or a number of
-tokens. How right the continuations are is not looked at.
+The others are compared with transformers, which trained the model. Ids of the prompt count as well, since one begin
+token too many changes all that follows. A continuation ends with the stop string, the end token, or a number of tokens.
+Whether continuations are right doesn't matter here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,11 +28,11 @@ _QUESTIONS = (
 )
 _PROGRAM = "Add.\n```python\nn0 = 14\nn1 = 5\na = n0 + n1\nprint(a)\n```\n"
 _SOLUTIONS = (_PROGRAM, f"{_PROGRAM}```output\n19\n```\n")
-"""Of the first of these the next thing is the output's header, the stop string; the second is a second turn."""
+"""After the first of these comes the output's header, a stop string; after the second, a second turn."""
 
 
 class End(StrEnum):
-    """What a continuation ends with."""
+    """The end of a continuation."""
 
     STOP = "stop string"
     END_TOKEN = "end token"
@@ -41,18 +41,19 @@ class End(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """The first token that isn't the same."""
+    """The first token that differs."""
 
     in_prompt: bool
     position: int
     """Counted from 0 in the prompt, or in the continuation."""
     expected: str | None
-    """transformers' token; None where it has ended."""
+    """The token of transformers; None if it has ended."""
     found: str | None
     logit_gap: float | None = None
-    """By how much transformers prefers its own token. Next to nothing says that the engines only round otherwise."""
+    """By how much transformers prefers its own token. A tiny gap means that the engines only round differently."""
 
     def __str__(self) -> str:
+        """Describe the difference on one line."""
         where = "prompt token" if self.in_prompt else "token"
         gap = "" if self.logit_gap is None else f", logits {self.logit_gap:.2g} apart"
         return f"{where} {self.position}: {self.found!r}, not {self.expected!r}{gap}"
@@ -60,22 +61,23 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """One prompt."""
+    """The continuations of one prompt, compared."""
 
     prompt: str
     tokens: int
-    """transformers' continuation, end included."""
+    """Tokens that transformers wrote, end included."""
     end: End
     differences: dict[str, Difference | None]
-    """By engine; None where all is equal."""
+    """By engine; None for one that wrote the same."""
 
     @property
     def is_equal(self) -> bool:
+        """True if all engines wrote the same."""
         return not any(self.differences.values())
 
 
 def prompts(dialect: TextDialect, questions: Iterable[str] = ()) -> list[str]:
-    """Each question's first prompt; without questions the project's own, among them one that is about to stop."""
+    """Return the first prompt of each question; without questions, built-in prompts, one of them about to stop."""
     if asked := list(questions):
         return [dialect.prompt(Transcript(question=question)) for question in asked]
     begun = [dialect.prompt(Transcript(question=question)) for question in _QUESTIONS]
@@ -89,7 +91,7 @@ def prompts(dialect: TextDialect, questions: Iterable[str] = ()) -> list[str]:
 def compare(
     prompt: str, reference: Reference, engines: Mapping[str, Writer], *, stop: Sequence[str]
 ) -> Comparison:
-    """Have everyone continue `prompt`."""
+    """Continue a prompt with every engine and compare with `reference`."""
     written = reference.write(prompt)
     ids, end = ended(written.ids, reference.tokenizer, stop)
     differences: dict[str, Difference | None] = {}
@@ -105,7 +107,7 @@ def compare(
 def ended(
     ids: Sequence[int], tokenizer: PreTrainedTokenizerFast, stop: Sequence[str]
 ) -> tuple[tuple[int, ...], End]:
-    """The ids up to the first end, and which it is: engines differ in what they give beyond."""
+    """Return the ids up to the first end, and which end it is; engines differ in what they give beyond it."""
     for count, token in enumerate(ids, start=1):
         if token == tokenizer.eos_token_id:
             return tuple(ids[:count]), End.END_TOKEN
@@ -116,7 +118,7 @@ def ended(
 
 
 def _difference(expected: Written, found: Written, reference: Reference) -> Difference | None:
-    """The first one, of the prompt if it has any."""
+    """Return the first difference, in the prompt if there is one."""
     if expected == found:
         return None
     in_prompt = expected.prompt != found.prompt

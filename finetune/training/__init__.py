@@ -1,1 +1,1 @@
-"""From training rows to weights, and what to look at before and after."""
+"""Train models on rows, and check the data before and the model after."""

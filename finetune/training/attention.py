@@ -1,8 +1,8 @@
-"""Attention that keeps the rows of a shared line apart, without a mask.
+"""Keep the rows of a packed line apart in attention, without a mask.
 
-SDPA told of such rows by a mask works on the whole square of a line, most of which the mask then throws away, and in
-a slower kernel. Here every row is attended to by itself, causally: what is computed is what is needed. Which rows
-there are comes with each batch (`Batch.row_lengths`). Flash attention has a kernel for this and needs none of it.
+With a block-diagonal mask, SDPA computes the whole square of a line, throws most of it away, and uses a slower kernel.
+Here SDPA is called for each row, causally, so that only what is needed is computed. The rows' lengths come with each
+batch (`Batch.row_lengths`). Flash attention has a kernel of its own for this.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ _BY_ROW = "sdpa_by_row"
 
 
 def implementation(recipe: Recipe) -> str:
-    """What transformers is to be told of the recipe's attention."""
+    """Return the name by which transformers knows the attention that the recipe needs."""
     if not (recipe.packing and recipe.attention == "sdpa"):
         return recipe.attention
     AttentionInterface.register(_BY_ROW, _by_row)
@@ -34,7 +34,7 @@ def _by_row(
     row_lengths: tuple[int, ...] | None = None,
     **settings: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Tensors of (1, heads, tokens, channels). Without `row_lengths` every line is one row, as when text is written."""
+    """Attend within each row of (1, heads, tokens, channels); without `row_lengths`, as in generation, to the line."""
     if row_lengths is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
     parts = (torch.split(tensor, list(row_lengths), dim=2) for tensor in (query, key, value))

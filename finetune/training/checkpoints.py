@@ -1,11 +1,10 @@
-"""A running stage's state on disk: one folder, whole or not there.
+"""Save and load the state of a training run: a folder that is complete or not there.
 
-Holds the trained weights and the optimisers, in the parts the processes keep (torch's distributed checkpoints), and
-how far the stage has come. Frozen weights are in the start folder already.
+A checkpoint holds the trained weights and the optimisers' state, in the parts that the processes keep (torch's
+distributed checkpoints), and how far the run has come. Frozen weights are in the start folder already.
 """
 
 import json
-import os
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
@@ -22,18 +21,19 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
-from finetune.training.distributed import Workers
+from finetune.training.distributed import Processes
 from mumath_agent.errors import InputError
+from mumath_agent.runs.jsonl import replace_file
 
-_DONE = "done.json"
+_PROGRESS = "done.json"
 _OPTIONS = StateDictOptions(ignore_frozen_params=True, strict=False)
 
 Optimizers = Sequence[torch.optim.Optimizer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """How far a stage has come."""
+class Progress:
+    """How far a training run has come."""
 
     step: int = 0
     tokens: int = 0
@@ -43,31 +43,31 @@ class Done:
 
 
 def save_checkpoint(
-    out: Path, model: nn.Module, optimizers: Optimizers, done: Done, workers: Workers
+    out: Path, model: nn.Module, optimizers: Optimizers, progress: Progress, processes: Processes
 ) -> None:
-    """Write a checkpoint so that a crash leaves the last one or this one, never half of one.
+    """Write a checkpoint; a crash leaves the previous one or this one, never half of one.
 
     Raises:
-        InputError: it can't be written (the disk is full, say); the last one is kept.
+        InputError: it can't be written (the disk is full, say); the previous one is kept.
     """
     partial = out / "checkpoint.partial"
     with writing(f"a checkpoint to {out}"):
-        if workers.first:
+        if processes.is_first:
             shutil.rmtree(partial, ignore_errors=True)
-        workers.wait()
+        processes.wait()
         with _quiet():
-            save(_state(model, optimizers), checkpoint_id=partial, no_dist=workers.count == 1)
-        if workers.first:
-            write_atomically(partial / _DONE, json.dumps(asdict(done)).encode())
-            partial.replace(out / f"checkpoint-{done.step}")
+            save(_state(model, optimizers), checkpoint_id=partial, no_dist=processes.count == 1)
+        if processes.is_first:
+            replace_file(partial / _PROGRESS, json.dumps(asdict(progress)))
+            partial.replace(out / f"checkpoint-{progress.step}")
             for old in checkpoints(out)[:-1]:
                 shutil.rmtree(old)
-        workers.wait()
+        processes.wait()
 
 
 @contextmanager
 def writing(what: str) -> Iterator[None]:
-    """Say in one line that `what` can't be written.
+    """Turn an error of writing `what` into one line that says so.
 
     Raises:
         InputError: the disk is full, say.
@@ -82,7 +82,7 @@ def writing(what: str) -> Iterator[None]:
 
 
 def _reason(error: BaseException | None) -> str:
-    """What the system said, which torch and safetensors wrap in their own words."""
+    """Return what the system said; torch and safetensors wrap it in their own words."""
     if isinstance(error, CheckpointException):
         error = next(iter(error.failures.values()))[0]
     while error is not None:
@@ -92,17 +92,17 @@ def _reason(error: BaseException | None) -> str:
     return "is the disk full?"
 
 
-def read_done(out: Path) -> Done:
-    """How far the newest checkpoint in `out` has come; step 0 if there is none."""
+def read_progress(out: Path) -> Progress:
+    """Return how far the newest checkpoint in `out` has come; step 0 if there is none."""
     found = checkpoints(out)
-    return Done(**json.loads((found[-1] / _DONE).read_text("utf-8"))) if found else Done()
+    return Progress(**json.loads((found[-1] / _PROGRESS).read_text("utf-8"))) if found else Progress()
 
 
-def load_checkpoint(out: Path, model: nn.Module, optimizers: Optimizers, workers: Workers) -> None:
-    """Put model and optimisers back to the newest checkpoint in `out`."""
+def load_checkpoint(out: Path, model: nn.Module, optimizers: Optimizers, processes: Processes) -> None:
+    """Restore model and optimisers from the newest checkpoint in `out`."""
     state = _state(model, optimizers)
     with _quiet():
-        load(state, checkpoint_id=checkpoints(out)[-1], no_dist=workers.count == 1)
+        load(state, checkpoint_id=checkpoints(out)[-1], no_dist=processes.count == 1)
     set_state_dict(
         model,
         optimizers,
@@ -113,23 +113,14 @@ def load_checkpoint(out: Path, model: nn.Module, optimizers: Optimizers, workers
 
 
 def checkpoints(out: Path) -> list[Path]:
-    """The whole checkpoints in `out`, oldest first."""
+    """Return the complete checkpoints in `out`, oldest first."""
     return sorted(out.glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2]))
 
 
 def remove_checkpoints(out: Path) -> None:
+    """Remove all checkpoints in `out`, complete or not."""
     for path in (*checkpoints(out), out / "checkpoint.partial"):
         shutil.rmtree(path, ignore_errors=True)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` in one go."""
-    partial = path.with_suffix(path.suffix + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def _state(model: nn.Module, optimizers: Optimizers) -> dict[str, Any]:
@@ -139,7 +130,7 @@ def _state(model: nn.Module, optimizers: Optimizers) -> dict[str, Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without torch's warning that a single process is meant, also where it was told so."""
+    """Silence torch's warning about a single process, which it gives even when told that there is one."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
         yield

@@ -1,12 +1,12 @@
-"""What a stage will take: steps, tokens, memory per GPU, days. A model of costs; the tests compare it with real runs.
+"""Estimate what a training run takes: steps, tokens, memory per GPU, days. The tests compare it with real runs.
 
-Work: a matrix of n weights takes 2n operations per token forward, 4n backward (gradients of its input and of itself);
-a frozen one only 2n backward. Computing layers again for gradient checkpointing is another forward pass. Attention
-takes 4 operations per pair of positions and channel forward, twice that backward.
+Work: a matrix of n weights takes 2n operations per token forward and 4n backward (gradients of its input and of
+itself); a frozen one takes only 2n backward. Gradient checkpointing adds another forward pass of the layers. Attention
+takes 4 operations per pair of positions and channel forward, and twice that backward.
 
-Memory: what is trained takes 4 bytes for the weight, 4 for its gradient and 8 for AdamW's (4 for Muon's) state. All
-of it is divided by the number of processes; activations are not, they belong to the tokens a process holds. A GPU's
-allocator, its kernels' scratch space and NCCL's buffers are in no formula: `OVERHEAD_BYTES` stands for them.
+Memory: a trained weight takes 4 bytes, its gradient 4, and its state 8 with AdamW or 4 with Muon. These are divided by
+the number of processes; activations aren't, they belong to the tokens that a process holds. No formula covers a GPU's
+allocator, its kernels' scratch space and NCCL's buffers: `OVERHEAD_BYTES` stands for them.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from finetune.training.loss import CHUNK_TOKENS
 from finetune.training.recipe import Recipe
 
 ASSUMED_UTILISATION = 0.4
-"""Of a GPU's peak, recomputation included. An assumption for bf16 with SDPA, not measured by this project."""
+"""Share of a GPU's peak, recomputation included. An assumption for bf16 with SDPA, not measured by this project."""
 OVERHEAD_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """From the makers' data sheets: dense bf16 operations per second, and memory."""
+    """A GPU by its maker's data sheet: dense bf16 operations per second, and memory."""
 
     flops_per_s: float
     memory_bytes: float
@@ -38,7 +38,7 @@ GPUS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """A Llama's sizes."""
+    """The sizes of a Llama."""
 
     hidden: int
     layers: int
@@ -53,7 +53,7 @@ class Architecture:
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
-        """Inputs and outputs of a layer's matrices."""
+        """Inputs and outputs of each matrix of a layer."""
         d, q, kv, f = self.hidden, self.heads * self.head, self.kv_heads * self.head, self.ffn
         return (d, q), (d, kv), (d, kv), (q, d), (d, f), (d, f), (f, d)
 
@@ -70,29 +70,31 @@ class Architecture:
 
     @property
     def parameters(self) -> int:
+        """All weights."""
         return self.layer_matrices + self.other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Bytes of one process."""
+    """The bytes that one process needs."""
 
     weights: int
     gradients: int
     optimizer: int
     activations: int
     gathered: int
-    """Layers put together from the parts of all processes: the one in use and the next."""
+    """Layers gathered from the shards of all processes: the one in use and the next."""
 
     @property
     def total(self) -> int:
+        """All of these, and the overhead."""
         parts = self.weights + self.gradients + self.optimizer + self.activations + self.gathered
         return parts + OVERHEAD_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a stage takes."""
+    """The costs of a training run."""
 
     steps: int
     tokens: int
@@ -105,7 +107,7 @@ class Estimate:
 
 
 def architecture(config: PreTrainedConfig) -> Architecture:
-    """The sizes in a transformers configuration of the Llama family."""
+    """Return the sizes of a model of the Llama family from its transformers configuration."""
     heads = config.num_attention_heads
     return Architecture(
         hidden=config.hidden_size,
@@ -120,7 +122,7 @@ def architecture(config: PreTrainedConfig) -> Architecture:
 
 
 def estimate(recipe: Recipe, model: Architecture, *, steps: int, gpus: int, gpu: Gpu) -> Estimate:
-    """The costs of `steps` steps of `recipe` on `gpus` processes with a `gpu` each."""
+    """Estimate the costs of `steps` steps of `recipe` on `gpus` processes with a `gpu` each."""
     tokens = steps * recipe.batch_tokens
     flops = tokens * flops_per_token(recipe, model)
     return Estimate(
@@ -135,7 +137,7 @@ def estimate(recipe: Recipe, model: Architecture, *, steps: int, gpus: int, gpu:
 
 
 def flops_per_token(recipe: Recipe, model: Architecture) -> float:
-    """Forward and backward, at most: attention as if every row were of `max_tokens`, logits of all tokens."""
+    """Return an upper bound of the operations, forward and backward: rows of `max_tokens`, logits of all tokens."""
     output = model.vocabulary * model.hidden
     attention = 4 * model.layers * model.heads * model.head * recipe.max_tokens
     layers = 2 * model.layer_matrices + attention
@@ -148,17 +150,18 @@ def flops_per_token(recipe: Recipe, model: Architecture) -> float:
 
 
 def trained_parameters(recipe: Recipe, model: Architecture) -> int:
+    """Return the number of weights that are trained: all, or the adapter's."""
     return model.parameters if recipe.lora is None else lora_parameters(recipe, model)
 
 
 def lora_parameters(recipe: Recipe, model: Architecture) -> int:
-    """Two thin matrices for each adapted one; named targets count as if they were all."""
+    """Return the weights of an adapter, two thin matrices for each matrix; named targets count as if they were all."""
     rank = recipe.lora.rank if recipe.lora else 0
     return model.layers * rank * sum(inputs + outputs for inputs, outputs in model.shapes)
 
 
 def memory(recipe: Recipe, model: Architecture, *, gpus: int) -> Memory:
-    """At the end of a backward pass, when gradients and activations are largest."""
+    """Return the memory at the end of a backward pass, when gradients and activations are largest."""
     trained = trained_parameters(recipe, model)
     in_muon = 0
     if recipe.optimizer.kind == "muon":
@@ -174,14 +177,14 @@ def memory(recipe: Recipe, model: Architecture, *, gpus: int) -> Memory:
 
 
 def activations(recipe: Recipe, model: Architecture) -> int:
-    """Bytes kept for the backward pass by the tokens one process holds."""
+    """Return the bytes kept for the backward pass by the tokens that one process holds."""
     size = 2 if recipe.precision == "bf16" else 4
     d, q, kv = model.hidden, model.heads * model.head, model.kv_heads * model.head
-    # Two norms keep their input in float32 and its normalised form; then the inputs of the matrices, q, k, v, what
-    # attention gives, and gate, its activation, up and their product.
+    # Two norms keep their input in float32 and its normalised form; then the inputs of the matrices, q, k, v, the
+    # output of attention, and gate, its activation, up and their product.
     layer = 2 * (4 * d + size * d) + size * (2 * d + 2 * q + 2 * kv) + size * 4 * model.ffn
     kept = model.layers * size * d + layer if recipe.gradient_checkpointing else model.layers * layer
-    # The loss: of some tokens the logits, as computed, in float32, and as gradients; the gradients of what it is given.
+    # The loss: logits of some tokens, as computed, in float32 and as gradients; then the gradients of its inputs.
     logits = min(CHUNK_TOKENS, recipe.held_tokens) * (2 * size + 4) * model.vocabulary
     of_matrix = 0 if recipe.lora else 4 * model.vocabulary * d
     return recipe.held_tokens * (kept + 4 * d) + logits + of_matrix

@@ -1,8 +1,8 @@
-"""The processes of one training run: who we are, what we add up, how a model is spread over us.
+"""The processes of a training run: which one this is, sums over all of them, and a model sharded across them.
 
-torchrun starts the processes (RANK, WORLD_SIZE, LOCAL_RANK in the environment); without it we are one. With more than
-one, the model is cut by torch's FSDP2: each process keeps a part of every weight, gradient and optimiser state, so
-that what doesn't fit one GPU fits many. There is no second way for models that would fit.
+torchrun starts the processes (RANK, WORLD_SIZE, LOCAL_RANK in the environment); without it there is one. With more than
+one, torch's FSDP2 shards the model: each process keeps a part of every weight, gradient and optimiser state, so a model
+that doesn't fit one GPU fits many. Models that would fit one are sharded in the same way.
 """
 
 import os
@@ -20,34 +20,36 @@ CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workers:
-    """This process among `count`."""
+class Processes:
+    """The processes of a training run, seen from one of them."""
 
-    index: int = 0
+    rank: int = 0
+    """The number of this process."""
     count: int = 1
     device: torch.device = CPU
+    """The device of this process."""
 
     @property
-    def first(self) -> bool:
-        """Whether this process is the one that writes and speaks."""
-        return self.index == 0
+    def is_first(self) -> bool:
+        """True in the one process that writes and prints."""
+        return self.rank == 0
 
-    def total(self, values: torch.Tensor) -> torch.Tensor:
-        """The sum of every process' values, on each of them."""
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the values of all processes, in each of them; `values` itself is overwritten."""
         if self.count > 1:
             distributed.all_reduce(values)
         return values
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Block until all processes have come here."""
         if self.count > 1:
             distributed.barrier()
 
 
 @contextmanager
-def joined(*, on_cpu: bool) -> Iterator[Workers]:
-    """Take this process' place among those that were started, on a GPU of its own if there is one and it may."""
-    index, count = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))
+def join_processes(*, on_cpu: bool) -> Iterator[Processes]:
+    """Join the processes that torchrun started, with a GPU for each unless `on_cpu` or there is none."""
+    rank, count = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))
     device = CPU
     if torch.cuda.is_available() and not on_cpu:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
@@ -56,33 +58,33 @@ def joined(*, on_cpu: bool) -> Iterator[Workers]:
     if opened:
         distributed.init_process_group("gloo" if device.type == "cpu" else "nccl")
     try:
-        yield Workers(index=index, count=count, device=device)
+        yield Processes(rank=rank, count=count, device=device)
     finally:
         if opened:
             distributed.destroy_process_group()
 
 
-def spread(model: nn.Module, source: nn.Module | None, workers: Workers, *, half: bool) -> None:
-    """Cut `model`, which has no values yet (device "meta"), and fill it with those of the first process' `source`.
+def shard(model: nn.Module, source: nn.Module | None, processes: Processes, *, half: bool) -> None:
+    """Shard `model`, which has no values yet (device "meta"), and fill it with those of the first process's `source`.
 
-    `half` computes, and sends weights, in bfloat16; gradients are added up in float32.
+    With `half`, weights are sent and multiplied in bfloat16; gradients are summed in float32.
     """
     policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if half else MixedPrecisionPolicy()
-    mesh = init_device_mesh(workers.device.type, (workers.count,))
+    mesh = init_device_mesh(processes.device.type, (processes.count,))
     for layer in layers(model):
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     fully_shard(model, mesh=mesh, mp_policy=policy)
-    model.to_empty(device=workers.device)
+    model.to_empty(device=processes.device)
     options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
     set_model_state_dict(model, source.state_dict() if source is not None else {}, options=options)
     given = dict(source.named_buffers()) if source is not None else {}
-    for name, buffer in model.named_buffers():  # rotary frequencies, for one, are in no state
+    for name, buffer in model.named_buffers():  # rotary frequencies, for one, are in no state dict
         if name in given:
             buffer.copy_(given[name])
         distributed.broadcast(buffer, src=0)
 
 
 def layers(model: nn.Module) -> list[nn.Module]:
-    """The transformer blocks of `model`, first to last."""
+    """Return the transformer blocks of `model`, first to last."""
     names = {name for module in model.modules() for name in getattr(module, "_no_split_modules", None) or ()}
     return [module for module in model.modules() if type(module).__name__ in names]

@@ -1,26 +1,33 @@
-"""Training rows as token ids and labels.
+"""Read training rows and turn them into token ids and labels: the loss mask is made here.
 
-Owns the loss mask. A row's whole text (prompt, solution, end token) is tokenised once, the way a server tokenises a
-prompt (with its begin token, where the tokenizer has one), and a token is trained exactly if none of its characters
-belongs to the prompt or to an OUTPUT segment; which characters those are is `Transcript.spans`' business. Rows that
-are too long are dropped whole and counted: half a solution teaches nothing.
+    file ─▶ rows ─▶ ids and labels ─▶ rows to train on, rows held out
+
+A row's whole text (prompt, solution, end token) is tokenised once, the way a server tokenises a prompt (with its begin
+token, where the tokenizer has one). A token is trained exactly if none of its characters belongs to the prompt or to an
+OUTPUT segment; `Transcript.spans` says which characters those are. Rows that are too long are dropped whole and
+counted, because half a solution teaches nothing.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import numpy.typing as npt
 from transformers import PreTrainedTokenizerFast
 
+from finetune.training.recipe import Recipe
+from mumath_agent.dialects import get_text_dialect
 from mumath_agent.errors import InputError
 from mumath_agent.protocols import TextDialect
+from mumath_agent.runs.jsonl import read_lines
 from mumath_agent.transcript import Transcript
 
 UNTRAINED = -100
-"""The label that the loss of torch and transformers leaves out."""
+"""The label that the losses of torch and transformers leave out."""
 
 Ids = npt.NDArray[np.int32]
 
@@ -35,30 +42,88 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Encoded:
-    """One row in ids. `labels` has the shape of `ids`; a label is the id itself or UNTRAINED."""
+    """A row in ids. `labels` has the shape of `ids`; a label is the id itself or UNTRAINED."""
 
     ids: Ids
     labels: Ids
     prompt_tokens: int
-    """Tokens that touch the prompt: all of them come first, none is trained."""
+    """Number of tokens that touch the prompt. They come first, and none of them is trained."""
+
+    @property
+    def prompt(self) -> bytes:
+        """The ids of the prompt: rows with the same question have the same."""
+        return self.ids[: self.prompt_tokens].tobytes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EncodedRows:
+    """The rows of a file, split into those to train on and those held out."""
+
+    trained: list[Encoded]
+    held_out: list[Encoded]
+    dropped: int
+    """Number of rows that were too long."""
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each row to train on."""
+        return [len(row.ids) for row in self.trained]
+
+
+def encoded_rows(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, data: Path) -> EncodedRows:
+    """Read, encode, shuffle and split the rows of a file as the recipe says.
+
+    Raises:
+        InputError: the file can't be used, or has too few rows that are short enough.
+    """
+    dialect = get_text_dialect(recipe.dialect)
+    rows, dropped = encode(read_rows(data), tokenizer, dialect, max_tokens=recipe.max_tokens)
+    Random(recipe.seed).shuffle(rows)
+    held = _held_out_prompts(rows, recipe.eval_rows)
+    trained = [row for row in rows if row.prompt not in held]
+    if not trained:
+        raise InputError(
+            f"{data} has {len(rows)} usable rows; more than eval_rows={recipe.eval_rows} are needed, of other "
+            "questions than those"
+        )
+    return EncodedRows(trained=trained, held_out=[row for row in rows if row.prompt in held], dropped=dropped)
+
+
+def _held_out_prompts(rows: Sequence[Encoded], eval_rows: int) -> set[bytes]:
+    """Return the first prompts that have `eval_rows` rows together: a question is held out with all its solutions."""
+    held: set[bytes] = set()
+    for prompt, count in Counter(row.prompt for row in rows).items():
+        if eval_rows <= 0:
+            break
+        held.add(prompt)
+        eval_rows -= count
+    return held
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a JSONL file; keys other than question and solution are left alone.
+    """Return the rows of a JSONL file; keys other than question and solution are ignored.
 
     Raises:
-        InputError: the file is missing, or a line is no JSON object with both strings.
+        InputError: the file can't be read, or a line isn't a JSON object with both strings.
     """
-    if not path.is_file():
-        raise InputError(f"no such file: {path}")
-    with path.open(encoding="utf-8") as lines:
-        return [_row(line, f"{path}:{number}") for number, line in enumerate(lines, start=1) if line.strip()]
+    return [_row(line.text, f"{path} line {line.number}") for line in read_lines(path)]
+
+
+def _row(line: str, where: str) -> Row:
+    try:
+        value = json.loads(line)
+        row = Row(question=value["question"], solution=value["solution"])
+    except (ValueError, TypeError, KeyError):
+        raise InputError(f"{where} isn't a JSON object with question and solution") from None
+    if not (isinstance(row.question, str) and isinstance(row.solution, str)):
+        raise InputError(f"{where}: question and solution must be strings")
+    return row
 
 
 def encode(
     rows: Sequence[Row], tokenizer: PreTrainedTokenizerFast, dialect: TextDialect, *, max_tokens: int
 ) -> tuple[list[Encoded], int]:
-    """The rows in ids, in order, and how many were dropped for being longer than `max_tokens`."""
+    """Return the rows in ids, in order, and how many were dropped for being longer than `max_tokens`."""
     encoded: list[Encoded] = []
     for start in range(0, len(rows), 1024):
         chunk = rows[start : start + 1024]
@@ -71,7 +136,7 @@ def encode(
 
 
 def whole_text(row: Row, tokenizer: PreTrainedTokenizerFast, dialect: TextDialect) -> str:
-    """Everything the model sees of a row: prompt, solution, end token."""
+    """Return everything the model sees of a row: prompt, solution, end token."""
     return f"{dialect.prompt(Transcript(question=row.question))}{row.solution}{tokenizer.eos_token}"
 
 
@@ -92,29 +157,13 @@ def _encoded(row: Row, ids: list[int], offsets: list[tuple[int, int]], dialect: 
 
 
 def characters(offsets: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """The characters each token stands for, from the offsets a tokenizer reports.
+    """Yield the characters each token stands for, from the offsets a tokenizer reports.
 
     Some tokenizers leave white space out of their offsets: it belongs to the token that follows. A begin token and a
-    SentencePiece space that was made up have none: they count as the character they stand before.
+    SentencePiece space that isn't in the text have no characters: they count as the character they stand before.
     """
     reached = 0
     for start, end in offsets:
         first = min(start, reached)
         reached = max(reached, end)
         yield first, max(end, first + 1)
-
-
-def trained_texts(rows: Iterable[Encoded], tokenizer: PreTrainedTokenizerFast) -> list[str]:
-    """What the loss sees of each row, decoded: for tests and for looking at one's data."""
-    return [str(tokenizer.decode(row.ids[row.labels != UNTRAINED].tolist())) for row in rows]
-
-
-def _row(line: str, where: str) -> Row:
-    try:
-        value = json.loads(line)
-        row = Row(question=value["question"], solution=value["solution"])
-    except (ValueError, TypeError, KeyError):
-        raise InputError(f"{where}: no JSON object with question and solution") from None
-    if not (isinstance(row.question, str) and isinstance(row.solution, str)):
-        raise InputError(f"{where}: question and solution must be strings")
-    return row

@@ -1,9 +1,8 @@
-"""The loss of a batch, without ever holding its logits.
+"""Compute the loss of a batch without ever holding its logits.
 
-The logits of a vocabulary are the largest tensors of training, and most of what is made of them is thrown away: those
-of prompts, outputs and padding have no weight. So they are made for tokens with a weight only, some hundred at a time,
-and turned at once into losses and into gradients of what went in (the idea of Liger's kernel, arXiv 2410.10989; this
-is plain torch, for any device).
+Logits are the largest tensors of training, and most of them are useless: those of prompts, outputs and padding have no
+weight. So logits are computed only for tokens with a weight, some hundred at a time, and turned at once into losses and
+gradients (the idea of Liger's kernel, arXiv 2410.10989; this is plain torch, for any device).
 """
 
 from dataclasses import dataclass
@@ -17,23 +16,23 @@ from finetune.training.weights import Model
 from mumath_agent.errors import InputError
 
 CHUNK_TOKENS = 512
-"""Whose logits are held at a time: few enough to stay small, enough to keep a GPU busy."""
+"""Tokens whose logits are held at a time: few enough to stay small, enough to keep a GPU busy."""
 _OTHER_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
-"""Settings of models whose logits are more than a product with the output matrix."""
+"""Settings of models whose logits are more than the product with the output matrix."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Losses:
-    """Cross-entropies of a batch."""
+    """The cross-entropies of a batch."""
 
     weighted: torch.Tensor
-    """Their sum, each times its weight; has a gradient."""
+    """Sum over all tokens, each times its weight; has a gradient."""
     trained: torch.Tensor
-    """Of each trained token, whose weight is 1."""
+    """One for each trained token (those of weight 1); has no gradient."""
 
 
 def losses_of(model: Model, batch: Batch, *, half: bool) -> Losses:
-    """What `model` loses on each token with a weight; `half` computes in bfloat16."""
+    """Return the losses of `model` on the tokens with a weight; `half` computes in bfloat16."""
     rows = {} if batch.row_lengths is None else {"row_lengths": batch.row_lengths}
     with torch.autocast(batch.ids.device.type, torch.bfloat16, enabled=half):
         # The whole model is called, for FSDP's sake, but asked for its last states and for no logits.
@@ -45,7 +44,7 @@ def losses_of(model: Model, batch: Batch, *, half: bool) -> Losses:
             logits_to_keep=torch.empty(0, dtype=torch.long, device=batch.ids.device),
             **rows,
         ).hidden_states[-1]
-    weights = functional.pad(batch.weights[:, 1:], (0, 1)).flatten()  # of what each place is to foresee
+    weights = functional.pad(batch.weights[:, 1:], (0, 1)).flatten()  # of the token each place predicts
     places = weights.nonzero()[:, 0]
     weighted, each = _Losses.apply(  # type: ignore[no-untyped-call]
         hidden.flatten(0, 1),
@@ -59,7 +58,7 @@ def losses_of(model: Model, batch: Batch, *, half: bool) -> Losses:
 
 
 def require_plain_logits(model: Model) -> None:
-    """Refuse a model whose logits are made in a way this module doesn't know.
+    """Refuse a model whose logits are more than a product with the output matrix.
 
     Raises:
         InputError: they have a bias or are scaled.
@@ -74,7 +73,7 @@ def require_plain_logits(model: Model) -> None:
 
 
 class _Losses(torch.autograd.Function):
-    """Losses of `targets` at some `places` of `hidden` (places, channels), by an output `matrix` (tokens, channels)."""
+    """Losses at some `places` of `hidden` (places, channels), by an output `matrix` (vocabulary, channels)."""
 
     @staticmethod
     def forward(
@@ -86,7 +85,7 @@ class _Losses(torch.autograd.Function):
         weights: torch.Tensor,
         dtype: torch.dtype,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The weighted sum, and each loss: the latter without a gradient."""
+        """Return the weighted sum and each loss; compute the gradients of the sum on the way."""
         to_hidden, to_matrix = ctx.needs_input_grad[:2]
         hidden_gradient = torch.zeros_like(hidden) if to_hidden else None
         matrix_gradient = torch.zeros_like(matrix, dtype=torch.float32) if to_matrix else None
@@ -112,6 +111,7 @@ class _Losses(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Scale the gradients that `forward` computed."""
         hidden_gradient, matrix_gradient = ctx.saved_tensors
         scale = gradients[0]
         of_matrix = None if matrix_gradient is None else (matrix_gradient * scale).to(ctx.matrix_dtype)

@@ -1,36 +1,65 @@
-"""What a person sees of a running stage: a bar on a terminal, plain lines in a log, a JSON line per report, curves."""
+"""Report a training run: a bar on a terminal, plain lines elsewhere, log.jsonl, and curves where they are asked for.
 
+    step metrics ─▶ Reporter ─┬─▶ bar, or lines on stdout
+                              ├─▶ out/log.jsonl
+                              └─▶ TensorBoard's event files, Weights & Biases
+
+TensorBoard and W&B are extras, imported when they are asked for. They get the numbers of the log and no text of any
+row. W&B obeys its own environment (WANDB_MODE=offline keeps everything on this machine).
+"""
+
+import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Protocol, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from finetune.training.checkpoints import writing
-from finetune.training.tracking import Tracker
+from mumath_agent.errors import InputError
+from mumath_agent.runs.jsonl import append_line, read_lines, replace_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepMetrics:
-    """What one step was like."""
+    """The figures of one training step."""
 
     loss: float
     """Mean over the trained tokens."""
     tokens: int
-    """Read, padding left out."""
+    """Tokens read, without padding."""
     gradient_norm: float
-    """Before it was clipped."""
-    rate: float
+    """Before clipping."""
+    learning_rate: float
 
 
-class Progress:
-    """Reports of one run of a stage. Lines of `log` after `step` belong to steps that will be done again: dropped."""
+class Tracking(StrEnum):
+    """A place for curves, by the name of its extra."""
+
+    TENSORBOARD = "tensorboard"
+    WANDB = "wandb"
+
+
+class Tracker(Protocol):
+    """An open place for curves."""
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Add a point to each named curve."""
+        ...
+
+    def close(self) -> None:
+        """Write what is buffered and end."""
+        ...
+
+
+class Reporter:
+    """Reports the steps of one training run."""
 
     def __init__(
         self,
@@ -39,60 +68,67 @@ class Progress:
         *,
         total: int,
         step: int,
-        shown: bool = True,
+        is_first: bool = True,
         trackers: Sequence[Tracker] = (),
     ) -> None:
-        """`shown` is False for all but one of several processes: they say and write nothing."""
-        self._shown, self._trackers = shown, trackers
+        """Continue the log after `step`.
+
+        Lines about later steps are removed: those steps will be made again. All processes but the first report
+        nothing.
+
+        Raises:
+            InputError: the log can't be read or written.
+        """
+        self._is_first, self._trackers = is_first, trackers
         self._console = Console()
-        self._bar = Bar(
+        self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[rate]:.0f} tok/s"),
+            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[speed]:.0f} tok/s"),
             TimeRemainingColumn(),
             console=self._console,
-            disable=not (shown and self._console.is_terminal),
+            disable=not (is_first and self._console.is_terminal),
         )
-        self._task = self._bar.add_task(name, total=total, completed=step, loss=float("nan"), rate=0.0)
-        self._log, self._name, self._total, self._first = log, name, total, step
-        if shown:
-            kept = [line for line in _lines(log) if json.loads(line)["step"] <= step]
-            with writing(str(log)):
-                log.write_text("".join(kept), encoding="utf-8")
-        self._began = time.perf_counter()
-        self._since: list[StepMetrics] = []
-        self._mark = self._began
+        self._task = self._bar.add_task(name, total=total, completed=step, loss=float("nan"), speed=0.0)
+        self._log, self._name, self._total, self._first_step = log, name, total, step
+        if is_first:
+            lines = [line.text for line in read_lines(log)] if log.is_file() else []
+            replace_file(log, (f"{line}\n" for line in lines if json.loads(line)["step"] <= step))
+        self._began = self._reported = time.perf_counter()
+        self._unreported: list[StepMetrics] = []
 
     def __enter__(self) -> Self:
+        """Show the bar."""
         self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Remove the bar and close the trackers."""
         self._bar.stop()
         for tracker in self._trackers:
             tracker.close()
 
-    def step(self, step: int, learned: StepMetrics) -> None:
-        """One step was made."""
-        self._since.append(learned)
+    def step(self, step: int, metrics: StepMetrics) -> None:
+        """Note that a step was made."""
+        self._unreported.append(metrics)
         self._bar.update(self._task, completed=step)
 
-    def log(self, step: int, *, total_tokens: int) -> None:
-        """Report the mean loss and gradient, the speed since the last report, and the last step's rate."""
-        now, since = time.perf_counter(), self._since
-        loss = sum(one.loss for one in since) / len(since)
-        norm = sum(one.gradient_norm for one in since) / len(since)
-        speed = sum(one.tokens for one in since) / (now - self._mark)
-        left_s = (now - self._began) / (step - self._first) * (self._total - step)
-        self._bar.update(self._task, loss=loss, rate=speed)
+    def training(self, step: int, *, total_tokens: int) -> None:
+        """Report the mean loss, gradient and speed since the last report, and the last step's learning rate."""
+        now, steps = time.perf_counter(), self._unreported
+        loss = sum(one.loss for one in steps) / len(steps)
+        norm = sum(one.gradient_norm for one in steps) / len(steps)
+        speed = sum(one.tokens for one in steps) / (now - self._reported)
+        left_s = (now - self._began) / (step - self._first_step) * (self._total - step)
+        self._bar.update(self._task, loss=loss, speed=speed)
         self._write(
             step,
             loss=round(loss, 4),
             gradient_norm=round(norm, 4),
-            rate=float(f"{since[-1].rate:.4g}"),
+            learning_rate=float(f"{steps[-1].learning_rate:.4g}"),
             tokens=total_tokens,
             tokens_per_s=round(speed),
         )
@@ -100,38 +136,87 @@ class Progress:
             f"step {step}/{self._total}  loss {loss:.3f}  {speed:.0f} tok/s  "
             f"{total_tokens / 1e6:.2f}M tokens  {left_s / 60:.1f} min left"
         )
-        self._since, self._mark = [], now
+        self._unreported, self._reported = [], now
 
-    def evaluated(self, step: int, loss: float | None) -> None:
+    def evaluation(self, step: int, loss: float | None) -> None:
         """Report the loss on held-out rows, if any are held out."""
         if loss is None:
             return
         self._write(step, evaluation_loss=round(loss, 4))
         self._say(f"step {step}/{self._total}  loss on held-out rows {loss:.3f}")
 
-    def solved(self, step: int, share: float | None) -> None:
-        """Report the share of problems solved, if it was measured here."""
-        if share is None:
-            return
+    def solve_rate(self, step: int, share: float) -> None:
+        """Report the share of problems solved."""
         self._write(step, solved=round(share, 4))
         self._say(f"step {step}/{self._total}  solved {100 * share:.1f} %")
 
     def _write(self, step: int, **values: float) -> None:
-        if not self._shown:
+        if not self._is_first:
             return
-        with writing(str(self._log)):
-            with self._log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, **values}) + "\n")
+        append_line(self._log, {"step": step, **values})
+        try:
             for tracker in self._trackers:
                 tracker.log(step, values)
+        except OSError as error:
+            raise InputError(f"can't write the curves of {self._name}: {error.strerror}") from None
 
     def _say(self, line: str) -> None:
-        if self._shown and not self._console.is_terminal:
+        if self._is_first and not self._console.is_terminal:
             print(f"{self._name}: {line}", flush=True)
 
 
-def _lines(path: Path) -> list[str]:
-    """The whole lines of a file; a last one without its newline is left out, it was cut by a crash."""
-    if not path.is_file():
-        return []
-    return [line for line in path.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n")]
+def require_tracking(places: Sequence[Tracking]) -> None:
+    """Check that what the curves need is installed.
+
+    Raises:
+        InputError: an extra isn't installed.
+    """
+    for place in places:
+        _import("torch.utils.tensorboard" if place is Tracking.TENSORBOARD else "wandb", place)
+
+
+def open_trackers(places: Sequence[Tracking], out: Path, name: str, *, step: int) -> tuple[Tracker, ...]:
+    """Open the curves of a training run that continues after `step`; points of later steps are replaced."""
+    return tuple(
+        _TensorBoard(out, step) if place is Tracking.TENSORBOARD else _Wandb(out, name) for place in places
+    )
+
+
+class _TensorBoard:
+    """Event files in out/tensorboard."""
+
+    def __init__(self, out: Path, step: int) -> None:
+        writer = _import("torch.utils.tensorboard", Tracking.TENSORBOARD).SummaryWriter
+        self._writer: Any = writer(str(out / "tensorboard"), purge_step=step + 1)
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Wandb:
+    """A run of W&B that is named after its folder, so that a resumed training run continues it."""
+
+    def __init__(self, out: Path, name: str) -> None:
+        run = hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:12]
+        wandb = _import("wandb", Tracking.WANDB)
+        self._run: Any = wandb.init(project="mumath-agent", name=name, id=run, resume="allow", dir=str(out))
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        self._run.log(dict(values), step=step)
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+def _import(module: str, place: Tracking) -> Any:
+    try:
+        return import_module(module)
+    except ImportError:
+        raise InputError(
+            f"--track {place} needs the extra of that name: pip install 'mumath-agent[finetune,{place}]'"
+        ) from None

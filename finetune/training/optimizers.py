@@ -1,4 +1,4 @@
-"""Which optimiser moves which weights, and how fast at which step."""
+"""Make the optimisers of a training run, and compute the learning rate of each step."""
 
 import math
 
@@ -9,7 +9,11 @@ from finetune.training.recipe import Optimizer
 
 
 def make_optimizers(model: nn.Module, settings: Optimizer) -> tuple[torch.optim.Optimizer, ...]:
-    """For every weight that is trained: matrices of the layers apart from embeddings, norms and the output matrix."""
+    """Return the optimisers of all trained weights.
+
+    The layers' matrices have a decay, and possibly an optimiser, of their own; embeddings, norms and the output matrix
+    have the other.
+    """
     named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
     inner = {name for name, p in named if p.ndim == 2 and "embed" not in name and "lm_head" not in name}
     matrices = [weight for name, weight in named if name in inner]
@@ -34,8 +38,12 @@ def make_optimizers(model: nn.Module, settings: Optimizer) -> tuple[torch.optim.
     return tuple(made)
 
 
-def rate_factor(step: int, steps: int, settings: Optimizer) -> float:
-    """What the rate of `step` is multiplied by: warm-up, flat, then down to `final`."""
+def learning_rate(step: int, steps: int, settings: Optimizer) -> float:
+    """Return the learning rate of `step`, counted from 0: warm-up, then flat, then down to `settings.final` of it."""
+    return settings.rate * _factor(step, steps, settings)
+
+
+def _factor(step: int, steps: int, settings: Optimizer) -> float:
     warmup_steps = settings.warmup_steps
     if settings.warmup_ratio is not None:
         warmup_steps = max(1, math.ceil(settings.warmup_ratio * steps))

@@ -1,7 +1,7 @@
-"""What one stage of training is told: the recipe, read from TOML, unknown keys are errors.
+"""Read recipes: the settings of one stage of training, in TOML, where unknown keys are errors.
 
-A file is one recipe, or the list of the recipes of several stages (`stages = ["a.toml", "b.toml"]`). Recipes that
-come with the project are known by name: `tiny-stage1`, `7b-lora`.
+A file holds one recipe, or lists the recipes of several stages (`stages = ["a.toml", "b.toml"]`). Recipes that come
+with the project are known by name: `tiny-stage1`, `7b-lora`.
 """
 
 import tomllib
@@ -20,19 +20,19 @@ class _Frozen(BaseModel):
 
 
 class Shape(_Frozen):
-    """A Llama made from nothing; its vocabulary is the tokenizer's."""
+    """The sizes of a new Llama; its vocabulary is the tokenizer's."""
 
     hidden_size: int = Field(gt=0)
     layers: int = Field(gt=0)
     heads: int = Field(gt=0)
     ffn_size: int = Field(gt=0)
     positions: int = Field(gt=0)
-    """Longest sequence that will ever be served, in tokens."""
+    """Tokens of the longest sequence that the model can be served."""
     rope_theta: float = 10_000.0
 
 
 class Lora(_Frozen):
-    """Train low-rank updates of the base model's matrices (arXiv 2106.09685) instead of the matrices."""
+    """Settings of an adapter: low-rank updates of the base model's matrices (arXiv 2106.09685)."""
 
     rank: int = Field(gt=0)
     alpha: float = Field(gt=0)
@@ -44,66 +44,67 @@ class Lora(_Frozen):
 
 
 class Optimizer(_Frozen):
-    """One rate for everything: Muon is scaled to AdamW's updates."""
+    """Settings of the optimisers. They share one learning rate: Muon's updates are scaled to AdamW's."""
 
     kind: Literal["muon", "adamw"] = "muon"
     """muon: Muon for the matrices, AdamW for embeddings and norms. adamw: AdamW for all."""
     rate: float = Field(gt=0)
+    """Learning rate after warm-up."""
     betas: tuple[float, float] = (0.9, 0.98)
-    """AdamW's."""
+    """Of AdamW."""
     matrix_decay: float = Field(default=0.1, ge=0)
     other_decay: float = Field(default=0.01, ge=0)
     clip: float = Field(default=1.0, gt=0)
     warmup_steps: int = Field(default=60, ge=1)
     warmup_ratio: float | None = Field(default=None, ge=0, lt=1)
-    """Fraction of the steps, in place of `warmup_steps`."""
+    """Warm-up as a fraction of the steps, in place of `warmup_steps`."""
     schedule: Literal["linear", "cosine"] = "linear"
-    """How the rate falls once it does."""
+    """The form of the learning rate's decay."""
     flat_until: float = Field(default=0.2, ge=0, lt=1)
-    """Fraction of the steps after which the rate begins to fall."""
+    """Fraction of the steps before the decay begins."""
     final: float = Field(default=0.02, ge=0, le=1)
-    """What is left of the rate at the last step."""
+    """Fraction of the learning rate that is left at the last step."""
 
 
 class Recipe(_Frozen):
-    """One stage."""
+    """The settings of one stage of training."""
 
     name: str
     dialect: str = "fenced"
     model: Shape | None = None
-    """None: begin with the weights of the start folder."""
+    """None: start from the weights of the start folder."""
     lora: Lora | None = None
     """None: train all weights."""
     optimizer: Optimizer
     seed: int = 0
     steps: int | None = Field(default=None, gt=0)
     epochs: int | None = Field(default=None, gt=0)
-    """In place of `steps`."""
+    """Passes over the data, in place of `steps`."""
     batch_tokens: int = Field(gt=0)
     """Tokens per step, padding included, over all processes."""
     microbatch_tokens: int | None = Field(default=None, gt=0)
-    """What one process holds at a time; a step is `batch_tokens / microbatch_tokens` of these, shared out evenly.
-    The number of processes therefore doesn't change what is learned. None: a step is done in one go."""
+    """Tokens that one process holds at a time. A step has `batch_tokens / microbatch_tokens` such passes, shared out
+    evenly, so the number of processes doesn't change what is learned. None: a step is one pass."""
     max_tokens: int = Field(gt=0)
     """Longer rows are dropped."""
     packing: bool = False
-    """A pass is one line of as many whole rows as fit. False: a row a line, padded."""
+    """True: a pass is one line of as many whole rows as fit. False: a line for each row, padded."""
     question_weight: float = Field(default=0.0, ge=0, lt=1)
-    """Weight of the question's tokens in the loss; 0 is plain masking. A little of it teaches a model that was
-    never pretrained to read."""
+    """Weight of the question's tokens in the loss; 0 masks them. A small weight teaches a model that was never
+    pretrained to read."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Of the matrix products. Weights that are trained and the optimiser are fp32."""
+    """Precision of the matrix products. Trained weights and the optimisers' state are fp32."""
     attention: Literal["sdpa", "flash_attention_2"] = "sdpa"
     gradient_checkpointing: bool = False
-    """Keep only what enters each layer and compute the rest again: less memory, a third more work."""
+    """Keep only the input of each layer and compute the rest again: less memory, a third more work."""
     threads: int | None = Field(default=None, gt=0)
-    """Train on the CPU with so many threads. Same recipe, data, machine and threads: same weights, bit for bit.
-    None: on the GPU if there is one."""
+    """Train on the CPU with this many threads. The same recipe, data, machine and threads give the same weights, bit
+    for bit. None: train on the GPU if there is one."""
     eval_rows: int = Field(default=256, ge=0)
     """Rows held out from training, for the evaluation loss."""
     eval_every: int = Field(default=200, gt=0)
     solve_every: int | None = Field(default=None, gt=0)
-    """Steps between two measurements of the share of problems solved, where problems are given."""
+    """Steps between two measurements of the share of problems solved, if problems are given."""
     checkpoint_every: int = Field(default=200, gt=0)
     log_every: int = Field(default=20, gt=0)
 
@@ -119,7 +120,7 @@ class Recipe(_Frozen):
 
     @property
     def held_tokens(self) -> int:
-        """Tokens of one forward pass of one process."""
+        """Tokens of one forward pass of one process, padding included."""
         return self.microbatch_tokens or self.batch_tokens
 
     @property
@@ -129,10 +130,10 @@ class Recipe(_Frozen):
 
 
 def read_recipe(path: Path) -> Recipe:
-    """The recipe in a TOML file.
+    """Return the recipe in a TOML file.
 
     Raises:
-        InputError: the file is missing, is no TOML, or has an unknown, missing or impossible key.
+        InputError: the file is missing, isn't TOML, or has an unknown, missing or impossible key.
     """
     try:
         return Recipe.model_validate(_table(path))
@@ -143,10 +144,10 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def read_stages(path: Path) -> tuple[Recipe, ...]:
-    """The recipes of the stages that a file, or a recipe known by name, stands for.
+    """Return the recipes that a file, or a name of one that comes with the project, stands for: one a stage.
 
     Raises:
-        InputError: as `read_recipe`.
+        InputError: see `read_recipe`.
     """
     known = RECIPES / f"{path}.toml"
     if not path.exists() and known.is_file():
@@ -167,4 +168,4 @@ def _table(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no TOML: {error}") from None
+        raise InputError(f"{path} isn't TOML: {error}") from None

@@ -1,105 +1,142 @@
-"""The share of problems a model solves while it is being trained: its real task, measured without exporting anything.
+"""Measure how many problems a model solves: greedy attempts with the project's own solver, real kernels and the grader.
 
-The model in training writes greedily, the project's own solver runs its programs in real kernels, and the grader
-compares. Sizes are small (some dozens of problems), so completions are made one after the other.
+    problems ─▶ one greedy attempt each ─▶ graded records ─▶ solve rate by source, and over all
+
+There is no second, faster solving loop: the figures are those of what a user gets.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
-import anyio
-import torch
-from transformers import PreTrainedTokenizerFast
-
-from finetune.training.train import Stage
 from mumath_agent.agent.batch import Batch, run_batch
 from mumath_agent.agent.solver import Solver
+from mumath_agent.answers import boxed_answers
+from mumath_agent.concurrency import map_each
 from mumath_agent.dialects import get_dialect
-from mumath_agent.errors import ModelRefused
+from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
-from mumath_agent.models import as_text
-from mumath_agent.models.stopping import TextUntilStop
-from mumath_agent.protocols import CompletionRequest, OnText
-from mumath_agent.records import Completion, FinishReason, Outcome, Problem, RunRecord
+from mumath_agent.protocols import CompletionModel, Dialect
+from mumath_agent.records import Limits, Outcome, Problem, RunRecord
+from mumath_agent.runs.jsonl import read_lines
 
 
-class ModelInTraining:
-    """A torch model in this process; implements `CompletionModel`. Greedy only."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolveRate:
+    """How many of some problems a model solved."""
 
-    def __init__(self, model: Any, tokenizer: PreTrainedTokenizerFast, *, name: str) -> None:
-        self._model, self._tokenizer, self._name = model, tokenizer, name
-        self._one_at_a_time = anyio.Lock()
+    problems: int
+    solved: int
+    """Attempts whose answer is right."""
+    output_right: int
+    """Attempts whose last program printed the right answer, whatever they answered."""
 
     @property
-    def name(self) -> str:
-        return self._name
-
-    async def warm_up(self) -> None:
-        """There is nothing to load."""
-
-    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
-        """See `CompletionModel.complete`.
-
-        Raises:
-            ModelRefused: the prompt leaves no room, or sampling isn't greedy.
-        """
-        if request.sampling.temperature > 0:
-            raise ModelRefused("the model in training writes greedily only; set temperature to 0")
-        async with self._one_at_a_time:
-            completion = await anyio.to_thread.run_sync(
-                self._complete, as_text(request.prompt, self.name), request.stop, request.max_tokens
-            )
-        if on_text:
-            on_text(completion.text)
-        return completion
-
-    async def aclose(self) -> None:
-        """The model stays: it is the trainer's."""
-
-    def _complete(self, prompt: str, stop: tuple[str, ...], max_tokens: int) -> Completion:
-        asked = self._tokenizer(prompt, return_tensors="pt").to(self._model.device)
-        given = asked["input_ids"].shape[1]
-        room = min(max_tokens, self._model.config.max_position_embeddings - given)
-        if room <= 0:
-            raise ModelRefused(f"a prompt of {given} tokens leaves no room in the model's context")
-        end = self._tokenizer.eos_token_id
-        options = {"do_sample": False, "eos_token_id": end, "pad_token_id": end, "tokenizer": self._tokenizer}
-        with torch.no_grad():
-            ids = self._model.generate(**asked, **options, max_new_tokens=room, stop_strings=list(stop))[0]
-        ended = bool(ids[-1] == end)
-        text = TextUntilStop(stop)
-        # Decoded with what came before: alone, a SentencePiece text would lose its first space.
-        before = self._tokenizer.decode(ids[:given])
-        text.add(str(self._tokenizer.decode(ids[:-1] if ended else ids))[len(before) :])
-        return Completion(
-            text=text.text,
-            finish_reason=FinishReason.STOP if text.stopped or ended else FinishReason.LENGTH,
-            prompt_tokens=given,
-            completion_tokens=len(ids) - given,
-        )
+    def share(self) -> float:
+        """Share of the problems that were solved, between 0 and 1."""
+        return self.solved / self.problems
 
 
-def solves(problems: Sequence[Problem], *, concurrency: int = 4) -> Callable[[Stage], float | None]:
-    """A measure for `train(solved=…)`, in one process: the share of `problems` solved, between 0 and 1."""
+async def solve_rate(
+    model: CompletionModel,
+    problems: Sequence[Problem],
+    *,
+    dialect: Dialect | None = None,
+    concurrency: int = 4,
+    on_done: Callable[[], None] = lambda: None,
+) -> dict[str, SolveRate]:
+    """Return the solve rate by the problems' source, and over all problems under "all".
 
-    def measure(stage: Stage) -> float | None:
-        stage.model.train(False)
-        try:
-            with torch.random.fork_rng(devices=[]):
-                return anyio.run(partial(_share_solved, stage, problems, concurrency))
-        finally:
-            stage.model.train()
+    `on_done` is called after each attempt.
+    """
+    records = await greedy_attempts(
+        model, problems, dialect=dialect, concurrency=concurrency, on_done=on_done
+    )
+    async with Grader() as grader:
 
-    return measure
+        async def output_right(record: RunRecord) -> bool:
+            executions = record.trajectory.executions
+            printed = executions[-1].stdout.strip() if executions else None
+            verdict = await grader.grade(printed, record.problem.target or "")
+            return verdict.outcome is Outcome.CORRECT
+
+        outputs = await map_each(records, output_right, concurrency=concurrency)
+    by_source: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
+    for record, output in zip(records, outputs, strict=True):
+        solved = record.verdict is not None and record.verdict.outcome is Outcome.CORRECT
+        for source in ("all", record.problem.source):
+            by_source[source].append((solved, output))
+    return {source: _rate(found) for source, found in sorted(by_source.items())}
 
 
-async def _share_solved(stage: Stage, problems: Sequence[Problem], concurrency: int) -> float:
-    model = ModelInTraining(stage.model, stage.tokenizer, name=stage.recipe.name)
-    records: list[RunRecord] = []
-    solver = Solver(model=model, dialect=get_dialect(stage.recipe.dialect))
+async def greedy_attempts(
+    model: CompletionModel,
+    problems: Sequence[Problem],
+    *,
+    dialect: Dialect | None = None,
+    limits: Limits | None = None,
+    concurrency: int = 4,
+    on_done: Callable[[], None] = lambda: None,
+) -> list[RunRecord]:
+    """Return the graded record of one greedy attempt at each problem, in the order of the problems."""
+    records: dict[Problem, RunRecord] = {}
+
+    def keep(record: RunRecord) -> None:
+        records[record.problem] = record
+        on_done()
+
+    solver = Solver(model=model, dialect=dialect or get_dialect("fenced"), limits=limits or Limits())
     async with Grader() as grader:
         batch = Batch(problems=tuple(problems), solver=solver)
-        await run_batch(batch, concurrency=concurrency, grader=grader, on_record=records.append)
-    right = [r.verdict is not None and r.verdict.outcome is Outcome.CORRECT for r in records]
-    return sum(right) / len(right)
+        await run_batch(batch, concurrency=concurrency, grader=grader, on_record=keep)
+    return [records[problem] for problem in problems]
+
+
+def table(rates: Mapping[str, SolveRate]) -> Iterator[str]:
+    """Yield the lines of a Markdown table of solve rates."""
+    yield "| problems | n | solved | last output right |"
+    yield "|---|---|---|---|"
+    for source, rate in rates.items():
+        output = rate.output_right / rate.problems
+        yield f"| {source} | {rate.problems} | {100 * rate.share:.1f} % | {100 * output:.1f} % |"
+
+
+def read_problems(path: Path, *, limit: int | None = None) -> list[Problem]:
+    """Return the first `limit` problems of a JSONL file.
+
+    A row has a `question` and either an `answer`, a `target` or a `solution` that boxes the answer, as training rows
+    do. Its `source` is cut to what many rows share.
+
+    Raises:
+        InputError: the file can't be read, or a row can't be used.
+    """
+    lines = islice(read_lines(path), limit)
+    problems = [_problem(line.number, line.text, path) for line in lines]
+    if not problems:
+        raise InputError(f"{path} holds no problems")
+    return problems
+
+
+def _problem(number: int, line: str, path: Path) -> Problem:
+    try:
+        row = json.loads(line)
+        answers = [row[key] for key in ("answer", "target") if row.get(key) is not None]
+        target = str((answers or boxed_answers(row.get("solution", ""))[-1:])[0])
+        return Problem(id=str(number), question=row["question"], target=target, source=_kind(row))
+    except (ValueError, KeyError, IndexError, AttributeError, TypeError):
+        raise InputError(f"{path} line {number} has no question with an answer or a boxed solution") from None
+
+
+def _kind(row: dict[str, Any]) -> str:
+    """Return `template/change` of `template/change/gain`, and `gsm8k-train` of `gsm8k-train/3517/varied`."""
+    first, *rest = str(row.get("source", "unnamed")).split("/")
+    return f"{first}/{rest[0]}" if first == "template" and rest else first
+
+
+def _rate(found: list[tuple[bool, bool]]) -> SolveRate:
+    solved, output_right = (sum(column) for column in zip(*found, strict=True))
+    return SolveRate(problems=len(found), solved=solved, output_right=output_right)

@@ -1,9 +1,8 @@
-"""The tokenizer of the embedded model: byte-level BPE with single digits and single newlines.
+"""Train, load and copy tokenizers. The embedded model's is byte-level BPE with single digits and single newlines.
 
-Owns how text is cut into pieces and how such a tokenizer is trained, saved and loaded. Every piece keeps its bytes,
-so decoding gives back any text. Each newline is a piece of its own and no added token holds one: the ids of a text
-that ends in a newline are therefore a prefix of the ids of every text that continues it, which is what makes the
-prompt of each turn a prefix of the next in ids too. Lone digits let a tiny model copy numbers it has never seen.
+Every piece keeps its bytes, so decoding gives back any text. Each newline is a piece of its own and no added token
+holds one: the ids of a text that ends in a newline are a prefix of the ids of every text that continues it. That makes
+the prompt of each turn a prefix of the next in ids, too. Single digits let a tiny model copy numbers it has never seen.
 """
 
 import shutil
@@ -16,7 +15,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from mumath_agent.errors import InputError
 
 END = "<|end|>"
-"""Ends a solution."""
+"""The token that ends a solution."""
 PAD = "<|pad|>"
 MARKS = (
     "<|user|>",
@@ -40,7 +39,7 @@ _FILES = (
 
 
 def train_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTokenizerFast:
-    """Learn merges from `texts`; the result has at most `vocab_size` entries, marks and end token included."""
+    """Return a tokenizer learned from `texts`, with at most `vocab_size` entries, marks and end token included."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -64,10 +63,10 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedToken
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer saved in `folder`, as servers load it.
+    """Return the tokenizer saved in `folder`, as servers load it.
 
     Raises:
-        InputError: `folder` holds none, or one that can't be trained with: no character offsets, no end token.
+        InputError: `folder` holds none, or one without character offsets or end token, which can't be trained with.
     """
     if not (folder / "tokenizer.json").is_file():
         raise InputError(f"no tokenizer.json in {folder}; make one with `python -m finetune tokenizer`")
@@ -95,7 +94,7 @@ def copy_tokenizer(start: Path, out: Path) -> None:
 
 
 def _without_marks(text: str) -> str:
-    """`text` with a line break in place of each mark, so that no merge is learned across or inside one."""
+    """Put a line break in the place of each mark, so that no merge is learned across or inside one."""
     for mark in sorted(MARKS, key=len, reverse=True):
         text = text.replace(mark, "\n")
     return text

@@ -1,11 +1,11 @@
-"""A stage's model: made new, loaded, adapted, spread over the processes, saved.
+"""Make, load, adapt, shard and save the model of a training run.
 
-start                               recipe            trained
-folder of a tokenizer               [model]           a new Llama
-folder or hub id of a model         -                 all its weights
-the same                            [lora]            a new adapter
-folder of a stage that made one     [lora]            that adapter, further
-the same                            -                 all weights, the adapter merged into them
+start                                  recipe      what is trained
+folder of a tokenizer                  [model]     a new Llama
+folder or hub name of a model          -           all its weights
+folder or hub name of a model          [lora]      a new adapter
+folder of a stage with an adapter      [lora]      that adapter, further
+folder of a stage with an adapter      -           all weights, with the adapter merged into them
 """
 
 import importlib.util
@@ -31,7 +31,7 @@ from transformers import (
 )
 
 from finetune.training.attention import implementation
-from finetune.training.distributed import Workers, spread
+from finetune.training.distributed import Processes, shard
 from finetune.training.recipe import Lora, Recipe, Shape
 from mumath_agent.errors import InputError
 
@@ -43,14 +43,14 @@ Model = PreTrainedModel | PeftModel
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the warning that peft 0.21 asks transformers 5.23 by a name that will go."""
+    """Silence a warning: peft 0.21 uses a name that transformers 5.23 deprecates."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
         yield
 
 
 def find_start(start: str) -> Path:
-    """The folder of a model or tokenizer: `start` itself, or its copy of what the hub has by that name.
+    """Return the folder of a model or tokenizer: `start` itself, or a local copy of what the hub has by that name.
 
     Raises:
         InputError: there is neither.
@@ -61,32 +61,34 @@ def find_start(start: str) -> Path:
         return Path(snapshot_download(start, allow_patterns=list(_FILES)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{start} is no folder, and the hub didn't give it: {reason}") from None
+        raise InputError(f"{start} isn't a folder, and the hub didn't give it: {reason}") from None
 
 
-def make_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, start: Path, workers: Workers) -> Model:
-    """The model of `recipe` at step 0, on its device, of each process its part.
+def make_model(
+    recipe: Recipe, tokenizer: PreTrainedTokenizerFast, start: Path, processes: Processes
+) -> Model:
+    """Return the model of `recipe` at step 0, on its device; with several processes, this one's shard.
 
     Raises:
-        InputError: `start` holds no model, or the recipe asks for what isn't installed here.
+        InputError: `start` holds no model, or the recipe needs something that isn't installed.
     """
-    _require(recipe, start, workers)
-    if workers.count == 1:
-        model = _whole(recipe, tokenizer, start, workers)
-        if not (recipe.lora and recipe.lora.quantize):  # what is quantised was loaded to where it belongs
-            model = model.to(workers.device)  # type: ignore[arg-type]
+    _require(recipe, start, processes)
+    if processes.count == 1:
+        model = _whole(recipe, tokenizer, start, processes)
+        if not (recipe.lora and recipe.lora.quantize):  # a quantised model was loaded onto its device
+            model = model.to(processes.device)  # type: ignore[arg-type]
     else:
-        source = _whole(recipe, tokenizer, start, workers) if workers.first else None
+        source = _whole(recipe, tokenizer, start, processes) if processes.is_first else None
         with torch.device("meta"):
             model = _empty(recipe, tokenizer, start)
-        spread(model, source, workers, half=recipe.precision == "bf16")
+        shard(model, source, processes, half=recipe.precision == "bf16")
     if recipe.gradient_checkpointing:
         model.activation_checkpointing_enable()
     return model.train()
 
 
 def configuration(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, start: Path) -> PreTrainedConfig:
-    """Of the model that is trained; loads no weights."""
+    """Return the configuration of the model to train, without loading weights."""
     if recipe.model is not None:
         return _config(recipe.model, tokenizer)
     folder = (
@@ -96,26 +98,28 @@ def configuration(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, start: Pat
     return config
 
 
-def save_model(model: Model, out: Path, workers: Workers) -> None:
-    """Write the weights: the whole model, or the adapter alone."""
+def save_model(model: Model, out: Path, processes: Processes) -> None:
+    """Write the weights: the whole model, or only the adapter."""
     gathered: dict[str, Any] = {}
-    if workers.count > 1:
+    if processes.count > 1:
         options = StateDictOptions(full_state_dict=True, cpu_offload=True)
         state = get_model_state_dict(model, options=options)
         once = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
-        gathered = {"state_dict": {name: value for name, value in state.items() if name in once}}  # tied ones
-    if workers.first:
+        gathered = {
+            "state_dict": {name: value for name, value in state.items() if name in once}
+        }  # tied weights once
+    if processes.is_first:
         model.save_pretrained(str(out), **gathered)
-    workers.wait()
+    processes.wait()
 
 
-def _whole(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, start: Path, workers: Workers) -> Model:
-    """The model with its values, on the CPU (quantised: on the GPU)."""
+def _whole(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, start: Path, processes: Processes) -> Model:
+    """Return the model with its values, on the CPU (quantised: on the GPU)."""
     if recipe.model is not None:
         return adapted_by(recipe.lora, _fresh(recipe.model, tokenizer, implementation(recipe)))
     options: dict[str, Any] = {"dtype": _dtype(recipe), "attn_implementation": implementation(recipe)}
     if recipe.lora is not None and recipe.lora.quantize is not None:
-        options["device_map"] = {"": workers.device}
+        options["device_map"] = {"": processes.device}
         options["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
         )
@@ -132,7 +136,7 @@ def _whole(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, start: Path, work
 
 
 def _empty(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, start: Path) -> Model:
-    """The same without values; to be called where the device is "meta"."""
+    """Return the same model without values; to be called where the default device is "meta"."""
     model: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
         configuration(recipe, tokenizer, start),
         dtype=_dtype(recipe),
@@ -148,6 +152,7 @@ def _empty(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, start: Path) -> M
 
 
 def adapted_by(lora: Lora | None, model: PreTrainedModel) -> Model:
+    """Return `model` with a new adapter, or as it is without `lora`."""
     if lora is None:
         return model
     if lora.quantize is not None:
@@ -155,7 +160,7 @@ def adapted_by(lora: Lora | None, model: PreTrainedModel) -> Model:
         model = prepare(model, use_gradient_checkpointing=False)  # type: ignore[no-untyped-call]
     config = LoraConfig(
         r=lora.rank,
-        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # a fraction is as good
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # peft's type says int, but fractions work
         lora_dropout=lora.dropout,
         target_modules=lora.targets if isinstance(lora.targets, str) else list(lora.targets),
         task_type="CAUSAL_LM",
@@ -167,7 +172,7 @@ def adapted_by(lora: Lora | None, model: PreTrainedModel) -> Model:
 
 
 def _dtype(recipe: Recipe) -> torch.dtype:
-    """What is trained is float32; a base that is only read is kept as it is computed with."""
+    """Return float32 for weights that are trained, and the precision of the products for a frozen base."""
     return torch.bfloat16 if recipe.lora is not None and recipe.precision == "bf16" else torch.float32
 
 
@@ -199,17 +204,17 @@ def _adapted(start: Path) -> bool:
     return (start / ADAPTER).is_file()
 
 
-def _require(recipe: Recipe, start: Path, workers: Workers) -> None:
+def _require(recipe: Recipe, start: Path, processes: Processes) -> None:
     if recipe.model is None and not (_adapted(start) or (start / "config.json").is_file()):
         raise InputError(f"{start} holds no finished stage to start from; train stage 1 first")
     if list(start.glob("checkpoint-*")):
-        raise InputError(f"{start} is a stage that isn't finished; give its command again first")
+        raise InputError(f"{start} isn't finished; give its command again first")
     if recipe.attention == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
         raise InputError('attention = "flash_attention_2" needs the package flash-attn; or use "sdpa"')
     if recipe.lora is not None and recipe.lora.quantize is not None:
-        if importlib.util.find_spec("bitsandbytes") is None or workers.device.type != "cuda":
+        if importlib.util.find_spec("bitsandbytes") is None or processes.device.type != "cuda":
             raise InputError(
                 "lora.quantize needs bitsandbytes and a CUDA device; leave it out for plain LoRA"
             )
-        if workers.count > 1:
+        if processes.count > 1:
             raise InputError("lora.quantize trains on one GPU; leave it out to train on several")

@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal, cast
 from langgraph.types import interrupt
 from pydantic import Discriminator
 
+from mumath_agent.records import Execution, ExecutionStatus
+
 TOOL: Literal["python"] = "python"
 
 
@@ -76,3 +78,11 @@ def reviewed(program: str, *, number: int) -> Decision:
         "description": "The model wants to run this program.",
     }
     return interrupt(request, response_schema=cast(type[Decision], _CHECKED))
+
+
+def refusal(decision: Reject) -> Execution:
+    """Return what stands in the transcript in the place of the output of a rejected program."""
+    why = f": {decision.message}" if decision.message else ""
+    return Execution(
+        status=ExecutionStatus.REFUSED, error=f"The program was not run: a person rejected it{why}"
+    )

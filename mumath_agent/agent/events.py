@@ -7,11 +7,14 @@ chat model wrote it. Both go through LangGraph's run-time values, so all of this
 import uuid
 from collections.abc import Callable
 from contextvars import copy_context
+from itertools import takewhile
 from typing import NotRequired, TypedDict
 
 from langchain_core.messages import AIMessageChunk
 from langgraph.config import get_config, get_stream_writer
 from langgraph.graph.message import push_message
+
+from mumath_agent.transcript import Transcript
 
 
 class Event(TypedDict):
@@ -49,4 +52,18 @@ def printing() -> Callable[[str, str], None]:
     return lambda stream, text: here.run(write, {"event": stream, "text": text})
 
 
-__all__ = ["Event", "emit", "printing", "writing"]
+def unstreamed(transcript: Transcript, before: Transcript, written: str) -> str:
+    """Return the part of `transcript` that a reader of the "text" events hasn't seen: an output and a dialect's marks.
+
+    Args:
+        transcript: the transcript with the output.
+        before: the transcript that ends with the model's turn.
+        written: the model's last completion. What it holds behind the program was seen, too, but isn't in the
+            transcript if the dialect cut it off.
+    """
+    turn = "".join(segment.text for segment in before.turns[-1])
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(turn, written.rstrip(), strict=False))
+    return transcript.text[len(before.text) - len(turn) + sum(1 for _ in alike) :]
+
+
+__all__ = ["Event", "emit", "printing", "unstreamed", "writing"]

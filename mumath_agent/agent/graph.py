@@ -14,7 +14,6 @@ taken up again from a checkpoint may come with other handles: `execute` brings a
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 from typing import Any, Required, cast
 
 import anyio
@@ -25,8 +24,8 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import get_runtime
 from typing_extensions import TypedDict  # pydantic makes no JSON schema of typing's before Python 3.12
 
-from mumath_agent.agent.approval import Approve, Edit, Reject, reviewed
-from mumath_agent.agent.events import Event, emit, printing, writing
+from mumath_agent.agent.approval import Approve, Edit, Reject, refusal, reviewed
+from mumath_agent.agent.events import Event, emit, printing, unstreamed, writing
 from mumath_agent.answers import extract_answer
 from mumath_agent.bridge import run_sync
 from mumath_agent.dialects import Fenced
@@ -139,7 +138,7 @@ async def execute(state: State, handles: Handles) -> dict[str, Any]:
     program, number = state["code"], len(state["executions"])
     decision = reviewed(program, number=number) if handles.approve else Approve()
     if isinstance(decision, Reject):
-        return _executed(state, program, _refused(decision))
+        return _executed(state, program, refusal(decision))
     ran = decision.edited_action.args.code if isinstance(decision, Edit) else program
     await handles.kernel.restore(_history(state))  # nothing to do, unless the run was taken up again
     started = time.monotonic()
@@ -157,7 +156,7 @@ async def observe(state: State, handles: Handles) -> dict[str, Any]:
     executions = _executions(state)
     execution = executions[-1]
     transcript = handles.dialect.with_output(before, execution, max_chars=handles.limits.output_chars)
-    unseen = transcript.text[_chars_streamed(state, before) :]
+    unseen = unstreamed(transcript, before, state["completions"][-1]["text"])
     emit({"event": "output", "text": unseen, "status": execution.status.value})
     update: dict[str, Any] = {"transcript": to_json(transcript)}
     if sum(map(_broke_its_kernel, executions)) > handles.limits.max_recoveries:
@@ -252,13 +251,6 @@ def _executed(state: State, program: str, execution: Execution) -> dict[str, Any
     }
 
 
-def _refused(decision: Reject) -> Execution:
-    why = f": {decision.message}" if decision.message else ""
-    return Execution(
-        status=ExecutionStatus.REFUSED, error=f"The program was not run: a person rejected it{why}"
-    )
-
-
 def _history(state: State) -> list[ExecutedCell]:
     """Return the programs that made the session what it was when the attempt was last at work."""
     history: list[ExecutedCell] = []
@@ -292,17 +284,6 @@ def _seconds_left(limits: Limits, state: State) -> float:
 
 def _spent(state: State, started: float) -> float:
     return state["duration_s"] + time.monotonic() - started
-
-
-def _chars_streamed(state: State, transcript: Transcript) -> int:
-    """Count the characters of the transcript that a reader of the "text" events has seen: all but a dialect's marks.
-
-    What a model wrote behind its program was seen, too, but isn't in the transcript if the dialect cut it off.
-    """
-    turn = "".join(segment.text for segment in transcript.turns[-1])
-    streamed = state["completions"][-1]["text"].rstrip()
-    alike = takewhile(lambda pair: pair[0] == pair[1], zip(turn, streamed, strict=False))
-    return len(transcript.text) - len(turn) + sum(1 for _ in alike)
 
 
 graph = build_graph()

@@ -23,16 +23,22 @@ from typing import TYPE_CHECKING, Self
 
 from mumath_agent import __version__
 from mumath_agent.dialects.output import output_text
-from mumath_agent.protocols import CompletionModel, CompletionRequest, ExecutedCell, Executor, OnText
+from mumath_agent.protocols import (
+    CompletionModel,
+    CompletionRequest,
+    ExecutedCell,
+    Executor,
+    Message,
+    OnText,
+    Prompt,
+    Role,
+)
 from mumath_agent.records import (
     BROKEN,
     Completion,
     Execution,
     ExecutionStatus,
-    Message,
     Problem,
-    Prompt,
-    Role,
     Sampling,
     Settings,
     Trajectory,

@@ -1,4 +1,4 @@
-"""`mumath-agent doctor`: is everything there, and does it work?"""
+"""Run `mumath-agent doctor`: check that everything is there and works."""
 
 import json
 from contextlib import aclosing
@@ -15,7 +15,7 @@ from mumath_agent.commands.console import ANSWERED, NO_ANSWER, interruptible, re
 from mumath_agent.records import Limits, to_json
 
 if TYPE_CHECKING:
-    from mumath_agent.doctor import Finding, Wanted
+    from mumath_agent.doctor import DoctorOptions, Finding
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim"}
 _STATUS_WIDTH, _NAME_WIDTH = 9, 16
@@ -30,33 +30,33 @@ def doctor(
         typer.Option(envvar="MUMATH_MODEL", help="The model's name on the server, if it serves several."),
     ] = None,
     dialect: Annotated[
-        str | None, typer.Option(help="What the model is asked in; without it, what its family knows.")
+        str | None, typer.Option(help="The dialect of the prompts. [that of the model's family]")
     ] = None,
     serve_model: Annotated[
         str | None,
         typer.Option(
-            help="The model that is served, or shall be: a folder or hub id; its files are checked."
+            help="The folder or hub id of the model that is served, or will be; its files are checked."
         ),
     ] = None,
     vllm_python: Annotated[
-        Path | None, typer.Option(envvar="MUMATH_VLLM_PYTHON", help="The python of vLLM's environment.")
+        Path | None, typer.Option(envvar="MUMATH_VLLM_PYTHON", help="The python that has vLLM.")
     ] = None,
     max_turns: Annotated[int, typer.Option(min=1, help="As for solve.")] = Limits().max_turns,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="As for solve.")] = Limits().max_new_tokens,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Say what of this installation works, and how to mend what doesn't.
+    """Check this installation, and say how to repair what doesn't work.
 
-    Run it where results shall be written. Really starts kernels, writes to disks
-    and, with --base-url, asks the server; mends nothing. The API key of a server
-    is read from MUMATH_API_KEY.
+    Run it in the directory where results will be written. It starts kernels,
+    writes to disks and, with --base-url, sends requests to the server; it repairs
+    nothing. A server's API key is read from MUMATH_API_KEY.
 
-    Exit codes: 0 nothing failed, 1 something did, 2 an option can't be used,
+    Exit codes: 0 nothing failed, 1 something failed, 2 an option can't be used,
     130 interrupted.
     """
-    from mumath_agent.doctor import Wanted
+    from mumath_agent.doctor import DoctorOptions
 
-    wanted = Wanted(
+    options = DoctorOptions(
         results=Path.cwd(),
         vllm_python=vllm_python,
         base_url=base_url,
@@ -67,7 +67,7 @@ def doctor(
     )
 
     def run() -> int:
-        findings = anyio.run(_examined, wanted, as_json)
+        findings = anyio.run(_examined, options, as_json)
         failed = [finding for finding in findings if finding.status == "fail"]
         if as_json:
             report = {"version": __version__, "findings": [to_json(finding) for finding in findings]}
@@ -79,13 +79,13 @@ def doctor(
     raise typer.Exit(interruptible(run))
 
 
-async def _examined(wanted: "Wanted", quiet: bool) -> list["Finding"]:
-    """All findings; unless quiet each is printed when it is there."""
+async def _examined(options: "DoctorOptions", quiet: bool) -> list["Finding"]:
+    """Run all checks and return their findings; unless quiet, print each as soon as it is there."""
     from mumath_agent.doctor import survey
 
     stdout, findings = Console(highlight=False), list["Finding"]()
     with stderr.status("") as status:
-        async with aclosing(survey(wanted, lambda name: status.update(f"{name} ..."))) as found:
+        async with aclosing(survey(options, lambda name: status.update(f"{name} ..."))) as found:
             async for finding in found:
                 findings.append(finding)
                 if not quiet:
@@ -94,7 +94,7 @@ async def _examined(wanted: "Wanted", quiet: bool) -> list["Finding"]:
 
 
 def _lines(finding: "Finding") -> Text:
-    """A line for what was found; the remedy on one of its own."""
+    """Format a finding as one line, with its remedy on a second."""
     text = Text(f"{finding.status:<{_STATUS_WIDTH}}", style=_COLOURS[finding.status])
     text.append(f"{finding.name:<{_NAME_WIDTH}}{finding.detail}", style="default")
     if finding.remedy:

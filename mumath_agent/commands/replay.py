@@ -14,11 +14,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mumath_agent.commands.console import USAGE, fail, interruptible, stderr
 from mumath_agent.errors import InputError
 from mumath_agent.records import to_json
-from mumath_agent.runs.executed import Session
-from mumath_agent.runs.replay import Found, Outcome, Replayed, recorded_sessions, replay_all
+from mumath_agent.runs.executed import ExecutedSession
+from mumath_agent.runs.reproduction import (
+    CellComparison,
+    CellOutcome,
+    SessionComparison,
+    recorded_sessions,
+    reproduce_all,
+)
 
 SAME, DIFFERS = 0, 1
-_FINE = (Outcome.SAME, Outcome.ROUNDED)
+_FINE = (CellOutcome.SAME, CellOutcome.ROUNDED)
 
 
 def replay(
@@ -35,8 +41,8 @@ def replay(
     """Run recorded programs again and say which cells still give what they gave.
 
     Each session runs in a new isolated kernel, with the limits it was recorded with. A cell gives the same, the same
-    but for rounding, or something else; it fails, or is stopped; or nobody can tell, because the recorded program was
-    stopped or gives something else every time.
+    but for rounding, or something else; it fails, or is stopped; or it can't be decided, because the recorded program
+    was stopped or gives something else every time.
 
     Exit codes: 0 all the same, 1 some not, 2 the file or a line of it is of no use, 3 machinery broke,
     130 interrupted.
@@ -47,19 +53,19 @@ def replay(
         with _progress(file) as progress:
             task = progress.tasks[0].id
 
-            def finish(replayed: Replayed) -> None:
-                report.add(replayed)
+            def finish(compared: SessionComparison) -> None:
+                report.add(compared)
                 progress.advance(task)
 
             sessions = report.usable(recorded_sessions(file))
             anyio.run(
                 partial(
-                    replay_all,
+                    reproduce_all,
                     sessions,
                     concurrency=concurrency,
                     timeout_s=timeout,
                     unsafe_local=unsafe_local,
-                    on_replayed=finish,
+                    on_compared=finish,
                 )
             )
         return report.end(file, as_json)
@@ -68,15 +74,15 @@ def replay(
 
 
 class _Report:
-    """What was found, shown as it comes or kept for one JSON object."""
+    """The comparisons made so far, shown as they come or kept for one JSON object."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
-        self._counts: Counter[Outcome] = Counter()
-        self._sessions: list[Replayed] = []
+        self._counts: Counter[CellOutcome] = Counter()
+        self._sessions: list[SessionComparison] = []
         self._seen = self._errors = 0
 
-    def usable(self, sessions: Iterator[Session | InputError]) -> Iterator[Session]:
+    def usable(self, sessions: Iterator[ExecutedSession | InputError]) -> Iterator[ExecutedSession]:
         for session in sessions:
             if isinstance(session, InputError):
                 fail(session)
@@ -84,24 +90,24 @@ class _Report:
             else:
                 yield session
 
-    def add(self, replayed: Replayed) -> None:
+    def add(self, compared: SessionComparison) -> None:
         self._seen += 1
-        self._counts.update(cell.outcome for cell in replayed.cells)
+        self._counts.update(cell.outcome for cell in compared.cells)
         if self._quiet:
-            self._sessions.append(replayed)
+            self._sessions.append(compared)
         else:
-            typer.echo("\n".join(_lines(replayed)))
+            typer.echo("\n".join(_lines(compared)))
 
     def end(self, file: Path, as_json: bool) -> int:
-        """The sum of it all, and the exit code."""
+        """Print the sum of it all, and return the exit code."""
         if not self._seen and not self._errors:
             raise InputError(f"{file} holds no run record")
         if as_json:
-            counts = {outcome.value: self._counts[outcome] for outcome in Outcome}
+            counts = {outcome.value: self._counts[outcome] for outcome in CellOutcome}
             sessions = [to_json(session) for session in self._sessions]
             typer.echo(json.dumps({"cells": counts, "sessions": sessions}, ensure_ascii=False))
         else:
-            found = (outcome for outcome in Outcome if self._counts[outcome])
+            found = (outcome for outcome in CellOutcome if self._counts[outcome])
             said = ", ".join(f"{self._counts[outcome]} {_words(outcome)}" for outcome in found)
             typer.echo(f"cells: {said or 'none'}; sessions: {self._seen}")
         if self._errors:
@@ -109,23 +115,23 @@ class _Report:
         return SAME if all(outcome in _FINE for outcome in self._counts) else DIFFERS
 
 
-def _lines(replayed: Replayed) -> Iterator[str]:
-    """One line for the session, and a few for each of its cells that don't give the same."""
-    fine = sum(cell.outcome in _FINE for cell in replayed.cells)
-    yield f"{replayed.id}: {fine} of {len(replayed.cells)} cells give the same"
-    for number, cell in enumerate(replayed.cells, start=1):
-        if cell.outcome is not Outcome.SAME:
+def _lines(compared: SessionComparison) -> Iterator[str]:
+    """Yield one line for the session, and a few for each of its cells that doesn't give the same."""
+    fine = sum(cell.outcome in _FINE for cell in compared.cells)
+    yield f"{compared.id}: {fine} of {len(compared.cells)} cells give the same"
+    for number, cell in enumerate(compared.cells, start=1):
+        if cell.outcome is not CellOutcome.SAME:
             yield from _cell_lines(number, cell)
 
 
-def _cell_lines(number: int, cell: Found) -> Iterator[str]:
+def _cell_lines(number: int, cell: CellComparison) -> Iterator[str]:
     yield f"  cell {number}: {_words(cell.outcome)}" + (f" ({cell.detail})" if cell.detail else "")
     if cell.recorded is not None:
         yield f"    recorded: {cell.recorded}"
         yield f"    now:      {cell.now}"
 
 
-def _words(outcome: Outcome) -> str:
+def _words(outcome: CellOutcome) -> str:
     return outcome.value.replace("_", " ")
 
 
@@ -137,7 +143,7 @@ def _progress(file: Path) -> Progress:
 
 
 def _lines_in(file: Path) -> int | None:
-    """How many sessions to expect; None where the file can't be read, which is said later."""
+    """Return how many sessions to expect; None where the file can't be read, which is said later."""
     try:
         with file.open("rb") as lines:
             return sum(bool(line.strip()) for line in lines)

@@ -21,7 +21,7 @@ from mumath_agent.commands.console import (
 from mumath_agent.commands.notebooks import Keep
 from mumath_agent.commands.terminal import as_line, exit_code, introduce, result_line
 from mumath_agent.errors import InputError
-from mumath_agent.problems import check_question, parse_problems, read_text
+from mumath_agent.problems import read_problems
 from mumath_agent.records import Problem, RunRecord
 from mumath_agent.runs.results import ResultsFile
 
@@ -40,21 +40,13 @@ class ProblemFile:
         Raises:
             InputError: the file can't be read or holds no problem.
         """
-        problems: list[Problem] = []
-        errors: list[InputError] = []
-        for item in parse_problems(read_text(path), path.name):
-            try:
-                if isinstance(item, InputError):
-                    raise item
-                check_question(item.question)
-                problems.append(item)
-            except InputError as error:
-                errors.append(
-                    error if isinstance(item, InputError) else InputError(f"{path.name} {item.id}: {error}")
-                )
-        if not problems and not errors:
+        items = list(read_problems(path))
+        if not items:
             raise InputError(f"{path} holds no problem")
-        return cls(problems=tuple(problems), errors=tuple(errors))
+        return cls(
+            problems=tuple(item for item in items if isinstance(item, Problem)),
+            errors=tuple(item for item in items if isinstance(item, InputError)),
+        )
 
 
 async def solve_file(

@@ -1,13 +1,13 @@
-"""How a model family writes a transcript.
+"""Define how each model family writes a transcript.
 
-A dialect owns the marks: it renders the prompt, names the stop strings, cuts a completion into segments and writes
-an execution as an OUTPUT segment. Everything else in the house handles segments and never sees a fence.
+Only a dialect knows the marks: it renders the prompt, names the stop strings, cuts a completion into segments and
+writes an execution as an OUTPUT segment. All other code handles segments and never sees a fence.
 
-    fenced, fenced-qwen, fenced-numina   fenced.py: MuMath-Code and ToRA, and those that took over their fences
+    fenced, fenced-qwen, fenced-numina   fenced.py: MuMath-Code and ToRA, and families that took over their fences
     blocks                               blocks.py: MathCoder
-    chat, tools                          chat.py: any chat model, by its words or by tool calls
+    chat, tools                          chat.py: any chat model, with programs in fences or in tool calls
 
-Adding a family means adding one module or one template here and a line to `_DIALECTS`; docs/dialects.md shows it.
+A new family needs a template or a module here and an entry in `_TEXT` or `_ALL`; docs/dialects.md shows how.
 """
 
 from collections.abc import Mapping
@@ -24,10 +24,10 @@ _DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in _ALL}
 
 
 def get_dialect(name: str) -> Dialect:
-    """The dialect called `name`.
+    """Return the dialect called `name`.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is no dialect of that name.
     """
     if name not in _DIALECTS:
         raise InputError(f"unknown dialect {name!r}; known: {', '.join(_DIALECTS)}")
@@ -35,27 +35,27 @@ def get_dialect(name: str) -> Dialect:
 
 
 def get_text_dialect(name: str) -> TextDialect:
-    """The dialect that transcripts of `name` are trained in: itself, or the fenced one, in which chats are kept.
+    """Return the dialect to train on transcripts of `name`: itself, or `fenced` for chats, which are kept in it.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is no dialect of that name.
     """
     known = get_dialect(name)
     return next((dialect for dialect in _TEXT if dialect.name == known.name), Fenced())
 
 
 def get_replay_dialect(name: str) -> TextDialect:
-    """The dialect that recordings made in `name` are read with again: a chat's needs no messages then.
+    """Return the dialect for replaying recordings made in `name`; that of a chat writes text instead of messages.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is no dialect of that name.
     """
     known = get_dialect(name)
     return ChatInText(known) if isinstance(known, Chat) else get_text_dialect(name)
 
 
 def request_fields(dialect: Dialect) -> Mapping[str, object]:
-    """What a request to a server must carry besides, so that special tokens which are marks stay in its text."""
+    """Return the fields that a request needs besides, so that a server leaves the dialect's special tokens in."""
     if isinstance(dialect, Blocks):
         return {"skip_special_tokens": False, "spaces_between_special_tokens": False}
     return {}

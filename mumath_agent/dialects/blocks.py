@@ -1,19 +1,19 @@
-"""The block dialect of MathCoder: every block stands between two special tokens.
+r"""Write transcripts in the block dialect of MathCoder: every block stands between two special tokens.
 
     <|system|><|text|>Below is a math problem. …<|endofblock|><|endofmessage|>
     <|user|><|text|>{question}<|endofblock|><|endofmessage|><|assistant|>
     <|text|>{rationale}<|endofblock|>
     <|code|>{program}<|endofblock|>
     <|execution|>{what it printed}<|endofblock|>
-    <|text|>{rationale, with the answer in \\boxed{...}}<|endofblock|>
+    <|text|>{rationale, with the answer in \boxed{...}}<|endofblock|>
     <|text|>{the answer alone}<|endofblock|><|endofmessage|>
 
-(Shown on lines; in truth nothing stands between the marks.) MathCoder's own client stops at every block's end, runs
-each program at once and writes "<|execution|>" itself, which training masked. Here a turn goes on over blocks of text
-until the model asks for an output, ends its message, or has closed a program. What follows that was written without
-having seen the output: it is cut off, and stands only in the `Completion`. The mark that asks belongs to CODE, OUTPUT
-is the body with its end mark. A mark is one token of the vocabulary, so it counts wherever it stands, and inside a
-block only "<|endofblock|>" does.
+(Shown on separate lines; in reality nothing stands between the marks.) MathCoder's own client stops at every block's
+end, runs each program at once and writes "<|execution|>" itself, which training masked. Here a turn goes on over blocks
+of text until the model asks for an output, ends its message, or has closed a program. Whatever follows was written
+without having seen the output: it is cut off, and kept only in the `Completion`. The mark that asks for an output
+belongs to CODE; OUTPUT is the body with its end mark. A mark is one token of the vocabulary, so it counts wherever it
+stands; inside a block only "<|endofblock|>" counts.
 """
 
 import re
@@ -36,20 +36,23 @@ _MARK = re.compile(r"<\|(?:text|code|execution|endofblock)\|>")
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """See the module; implements `dialects.TextDialect`."""
+    """The `TextDialect` of MathCoder."""
 
     name: str = "blocks"
     stop: tuple[str, ...] = (_EXECUTION, "<|endofmessage|>")
 
     def prompt(self, transcript: Transcript) -> str:
+        """Return the system message and the question, followed by the solution so far."""
         system = f"<|system|>{block('text', SYSTEM)}<|endofmessage|>"
         user = f"<|user|>{block('text', transcript.question)}<|endofmessage|>"
         return f"{system}{user}<|assistant|>{transcript.text}"
 
     def parse(self, text: str) -> tuple[Segment, ...]:
+        """Cut the text of a solution into segments whose texts add up to it."""
         return tuple(_segments(text))
 
     def with_completion(self, transcript: Transcript, completion: Completion) -> Transcript:
+        """Append a completion up to the end of its first program, and the mark that asks for the output."""
         segments = self.parse(completion.text)
         for number, segment in enumerate(segments):
             if segment.kind is Kind.CODE and segment.closed:
@@ -59,6 +62,7 @@ class Blocks:
         return transcript.extended(*segments)
 
     def pending_code(self, transcript: Transcript) -> str | None:
+        """Return the programs of the last turn as one, if the transcript ends with the mark that asks for an output."""
         last = transcript.segments[-1] if transcript.segments else None
         if last is None or last.kind is not Kind.CODE or not last.text.endswith(_EXECUTION):
             return None
@@ -66,39 +70,40 @@ class Blocks:
         return "\n".join(program.removeprefix(_CODE).partition(END)[0] for program in programs)
 
     def with_output(self, transcript: Transcript, execution: Execution, *, max_chars: int) -> Transcript:
+        """Append what the execution printed, as text that can't be mistaken for a mark."""
         body = harmless(output_text(execution, max_chars=max_chars))
         return transcript.extended(Segment(kind=Kind.OUTPUT, text=body + END))
 
 
 def block(role: str, content: str) -> str:
-    """A block as the model writes it; `role` is "text", "code" or "execution"."""
+    """Return a block as the model writes it; `role` is "text", "code" or "execution"."""
     return f"<|{role}|>{content}{END}"
 
 
 def last_block(transcript: Transcript) -> str:
-    """What stands in the last closed block: MathCoder's slot for the final answer, empty if there is none."""
+    """Return the content of the last closed block, where MathCoder puts the final answer; empty if there is none."""
     closed = transcript.text.rpartition(END)[0]
     return _MARK.split(closed)[-1].strip()
 
 
 def leaves_block_open(text: str) -> bool:
-    """Whether a block that begins in `text` doesn't end there."""
+    """Tell whether a block begins in `text` and doesn't end there."""
     return _MARK.search(text.rpartition(END)[2]) is not None
 
 
 def holds_program(text: str) -> bool:
-    """Whether a program is closed in `text`."""
+    """Tell whether `text` has a closed program."""
     return any(segment.kind is Kind.CODE and segment.closed for segment in _segments(text))
 
 
 def _segments(text: str) -> Iterator[Segment]:
-    """Scan the marks once, from one block of code or output to the next; all between them is prose."""
+    """Yield the segments in one pass over the marks: blocks of code and output, and the prose between them."""
     start = 0
     while (opening := _OPEN.search(text, start)) is not None:
         if opening.start() > start:
             yield Segment(kind=Kind.RATIONALE, text=text[start : opening.start()])
         end, closed = _end_of_block(text, opening.end())
-        if opening.group() == _EXECUTION:  # without a program before it: output the model made up
+        if opening.group() == _EXECUTION:  # without a program before it: output that the model made up
             yield Segment(kind=Kind.OUTPUT, text=text[opening.start() : end], closed=closed)
         elif (asked := _ASKED.match(text, end)) is not None:
             yield Segment(kind=Kind.CODE, text=text[opening.start() : asked.end()])
@@ -113,6 +118,6 @@ def _segments(text: str) -> Iterator[Segment]:
 
 
 def _end_of_block(text: str, start: int) -> tuple[int, bool]:
-    """Where the block ends whose content begins at `start`, and whether its end mark was found."""
+    """Return the end of the block whose content begins at `start`, and whether its end mark was found."""
     position = text.find(END, start)
     return (position + len(END), True) if position >= 0 else (len(text), False)

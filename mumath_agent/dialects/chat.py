@@ -1,4 +1,4 @@
-r"""The dialect of chat models: programs in fences, or in calls of a tool, and every output a message.
+r"""Write transcripts as the messages of a chat: programs in fences or tool calls, and every output a message.
 
     system     how to work, in a few sentences
     user       {question}
@@ -6,14 +6,14 @@ r"""The dialect of chat models: programs in fences, or in calls of a tool, and e
     user       {an ```output block}                     or: tool: {output}
     assistant  {rationale, with the answer in \boxed{...}}
 
-The transcript is the fenced dialect's, byte for byte, so that what a chat model solved can be read, replayed and
-trained on like any other solution; only the prompt is made of messages. Calls of the tool reach here as text as well:
-the client writes each as a fenced block behind what was said (`fenced_call`).
+The transcript is the fenced dialect's, byte for byte, so that a chat model's solution can be read, replayed and trained
+on like any other; only the prompt consists of messages. Tool calls arrive here as text, too: the client writes each as
+a fenced block after the text (`fenced_call`).
 
-A chat model was never trained to stop behind its program, and what it writes then, with an output it made up, was
-written without having seen the real one. So a turn ends with its first program, or with the blocks that follow it
-immediately and run with it as one; the rest is cut off, and stands only in the `Completion`. A block that is closed is
-whole even when the token limit cut what came after.
+A chat model wasn't trained to stop after its program, and what it writes then, often with an output it made up, was
+written without having seen the real one. So a turn ends with its first program, or with several that follow each other
+immediately and run as one; the rest is cut off, and kept only in the `Completion`. A closed block is complete even if
+the token limit cut what came after it.
 """
 
 import re
@@ -22,7 +22,8 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from mumath_agent.dialects.fenced import HEADER, Fenced
-from mumath_agent.records import Completion, Conversation, Execution, FinishReason, Message, Role
+from mumath_agent.protocols import Conversation, Message, Role
+from mumath_agent.records import Completion, Execution, FinishReason
 from mumath_agent.transcript import Kind, Segment, Transcript
 
 _WORK = """\
@@ -39,69 +40,76 @@ _INDENTED = re.compile(
     r"^(?P<indent>[ \t]+)```(?:python|py)[ \t]*\n(?P<program>(?:(?!^[ \t]*```).*\n)*)(?P=indent)```[ \t]*$",
     re.MULTILINE | re.IGNORECASE,
 )
-"""A block within a list, as chat models like to write it."""
+"""An indented block, as chat models write it within lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """See the module; implements `dialects.Dialect`."""
+    """The `Dialect` of chat models."""
 
     tool: bool = False
-    """Programs go to and fro as calls of a tool, for models that were trained on these."""
+    """Whether programs are tool calls, for models that were trained on these."""
 
     @property
     def name(self) -> str:
+        """Either "tools" or "chat"."""
         return "tools" if self.tool else "chat"
 
     @property
     def stop(self) -> tuple[str, ...]:
+        """The fenced dialect's stop string."""
         return _FENCED.stop
 
     def prompt(self, transcript: Transcript) -> Conversation:
+        """Return the system message, the question, and the messages of all turns so far."""
         system = _WORK.format(how=_BY_CALLS if self.tool else _IN_FENCES)
         opening = (
             Message(role=Role.SYSTEM, text=system),
             Message(role=Role.USER, text=transcript.question),
         )
-        turn = self._called if self.tool else self._fenced
-        said = (message for segments in transcript.turns for message in turn(segments))
-        return Conversation(messages=(*opening, *said), tool=self.tool)
+        messages_of = self._with_call if self.tool else self._in_fences
+        turns = (message for turn in transcript.turns for message in messages_of(turn))
+        return Conversation(messages=(*opening, *turns), tool=self.tool)
 
     def parse(self, text: str) -> tuple[Segment, ...]:
+        """Cut the text of a solution into segments, as the fenced dialect does."""
         return _FENCED.parse(text)
 
     def with_completion(self, transcript: Transcript, completion: Completion) -> Transcript:
+        """Append a completion up to the end of its first programs, and the header that asks for their output."""
         for text in (completion.text, _INDENTED.sub(_outdented, completion.text)):
-            if asking := _up_to_first_programs(self._written(text)):
+            if asking := _up_to_first_programs(self._before_output(text)):
                 whole = replace(
                     completion, text=_without_header(_joined(asking)), finish_reason=FinishReason.STOP
                 )
                 return _FENCED.with_completion(transcript, whole)
-        return transcript.extended(*self._written(completion.text))
+        return transcript.extended(*self._before_output(completion.text))
 
     def pending_code(self, transcript: Transcript) -> str | None:
+        """Return the programs of the last turn as one, if the transcript ends with the header line."""
         return _FENCED.pending_code(transcript)
 
     def with_output(self, transcript: Transcript, execution: Execution, *, max_chars: int) -> Transcript:
+        """Append what the execution printed, as the fenced dialect does."""
         return _FENCED.with_output(transcript, execution, max_chars=max_chars)
 
-    def _written(self, text: str) -> tuple[Segment, ...]:
-        """What a model wrote, up to an output it made up."""
+    def _before_output(self, text: str) -> tuple[Segment, ...]:
+        """Return what a model wrote before the first output that it made up."""
         return tuple(takewhile(lambda segment: segment.kind is not Kind.OUTPUT, self.parse(text)))
 
-    def _fenced(self, turn: tuple[Segment, ...]) -> Iterator[Message]:
-        """A turn in words: the header that asks for an output is the user's."""
-        said, output = _parted(turn)
-        yield Message(role=Role.ASSISTANT, text=_without_header(_joined(said)))
+    def _in_fences(self, turn: tuple[Segment, ...]) -> Iterator[Message]:
+        """Yield a turn's messages with programs in fences; the output's header is in the user's message."""
+        written, output = _split(turn)
+        yield Message(role=Role.ASSISTANT, text=_without_header(_joined(written)))
         if output:
             yield Message(role=Role.USER, text=f"{HEADER}\n{_joined(output).rstrip()}")
 
-    def _called(self, turn: tuple[Segment, ...]) -> Iterator[Message]:
-        """A turn with its programs as one call."""
-        said, output = _parted(turn)
-        code = self.pending_code(Transcript(question="", segments=said))
-        words = said if code is None else tuple(s for s in said if s.kind is Kind.RATIONALE)
-        yield Message(role=Role.ASSISTANT, text=_joined(words).strip(), code=code)
+    def _with_call(self, turn: tuple[Segment, ...]) -> Iterator[Message]:
+        """Yield a turn's messages with its programs as one tool call."""
+        written, output = _split(turn)
+        code = self.pending_code(Transcript(question="", segments=written))
+        prose = written if code is None else tuple(s for s in written if s.kind is Kind.RATIONALE)
+        yield Message(role=Role.ASSISTANT, text=_joined(prose).strip(), code=code)
         if output:
             printed = _joined(output).rstrip().removesuffix("```").rstrip("\n")
             yield Message(role=Role.TOOL, text=printed)
@@ -109,31 +117,38 @@ class Chat:
 
 @dataclass(frozen=True, slots=True)
 class ChatInText:
-    """A chat under the fenced dialect's prompt: how what was recorded of one is replayed, where no model reads it."""
+    """A chat with the fenced dialect's prompt, to replay a recorded chat; no model reads that prompt."""
 
     chat: Chat
 
     @property
     def name(self) -> str:
+        """The chat dialect's name."""
         return self.chat.name
 
     @property
     def stop(self) -> tuple[str, ...]:
+        """The chat dialect's stop strings."""
         return self.chat.stop
 
     def prompt(self, transcript: Transcript) -> str:
+        """Return the fenced dialect's prompt."""
         return _FENCED.prompt(transcript)
 
     def parse(self, text: str) -> tuple[Segment, ...]:
+        """Cut the text of a solution into segments, as the chat dialect does."""
         return self.chat.parse(text)
 
     def with_completion(self, transcript: Transcript, completion: Completion) -> Transcript:
+        """Append a completion, as the chat dialect does."""
         return self.chat.with_completion(transcript, completion)
 
     def pending_code(self, transcript: Transcript) -> str | None:
+        """Return the pending program, as the chat dialect does."""
         return self.chat.pending_code(transcript)
 
     def with_output(self, transcript: Transcript, execution: Execution, *, max_chars: int) -> Transcript:
+        """Append what the execution printed, as the chat dialect does."""
         return self.chat.with_output(transcript, execution, max_chars=max_chars)
 
 
@@ -143,16 +158,16 @@ def _outdented(block: re.Match[str]) -> str:
 
 
 def fenced_call(code: str) -> str:
-    """A call of the tool as text, to stand on a line of its own.
+    """Return a tool call as text that begins on its own line.
 
-    A line of the program that is a fence, inside a string then, moves by a space: it would end the block.
+    A line of the program that is a fence (inside a string) gets a space before it: otherwise it would end the block.
     """
     lines = (f" {line}" if line.startswith("```") else line for line in code.strip("\n").split("\n"))
     return "```python\n" + "\n".join(lines) + "\n```\n"
 
 
 def _up_to_first_programs(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
-    """All up to the first closed program and those that follow it with nothing between; empty if there is none."""
+    """Return all up to the first closed program and those that follow it immediately; empty if there is none."""
     runnable = [segment.kind is Kind.CODE and segment.closed for segment in segments]
     if True not in runnable:
         return ()
@@ -160,8 +175,8 @@ def _up_to_first_programs(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
     return segments[: start + sum(takewhile(bool, runnable[start:]))]
 
 
-def _parted(turn: tuple[Segment, ...]) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
-    """What the model wrote, and the output that answers it, if it has come."""
+def _split(turn: tuple[Segment, ...]) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
+    """Return what the model wrote in a turn, and the output that followed, if there is one yet."""
     written = turn[:-1] if turn[-1].kind is Kind.OUTPUT else turn
     return written, turn[len(written) :]
 

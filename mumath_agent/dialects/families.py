@@ -1,10 +1,9 @@
-r"""Which family a model belongs to, and what is known of it: its dialect, context, sampling and rope base.
+"""Find out which family a model belongs to, and what is known of it: dialect, context, sampling and rope base.
 
     name or path, config.json ─▶ `family_of` ─▶ `Family` ─▶ serve, doctor, solve
 
-Families are recognised by the names they were published under, or by what an export of our own writes into its
-config.json. A model nobody here knows is taken for one that chats, and the family says so in a notice. What a dialect
-writes is in `dialects`; how a server is started or asked is not said here.
+Families are recognised by the names they were published under, or by what our own exports write into config.json. An
+unknown model is taken for a chat model, and the family's notice says so.
 """
 
 import re
@@ -19,40 +18,41 @@ DIALECT_KEY = "mumath_dialect"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """What all members of a family have in common."""
+    """What is common to all models of a family."""
 
     name: str
     dialect: str
-    """Its name, for `dialects.get_dialect`."""
+    """The dialect's name, for `dialects.get_dialect`."""
     context_tokens: int | None
-    """Prompt and completion together, as far as the family reaches; None: what config.json says."""
+    """The longest prompt and completion together that the family was tuned for; None uses that of config.json."""
     sampling: Sampling = field(default_factory=Sampling)
-    """As its authors evaluate one attempt."""
+    """The sampling with which its authors evaluate one attempt."""
     rope_theta: float | None = None
-    """What config.json must say, or be silent about if it is transformers' default, 10,000. None: not known."""
+    """What config.json must say, unless it is transformers' default, 10,000. None is unknown."""
     notice: str | None = None
-    """What a person should be told before the first answer."""
+    """What a user should know before the first answer."""
     source: str
-    """Where all this is from."""
+    """The papers and code that this was taken from."""
 
     @property
     def is_known(self) -> bool:
+        """Whether the model was recognised."""
         return self.name != _UNKNOWN.name
 
 
 def family_of(name: str, config: Mapping[str, object] | None = None) -> Family:
-    """The family of a model, by its name, path or hub id; `config` is its config.json, where it can be read.
+    """Return the family of a model by its name, path or hub id, and its config.json if that can be read.
 
-    What the config says of itself goes before the name: an export of our own knows its dialect.
+    The config goes before the name: our own exports record their dialect in it.
     """
     config = config or {}
     if isinstance(dialect := config.get(DIALECT_KEY), str):
         return replace(_OWN, dialect=dialect)
-    for told in (name, str(config.get("_name_or_path", ""))):
+    for known_as in (name, str(config.get("_name_or_path", ""))):
         for pattern, family in _FAMILIES:
-            if pattern.search(told):
+            if pattern.search(known_as):
                 return family
-    return replace(_UNKNOWN, notice=f"{name} belongs to no family known here: asked as a chat model")
+    return replace(_UNKNOWN, notice=f"{name} isn't of a known family: it is prompted as a chat model")
 
 
 _LLAMA, _CODE_LLAMA = 10_000.0, 1_000_000.0
@@ -115,7 +115,7 @@ _FAMILIES: tuple[tuple[re.Pattern[str], Family], ...] = tuple(
     (re.compile(rf"(?:^|[^A-Za-z0-9]){pattern}", re.IGNORECASE), family)
     for pattern, family in (
         (r"embedded$", _EMBEDDED),
-        # CodeLlama-70B-Python alone of the CodeLlamas keeps Llama 2's rope base, its makers say on purpose.
+        # Of the CodeLlamas only CodeLlama-70B-Python keeps Llama 2's rope base; its authors say on purpose.
         (r"MuMath-Code-CL-70B", _on_code_llama(_MUMATH, "MuMath-Code-CL-70B", _LLAMA)),
         (r"MuMath-Code-CL-", _on_code_llama(_MUMATH, "MuMath-Code-CL")),
         (r"MuMath-Code-L-", _MUMATH),
@@ -129,7 +129,7 @@ _FAMILIES: tuple[tuple[re.Pattern[str], Family], ...] = tuple(
             replace(
                 _QWEN,
                 name="Qwen2.5-Math",
-                notice="Qwen2.5-Math without -Instruct was not tuned to write programs",
+                notice="Qwen2.5-Math without -Instruct wasn't tuned to write programs",
             ),
         ),
         (r"NuminaMath-7B-TIR", _NUMINA),

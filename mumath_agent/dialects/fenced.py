@@ -1,4 +1,4 @@
-"""The fenced dialect of MuMath-Code, ToRA and their descendants.
+r"""Write transcripts in the fenced dialect of MuMath-Code, ToRA and their descendants.
 
     <|user|>
     {question}
@@ -10,13 +10,13 @@
     ```output
     {what it printed}
     ```
-    {rationale, with the answer in \\boxed{...}}
+    {rationale, with the answer in \boxed{...}}
 
-Bytes are those of MuMath-Code's `infer/inference.py`: white space after a closing fence is dropped, then
-"\\n```output\\n{output}\\n```\\n" follows. The stop string is "```output"; the header line belongs to CODE, because
-the model is trained to write it (stage 2 of MuMath-Code), and OUTPUT is the body with its closing fence.
+The bytes are those of MuMath-Code's `infer/inference.py`: white space after a program's closing fence is dropped, then
+"\n```output\n{output}\n```\n" follows. The stop string is "```output". That header line belongs to CODE, because the
+model is trained to write it (stage 2 of MuMath-Code); OUTPUT is the body with its closing fence.
 
-Descendants took over the fences and put other words around the question: a `Template` says which.
+Descendants took over the fences and put other words around the question: those are a `Template`.
 """
 
 import re
@@ -27,10 +27,10 @@ from mumath_agent.dialects.output import output_text
 from mumath_agent.records import Completion, Execution, FinishReason
 from mumath_agent.transcript import Kind, Segment, Transcript
 
-_OPEN = re.compile(r"```(?:python|py|python3)\s*", re.ASCII)
 HEADER = "```output"
 _FENCE = "```"
-# Marks of this and neighbouring families. A space after the first character breaks them for every tokenizer.
+_OPEN = re.compile(r"```(?:python|py|python3)\s*", re.ASCII)
+# Special tokens of this and similar families. A space after the first character breaks them for every tokenizer.
 _MARK = re.compile(
     r"<(?=[|｜][a-z0-9_▁]{1,40}[|｜]|/?s>|/?unk>|pad>|(?:start|end)_of_turn>)|\[(?=/?INST\])", re.IGNORECASE
 )
@@ -38,10 +38,10 @@ _MARK = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """What stands around the question in a prompt."""
+    """The text around the question in a prompt."""
 
     name: str
-    """The dialect's."""
+    """The dialect's name."""
     before: str
     after: str
 
@@ -54,37 +54,42 @@ QWEN = Template(
     "and put your final answer within \\boxed{}.<|im_end|>\n<|im_start|>user\n",
     after="<|im_end|>\n<|im_start|>assistant\n",
 )
-"""Qwen2.5-Math-Instruct; the marks are special tokens, the sentence is its makers'."""
+"""Qwen2.5-Math-Instruct; the marks are special tokens, and the sentence is its authors'."""
 NUMINA = Template(name="fenced-numina", before="### Problem: ", after="\n### Solution: ")
-"""NuminaMath-TIR, as its chat template has it."""
+"""NuminaMath-TIR, from its chat template."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fenced:
-    """See the module; implements `dialects.TextDialect`."""
+    """The fenced `TextDialect`, with the prompt of one family."""
 
     template: Template = MUMATH
     stop: tuple[str, ...] = (HEADER,)
 
     @property
     def name(self) -> str:
+        """The template's name."""
         return self.template.name
 
     def prompt(self, transcript: Transcript) -> str:
+        """Return the question in its template, followed by the solution so far."""
         return f"{self.template.before}{transcript.question}{self.template.after}{transcript.text}"
 
     def parse(self, text: str) -> tuple[Segment, ...]:
+        """Cut the text of a solution into segments whose texts add up to it."""
         return tuple(_segments(_lines(text)))
 
     def with_completion(self, transcript: Transcript, completion: Completion) -> Transcript:
+        """Append a completion, and after a program the header line that the stop string cut off."""
         if completion.finish_reason is FinishReason.STOP:
             segments = self.parse(completion.text.rstrip())
-            if segments and _wants_output(segments[-1]):
-                asked = replace(segments[-1], text=f"{segments[-1].text}\n{HEADER}\n")
-                return transcript.extended(*segments[:-1], asked)
+            if segments and _lacks_header(segments[-1]):
+                asking = replace(segments[-1], text=f"{segments[-1].text}\n{HEADER}\n")
+                return transcript.extended(*segments[:-1], asking)
         return transcript.extended(*self.parse(completion.text))
 
     def pending_code(self, transcript: Transcript) -> str | None:
+        """Return the programs of the last turn as one, if the transcript ends with the header line."""
         last = transcript.segments[-1] if transcript.segments else None
         if last is None or last.kind is not Kind.CODE or not last.text.endswith(f"\n{HEADER}\n"):
             return None
@@ -92,72 +97,80 @@ class Fenced:
         return "\n".join(programs)
 
     def with_output(self, transcript: Transcript, execution: Execution, *, max_chars: int) -> Transcript:
+        """Append what the execution printed, as text that can't be mistaken for a fence or a special token."""
         body = harmless(output_text(execution, max_chars=max_chars))
         return transcript.extended(Segment(kind=Kind.OUTPUT, text=f"{body}\n{_FENCE}\n"))
 
 
 def harmless(body: str) -> str:
-    """`body` so that no line of it is a fence and no part of it a special token."""
+    """Return `body` with a space in every fence and special token, so that none of them counts."""
     lines = (f" {line}" if line.startswith(_FENCE) else line for line in body.split("\n"))
     return _MARK.sub(lambda mark: f"{mark.group()} ", "\n".join(lines))
 
 
 def _segments(lines: list[str]) -> Iterator[Segment]:
-    """Scan lines once. A fence is a whole line that starts in column 0; inside a block only "```" ends it."""
+    """Yield the segments of a solution in one pass over its lines.
+
+    A fence is a whole line that starts in column 0. Inside a block only a closing fence counts.
+    """
     start = position = 0
     while position < len(lines):
         opens_code = _OPEN.fullmatch(lines[position]) is not None
-        if not opens_code and not _is(lines[position], HEADER):
+        if not opens_code and not _is(HEADER, lines[position]):
             position += 1
             continue
         if position > start:
             yield Segment(kind=Kind.RATIONALE, text="".join(lines[start:position]))
-        # A header with no program before it opens a block of its own: output the model made up.
-        block, position, closed = _block(lines, position, 1)
-        if not opens_code:
+        block, end, closed = _block(lines, position, body=position + 1)
+        if not opens_code:  # a header without a program before it: output that the model made up
             yield Segment(kind=Kind.OUTPUT, text=block, closed=closed)
-        elif closed and (header := _header_after(lines, position)) is not None:
-            yield Segment(kind=Kind.CODE, text=block + "".join(lines[position : header + 1]))
-            output, position, closed = _block(lines, header + 1, 0)
+        elif closed and (header := _header_after(lines, end)) is not None:
+            yield Segment(kind=Kind.CODE, text=block + "".join(lines[end : header + 1]))
+            output, end, closed = _block(lines, header + 1, body=header + 1)
             if output:
                 yield Segment(kind=Kind.OUTPUT, text=output, closed=closed)
         else:
             yield Segment(kind=Kind.CODE, text=block, closed=closed)
-        start = position
+        start = position = end
     if position > start:
         yield Segment(kind=Kind.RATIONALE, text="".join(lines[start:position]))
 
 
-def _block(lines: list[str], start: int, opening_lines: int) -> tuple[str, int, bool]:
-    """The block that begins at `start`: its text, the line after it, and whether a closing fence was found."""
-    for position in range(start + opening_lines, len(lines)):
-        if _is(lines[position], _FENCE):
+def _block(lines: list[str], start: int, *, body: int) -> tuple[str, int, bool]:
+    """Read a block from line `start` to the first closing fence at or after line `body`.
+
+    Returns:
+        Its text, the line after it, and whether the closing fence was found.
+    """
+    for position in range(body, len(lines)):
+        if _is(_FENCE, lines[position]):
             return "".join(lines[start : position + 1]), position + 1, True
     return "".join(lines[start:]), len(lines), False
 
 
 def _header_after(lines: list[str], position: int) -> int | None:
-    """Where the output header stands if nothing but blank lines comes before it."""
+    """Return the line of the output header if only blank lines come before it."""
     while position < len(lines) and not lines[position].strip():
         position += 1
-    return position if position < len(lines) and _is(lines[position], HEADER) else None
+    return position if position < len(lines) and _is(HEADER, lines[position]) else None
 
 
-def _wants_output(segment: Segment) -> bool:
-    return segment.kind is Kind.CODE and segment.closed and not _is(segment.text.rsplit("\n", 1)[-1], HEADER)
+def _lacks_header(segment: Segment) -> bool:
+    """Tell whether a segment is a closed program without the header line."""
+    return segment.kind is Kind.CODE and segment.closed and not _is(HEADER, segment.text.rsplit("\n", 1)[-1])
 
 
 def _program(code: str) -> str:
-    """The lines between the opening and the closing fence of a CODE segment."""
+    """Return the lines between the opening and the closing fence of a CODE segment."""
     lines = _lines(code)
-    closing = max(position for position, line in enumerate(lines) if _is(line, _FENCE))
+    closing = max(position for position, line in enumerate(lines) if _is(_FENCE, line))
     return "".join(lines[1:closing])
 
 
-def _is(line: str, fence: str) -> bool:
+def _is(fence: str, line: str) -> bool:
     return line.rstrip() == fence
 
 
 def _lines(text: str) -> list[str]:
-    """Lines with their newline. Only "\\n" ends a line: `str.splitlines` would also cut at \\r, \\x0c, \\u2028, …"""
+    r"""Split text after each "\n" only; `str.splitlines` would also split at "\r", "\x0c", "\u2028" and others."""
     return re.findall(r"[^\n]*\n|[^\n]+", text)

@@ -1,8 +1,8 @@
-"""What a model gets to read of an execution, before a dialect puts its marks around it.
+"""Turn an execution into the text that a model reads, before a dialect puts its marks around it.
 
-Stdout first, then stderr, then the last value or the error: the order in which a person reads a notebook cell.
-Text is made plain (control characters out, lone surrogates replaced), empty output is said in words, and what is
-too long loses its middle with a mark that can't be mistaken for digits.
+Stdout comes first, then stderr, then the last value or the error: the order in which a person reads a notebook cell.
+Control characters are removed and lone surrogates replaced, an empty output becomes a word, and a text that is too long
+loses its middle to a mark that can't be mistaken for digits.
 """
 
 import re
@@ -10,7 +10,7 @@ import re
 from mumath_agent.records import Execution, ExecutionStatus
 
 EMPTY = "Done"
-"""What MuMath-Code's and ToRA's inference shows for a program that printed nothing."""
+"""The output that MuMath-Code's and ToRA's inference shows for a program that printed nothing."""
 STATE_LOST = (
     "[The Python session was restarted. Every variable, function and import from before is gone: "
     "define again whatever you need.]"
@@ -30,7 +30,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2
 
 
 def output_text(execution: Execution, *, max_chars: int) -> str:
-    """The execution in words, at most about `max_chars` characters plus the notices."""
+    """Return an execution as text of about `max_chars` characters at most, plus the notices."""
     parts = [execution.stdout, execution.stderr, execution.result or "", _error_text(execution)]
     text = "\n".join(part.strip("\n") for part in map(plain, parts) if part.strip())
     text = shortened(text, max_chars) if text else EMPTY
@@ -40,13 +40,13 @@ def output_text(execution: Execution, *, max_chars: int) -> str:
 
 
 def plain(text: str) -> str:
-    """`text` with newlines as newlines, and without characters that act on a terminal or break UTF-8."""
+    """Return `text` with all line ends as newlines and without characters that act on a terminal or break UTF-8."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROL.sub("", text).encode("utf-8", "replace").decode("utf-8")
 
 
 def shortened(text: str, max_chars: int) -> str:
-    """`text`, its middle replaced by a line that says how much is left out if it is longer than `max_chars`."""
+    """Return `text`, with the middle replaced by a line that says how much is left out if it exceeds `max_chars`."""
     if len(text) <= max_chars:
         return text
     head, tail = max_chars - max_chars // 2, max_chars // 2

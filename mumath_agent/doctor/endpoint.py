@@ -1,7 +1,7 @@
-"""One OpenAI-compatible server, asked plainly: each request once, and the answer as it came.
+"""Talk to one OpenAI-compatible server plainly: each request is sent once, and the answer returned as it came.
 
-The models of `mumath_agent.models` hide what a server does wrong, as they should: they try again, and cut what a server
-didn't. The doctor has to see it. Paths are below "/v1"; "/../metrics" is one of vLLM's beside it.
+The models of `mumath_agent.models` rightly hide a server's faults: they retry, and cut what the server should have cut.
+The doctor has to see them. Paths are relative to "/v1"; "/../metrics" is vLLM's, beside it.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -17,43 +17,45 @@ from mumath_agent.models.http.retries import TransientError
 _MESSAGE_CHARS = 300
 
 
-class Answer(NamedTuple):
-    """What a server said, whatever its status."""
+class Reply(NamedTuple):
+    """A server's response, whatever its status."""
 
     status: int
     body: Any
-    """The JSON value; text where it is none."""
+    """The JSON value, or the text if it isn't JSON."""
 
     @property
     def is_missing(self) -> bool:
-        """Whether the server has no such endpoint."""
+        """Tell whether the server lacks this endpoint."""
         return self.status in (404, 405, 501)
 
     @property
     def message(self) -> str:
-        """On one short line."""
+        """The body on one short line."""
         return " ".join(str(self.body).split())[:_MESSAGE_CHARS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """A completion as the server gave it, not cut by us."""
+class RawCompletion:
+    """A completion as the server sent it, not cut by us."""
 
     text: str
     prompt_tokens: int | None
     """None where the server doesn't say."""
     cached_tokens: int | None
-    """Those of the prompt that it had read before; None where it doesn't say."""
+    """The prompt's tokens that came from the prefix cache; None where the server doesn't say."""
 
 
 class Endpoint:
     """A server and the connection to it; an async context manager."""
 
     def __init__(self, base_url: str, api_key: str | None = None) -> None:
+        """Prepare the connection; nothing is sent yet."""
         self._connection = Connection(base_url, api_key)
         self.url = self._connection.url
 
     async def __aenter__(self) -> Self:
+        """Return this endpoint."""
         return self
 
     async def __aexit__(
@@ -62,35 +64,36 @@ class Endpoint:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the connection."""
         await self._connection.aclose()
 
-    async def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
-        """One request.
+    async def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Reply:
+        """Send one request and return the reply.
 
         Raises:
-            ModelUnreachable: nothing answers.
+            ModelUnreachable: nothing answered.
         """
         async with _once(), self._connection.answer(method, path, body) as response:
             await response.aread()
         try:
-            return Answer(response.status_code, response.json())
+            return Reply(response.status_code, response.json())
         except ValueError:
-            return Answer(response.status_code, response.text)
+            return Reply(response.status_code, response.text)
 
     async def stream(self, path: str, body: Mapping[str, object]) -> AsyncGenerator[dict[str, Any], None]:
-        """The events of a completion, of text or chat; whoever stops listening closes the connection.
+        """Yield the events of a text or chat completion; closing the generator closes the connection.
 
         Raises:
-            ModelUnreachable: nothing answers, or not to the end.
-            ModelRefused: it says no.
+            ModelUnreachable: nothing answered, or the answer broke off.
+            ModelRefused: the server refused the request.
         """
         streamed = {**body, "stream": True, "stream_options": {"include_usage": True}}
         async with _once(), self._connection.stream(path, streamed) as events:
             async for event in events:
                 yield event
 
-    async def write(self, path: str, body: Mapping[str, object]) -> Written:
-        """A whole completion."""
+    async def write(self, path: str, body: Mapping[str, object]) -> RawCompletion:
+        """Return a whole completion."""
         text, usage = "", dict[str, Any]()
         async with aclosing(self.stream(path, body)) as events:
             async for event in events:
@@ -98,14 +101,14 @@ class Endpoint:
                 for choice in event.get("choices") or ():
                     text += choice.get("text") or (choice.get("delta") or {}).get("content") or ""
         details = usage.get("prompt_tokens_details") or {}
-        return Written(
+        return RawCompletion(
             text=text, prompt_tokens=usage.get("prompt_tokens"), cached_tokens=details.get("cached_tokens")
         )
 
     async def metric(self, name: str) -> float | None:
-        """The sum of a Prometheus metric over all engines; None where the server has none of this name."""
-        answer = await self.ask("GET", "/../metrics")
-        lines = str(answer.body).splitlines() if answer.status == 200 else []
+        """Return the sum of a Prometheus metric over all engines, or None if the server doesn't have it."""
+        reply = await self.ask("GET", "/../metrics")
+        lines = str(reply.body).splitlines() if reply.status == 200 else []
         samples = (line for line in lines if line.startswith((f"{name} ", f"{name}{{")))
         values = [float(sample.rsplit(" ", 1)[1]) for sample in samples]
         return sum(values) if values else None
@@ -113,8 +116,8 @@ class Endpoint:
 
 @asynccontextmanager
 async def _once() -> AsyncIterator[None]:
-    """No second try: a trouble that may pass is one all the same."""
+    """Report a passing failure at once instead of trying again."""
     try:
         yield
-    except TransientError as trouble:
-        raise ModelUnreachable(f"{trouble}; {trouble.next_move}") from trouble
+    except TransientError as error:
+        raise ModelUnreachable(f"{error}; {error.remedy}") from error

@@ -1,6 +1,6 @@
-"""Is the package installed as it should be? Its metadata, the interpreter, what it depends on, its kernel spec.
+"""Check how the package is installed: its metadata, the interpreter, its dependencies, its kernel spec.
 
-What it says it needs is read from its own metadata, as pip did. Nothing here starts a process.
+The requirements are read from the package's own metadata, as pip does. Nothing here starts a process.
 """
 
 import platform
@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, distribution, entry_points,
 from packaging.requirements import Requirement
 
 import mumath_agent
-from mumath_agent.doctor.finding import Finding, fail, ok, warn
+from mumath_agent.serving.finding import Finding, fail, ok, warn
 
 DISTRIBUTION = "mumath-agent"
 KERNEL = "mumath"
@@ -22,30 +22,32 @@ _CLASSIFIER = "Programming Language :: Python :: "
 
 
 async def package() -> Finding:
-    """Whether it is installed at all, and not just found on the path."""
+    """Check that the package is installed, not just found on the path."""
     folder = mumath_agent.__path__[0]
     try:
         installed = version(DISTRIBUTION)
     except PackageNotFoundError:
-        return fail(f"{folder} is imported, but {DISTRIBUTION} is not installed", _INSTALL_AGAIN)
+        return fail(f"{folder} is imported, but {DISTRIBUTION} isn't installed", _INSTALL_AGAIN)
     if installed != mumath_agent.__version__:
-        return warn(f"{folder} is {mumath_agent.__version__}, installed is {installed}", _INSTALL_AGAIN)
+        return warn(
+            f"{folder} is version {mumath_agent.__version__}, but {installed} is installed", _INSTALL_AGAIN
+        )
     return ok(f"{installed}, {folder}")
 
 
 async def python() -> Finding:
-    """Whether this is an interpreter the tests run with."""
+    """Check that this is an interpreter that the tests run with."""
     classifiers = distribution(DISTRIBUTION).metadata.get_all("Classifier") or []
     tested = [line.removeprefix(_CLASSIFIER) for line in classifiers if line.startswith(_CLASSIFIER)]
     detail = f"{platform.python_implementation()} {platform.python_version()}, {sys.executable}"
     this = ".".join(platform.python_version_tuple()[:2])
     if sys.implementation.name != "cpython" or this not in tested:
-        return warn(detail, f"it may well work; tested is CPython {', '.join(tested)}")
+        return warn(detail, f"it may well work, but the tests run with CPython {', '.join(tested)}")
     return ok(detail)
 
 
 async def dependencies() -> Finding:
-    """Whether everything it depends on is there, in a version it was made for."""
+    """Check that every dependency is installed, in a version that the package supports."""
     wanted = list(_needed())
     found = {requirement.name: _version(requirement.name) for requirement in wanted}
     missing = [requirement for requirement in wanted if found[requirement.name] is None]
@@ -53,13 +55,13 @@ async def dependencies() -> Finding:
         return fail(f"missing: {', '.join(requirement.name for requirement in missing)}", _install(missing))
     outside = [r for r in wanted if not r.specifier.contains(found[r.name] or "", prereleases=True)]
     if outside:
-        said = (f"{r.name} {found[r.name]} (made for {r.specifier})" for r in outside)
-        return warn(", ".join(said), _install(outside))
+        versions = (f"{r.name} {found[r.name]} (supported: {r.specifier})" for r in outside)
+        return warn(", ".join(versions), _install(outside))
     return ok(f"{len(wanted)} dependencies, all within their ranges")
 
 
 async def kernelspec() -> Finding:
-    """Whether programs that start Jupyter kernels by name get ours."""
+    """Check that programs that start Jupyter kernels by name find ours."""
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
     try:
@@ -69,7 +71,9 @@ async def kernelspec() -> Finding:
     provisioner = spec.metadata.get("kernel_provisioner", {}).get("provisioner_name", "")
     entries = entry_points(group=PROVISIONERS, name=provisioner)
     if not entries:
-        return fail(f"kernel {KERNEL!r} wants the provisioner {provisioner!r}: not installed", _INSTALL_AGAIN)
+        return fail(
+            f"kernel {KERNEL!r} needs the provisioner {provisioner!r}, which isn't installed", _INSTALL_AGAIN
+        )
     try:
         next(iter(entries)).load()
     except (ImportError, AttributeError) as error:
@@ -78,13 +82,13 @@ async def kernelspec() -> Finding:
 
 
 def range_of(name: str) -> str:
-    """The versions of a package that our metadata names, in any extra; empty if it is not named."""
+    """Return the versions of a package that our metadata allows, in any extra; empty if it isn't named there."""
     wanted = (Requirement(line) for line in requires(DISTRIBUTION) or ())
     return next((str(requirement.specifier) for requirement in wanted if requirement.name == name), "")
 
 
 def _needed() -> Iterator[Requirement]:
-    """What is needed without any extra, on this machine."""
+    """Yield what is required on this machine without any extra."""
     for line in requires(DISTRIBUTION) or ():
         requirement = Requirement(line)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):

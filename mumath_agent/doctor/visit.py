@@ -1,4 +1,4 @@
-"""A server under examination: what is wanted of it, and what the checks so far have found out."""
+"""Hold what the doctor was told about a server and what its checks have found out so far."""
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from typing import Any
 
 from mumath_agent.dialects import request_fields
 from mumath_agent.dialects.families import Family
-from mumath_agent.doctor.endpoint import Endpoint, Written
+from mumath_agent.doctor.endpoint import Endpoint, RawCompletion
 from mumath_agent.models.http.chat_completions import TOOL, wire_messages
-from mumath_agent.protocols import Dialect
-from mumath_agent.records import Limits, Prompt
+from mumath_agent.protocols import Dialect, Prompt
+from mumath_agent.records import Limits
 from mumath_agent.transcript import Transcript
 
 QUESTION = (
@@ -21,36 +21,36 @@ _TURN = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
+class ListedModel:
     """A model as a server lists it."""
 
     name: str
     root: str | None = None
     """The folder or hub id it was loaded from; None where the server doesn't say."""
     context_tokens: int | None = None
-    """The same."""
+    """None where the server doesn't say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """The model that is examined, and how it is spoken to."""
+class ExaminedModel:
+    """The model under examination, and the dialect it is prompted in."""
 
-    served: Served
+    listed: ListedModel
     family: Family
     dialect: Dialect
     files: str | None
-    """Where its files are, a folder or a hub id, if anybody said so."""
+    """The folder or hub id of its files; None if neither the user nor the server said."""
 
     def prompts(self, question: str = QUESTION) -> tuple[Prompt, Prompt]:
-        """Of the first turn and the second of one attempt; the first is a prefix of the second."""
-        begun = Transcript(question=question)
-        answered = begun.extended(*self.dialect.parse(_TURN))
-        return self.dialect.prompt(begun), self.dialect.prompt(answered)
+        """Return the prompts of an attempt's first and second turn; the first is a prefix of the second."""
+        first = Transcript(question=question)
+        second = first.extended(*self.dialect.parse(_TURN))
+        return self.dialect.prompt(first), self.dialect.prompt(second)
 
     def request(self, prompt: Prompt, more: Mapping[str, object]) -> tuple[str, dict[str, object]]:
-        """The path for this kind of prompt, and what to send there: greedy and one token, unless `more` says else."""
+        """Return the path and the body of a request for `prompt`: greedy, one token, unless `more` overrides it."""
         body = {
-            "model": self.served.name,
+            "model": self.listed.name,
             "temperature": 0.0,
             "max_tokens": 1,
             **request_fields(self.dialect),
@@ -63,25 +63,26 @@ class Subject:
 
 @dataclass(slots=True, kw_only=True)
 class Visit:
-    """See the module. What is None has not been found out yet, or was left to the server to say."""
+    """The examination of one server; None is not known yet, or left to the server."""
 
     endpoint: Endpoint
     limits: Limits
     model: str | None = None
     dialect: str | None = None
     files: str | None = None
-    listed: tuple[Served, ...] = ()
-    found: Subject | None = None
+    listed: tuple[ListedModel, ...] = ()
+    found: ExaminedModel | None = None
 
     @property
-    def subject(self) -> Subject:
-        assert self.found is not None, "a check that asks the model needs the one that finds it"
+    def examined(self) -> ExaminedModel:
+        """The model that the check "model name" has found."""
+        assert self.found is not None, "a check that prompts the model needs the check that finds it"
         return self.found
 
-    async def write(self, prompt: Prompt, **more: object) -> Written:
-        """What the model makes of it."""
-        return await self.endpoint.write(*self.subject.request(prompt, more))
+    async def write(self, prompt: Prompt, **more: object) -> RawCompletion:
+        """Return the model's completion of `prompt`."""
+        return await self.endpoint.write(*self.examined.request(prompt, more))
 
     def stream(self, prompt: Prompt, **more: object) -> AsyncGenerator[dict[str, Any], None]:
-        """The same, event by event."""
-        return self.endpoint.stream(*self.subject.request(prompt, more))
+        """Yield the events of the model's completion of `prompt`."""
+        return self.endpoint.stream(*self.examined.request(prompt, more))

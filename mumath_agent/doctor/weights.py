@@ -1,6 +1,6 @@
-"""Are the served model's own files what the weights were trained with? Its config, and the ids of its tokenizer.
+"""Check that a model's own files are what its weights were trained with: its rope base, and its tokenizer's ids.
 
-Faults here fail nowhere: the model answers, only worse than it could.
+Nothing fails visibly when they aren't: the model answers, only worse than it could.
 """
 
 from collections.abc import Mapping
@@ -10,59 +10,53 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from mumath_agent.doctor.finding import Finding, Status, fail, ok, warn
+from mumath_agent.dialects.families import family_of
 from mumath_agent.doctor.visit import Visit
 from mumath_agent.errors import InputError
-from mumath_agent.serving.checks import Level, check_config
-from mumath_agent.serving.config import config_of
+from mumath_agent.serving.checks import check_rope
+from mumath_agent.serving.config import config_of, shape_of
+from mumath_agent.serving.finding import Finding, Status, fail, ok, warn
 
 _ODD = "Off the tracks:  ünïcödé, 3/4 & \\sqrt{2},\t日本, 1e-9 -- and now?\n\n"
-"""Where tokenizers part: double spaces, a tab, accents, CJK, backslashes, newlines in a row."""
-_OTHER_TOKENIZER = "serve with the tokenizer of the training: vLLM's --tokenizer"
-_UNLESS_OVERRIDDEN = "a server that was started so is well, but doesn't tell"
-_SAY_WHERE = "name the folder or hub id of what is served with --serve-model"
+"""Text on which tokenizers differ: double spaces, a tab, accents, CJK, backslashes, newlines in a row."""
+_OTHER_TOKENIZER = "serve with the tokenizer it was trained with (vLLM's --tokenizer)"
+_UNLESS_OVERRIDDEN = "a server that was started with this override is fine, but doesn't report it"
+_SAY_WHERE = "give the folder or hub id of the served model with --serve-model"
 
 
-async def config(model: str) -> Finding:
-    """Whether the config of a model agrees with what its family was trained with."""
-    found = config_of(model)
-    if found is None:
-        return warn(f"the config.json of {model} is not on this machine, and the hub gives none", _SAY_WHERE)
-    findings = check_config(model, found)
-    bad = [finding for finding in findings if finding.level is not Level.OK]
-    details = "; ".join(f"{finding.about}: {finding.said}" for finding in bad or findings)
-    if not bad:
-        return ok(details)
-    remedy = "; ".join(finding.remedy for finding in bad if finding.remedy)
-    worst = Status.FAIL if any(finding.level is Level.FAIL for finding in bad) else Status.WARN
-    return Finding(status=worst, detail=details, remedy=remedy or None)
+async def rope_base(model: str) -> Finding:
+    """Check that the rope base in a model's config is the one its family was trained with."""
+    config = config_of(model)
+    if config is None:
+        return warn(f"the config.json of {model} is neither on this machine nor on the hub", _SAY_WHERE)
+    return check_rope(shape_of(config), family_of(model, config).rope_theta)
 
 
-async def served_config(visit: Visit) -> Finding:
-    """The same for the model that the server serves."""
-    files = visit.subject.files
+async def served_rope_base(visit: Visit) -> Finding:
+    """Check the rope base of the model that the server has loaded."""
+    files = visit.examined.files
     if files is None:
-        return warn("the server does not say what it loaded", _SAY_WHERE)
+        return warn("the server doesn't say what it has loaded", _SAY_WHERE)
     try:
-        found = await config(files)
+        found = await rope_base(files)
     except InputError:
         if visit.files is not None:
             raise
-        return warn(f"{files} is not on this machine", _SAY_WHERE)
+        return warn(f"{files} isn't on this machine", _SAY_WHERE)
     if found.status is Status.FAIL:
         return replace(found, remedy=f"{found.remedy}; {_UNLESS_OVERRIDDEN}")
     return found
 
 
 async def token_identity(visit: Visit) -> Finding:
-    """Whether the server cuts our prompts into the very ids that training cut them into."""
-    subject = visit.subject
-    prompts = [text for text in (*subject.prompts(), *subject.prompts(_ODD)) if isinstance(text, str)]
+    """Check that the server tokenizes our prompts into the same ids as training did."""
+    model = visit.examined
+    prompts = [text for text in (*model.prompts(), *model.prompts(_ODD)) if isinstance(text, str)]
     if not prompts:
-        return ok("not ours to keep: the server's chat template writes the prompt")
-    tokenizer = _tokenizer(subject.files) if subject.files else None
+        return ok("doesn't apply: the server's chat template writes the prompt")
+    tokenizer = _tokenizer(model.files) if model.files else None
     if tokenizer is None:
-        return warn("the model's tokenizer.json can't be had here", _SAY_WHERE)
+        return warn("the model's tokenizer.json isn't available here", _SAY_WHERE)
     expected = {prompt: tokenizer.encode(prompt).ids for prompt in prompts}
     for prompt, ours in expected.items():
         theirs = await _ids_of_server(visit, prompt)
@@ -74,27 +68,27 @@ async def token_identity(visit: Visit) -> Finding:
 
 
 async def _ids_of_server(visit: Visit, prompt: str) -> list[int] | None:
-    """By vLLM's `/tokenize`; None where there is none that answers so."""
-    body = {"model": visit.subject.served.name, "prompt": prompt}
-    answer = await visit.endpoint.ask("POST", "/../tokenize", body)
-    if answer.status != 200 or not isinstance(answer.body, dict) or "count" not in answer.body:
+    """Return the ids from vLLM's `/tokenize`, or None if the server doesn't have it."""
+    body = {"model": visit.examined.listed.name, "prompt": prompt}
+    reply = await visit.endpoint.ask("POST", "/../tokenize", body)
+    if reply.status != 200 or not isinstance(reply.body, dict) or "count" not in reply.body:
         return None
-    return list(answer.body["tokens"])
+    return list(reply.body["tokens"])
 
 
 async def _same_counts(visit: Visit, expected: Mapping[str, list[int]]) -> Finding:
-    """Compare how many tokens there are, where the server doesn't say which."""
+    """Compare the numbers of tokens, for a server that doesn't show the ids."""
     for prompt, ours in expected.items():
         count = (await visit.write(prompt)).prompt_tokens
         if count is None:
-            return warn("the server tells neither ids nor their number", "vLLM does, by /tokenize")
+            return warn("the server reports neither ids nor their number", "vLLM reports them at /tokenize")
         if count != len(ours):
             return fail(f"a prompt of {len(ours)} tokens has {count} on the server", _OTHER_TOKENIZER)
-    return ok(f"{len(expected)} prompts have as many tokens as they should; the server shows no ids")
+    return ok(f"{len(expected)} prompts have the right number of tokens; the server doesn't show the ids")
 
 
 def _difference(tokenizer: Tokenizer, ours: list[int], theirs: list[int]) -> str:
-    """The first one, in words."""
+    """Describe the first token that differs."""
     pairs = zip_longest(ours, theirs)
     place, (own, other) = next((place, pair) for place, pair in enumerate(pairs) if pair[0] != pair[1])
 
@@ -105,13 +99,13 @@ def _difference(tokenizer: Tokenizer, ours: list[int], theirs: list[int]) -> str
 
 
 def _tokenizer(model: str) -> Tokenizer | None:
-    """That of a folder, or of a model on the hub; None if it can't be had."""
+    """Return the tokenizer of a folder or of a model on the hub, or None if it isn't available."""
     folder = Path(model).expanduser()
-    path = folder / "tokenizer.json" if folder.is_dir() else _file_of_hub(model, "tokenizer.json")
+    path = folder / "tokenizer.json" if folder.is_dir() else _hub_file(model, "tokenizer.json")
     return Tokenizer.from_file(str(path)) if path and path.is_file() else None
 
 
-def _file_of_hub(model: str, name: str) -> Path | None:
+def _hub_file(model: str, name: str) -> Path | None:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HFValidationError
 

@@ -1,14 +1,14 @@
-"""Are two answers equal?
+"""Decide whether two answers are equal.
 
     answer, target ─ notation (printed) ─▶ one spelling
                      lists, units, numbers ─▶ what it is made of; most is decided here, exactly
-                     comparison ─▶ the policy: in which order what is asked
+                     comparison ─▶ the policy: the order of the questions
                      pool ─▶ worker process: math-verify, killed at its time limit
     answers ─ votes ─▶ which of them are the same
 
-`Grader` is the door. Everything but the worker only looks at characters, so it may see any text; whatever has to be
-read as mathematics is read in a worker process that can be killed. A wrong answer, no answer and a grader that
-could not decide are three outcomes. Scores and reports belong to others.
+`Grader` is the entry point. Everything but the worker only looks at characters, so any text is safe; what has to be
+read as mathematics is read in a worker process that can be killed. A wrong answer, no answer and a grader that couldn't
+decide are three different outcomes.
 """
 
 from mumath_agent.grading.pool import Grader

@@ -1,12 +1,11 @@
-"""What can be said of an answer by looking at its characters, and what a worker's findings mean.
+"""Compare an answer with its target by their characters, and decide what a worker's report means.
 
-Runs in our own process and evaluates nothing: text that has to be understood as mathematics is left to the worker.
-Names of methods, as they stand in `Verdict.method`: "text" and "notation" compare spellings, "number" plain numbers,
-"value" numbers that math-verify evaluated, "math-verify" is its own verdict, "list" goes by the items; "limit" and
-"worker" go with no verdict.
+This runs in our own process and evaluates nothing: text that has to be understood as mathematics is left to the worker.
+The values of `Verdict.method`: "text" and "notation" compare spellings, "number" plain numbers, "value" numbers that
+math-verify evaluated; "math-verify" is its own verdict, "list" compares items; "limit" and "worker" come without one.
 
-A target that can't be read as mathematics, is no word either, and differs from the answer gives no verdict: nobody
-knows. An answer that can't be read where the target can is wrong.
+A target that can't be read as mathematics, isn't a word either, and differs from the answer gives no verdict. An answer
+that can't be read although the target can is wrong.
 """
 
 import re
@@ -28,13 +27,13 @@ from mumath_agent.grading.units import is_same_time, quantity
 from mumath_agent.records import Outcome, Verdict
 
 MAX_CHARS = 2000
-"""Longer answers are not graded: no gold answer comes near, and comparing may take time that grows with its square."""
+"""Longer answers aren't graded: no gold answer comes near, and comparing can take quadratic time."""
 MAX_NESTING = 60
-"""Brackets in brackets: the parser's time grows fast with them."""
+"""The deepest brackets that are graded; the parser's time grows fast with them."""
 MAX_DEPTH = 3
-"""Lists in lists in lists."""
+"""The deepest lists in lists that are compared."""
 MAX_UNORDERED = 40
-"""Each item of a set may have to be compared with each of the other."""
+"""The most items of a set, each of which may have to be compared with each of the other set."""
 
 _VALUE = re.compile(r"-?\d{0,2000}\.?\d{0,60}(?:e[-+]?\d{1,5})?(?:/\d{1,2000})?")
 _BASED = re.compile(r"-?\d[\da-fA-F.]*_\{?\d+\}?")
@@ -51,37 +50,37 @@ _LETTER = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """An answer and its target, for a worker. An empty answer asks only whether the target can be read."""
+    """An answer and a target for a worker to compare; an empty answer asks only whether the target can be read."""
 
     answer: str
     target: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """What a worker found out about a pair."""
+class WorkerReport:
+    """A worker's findings on a pair."""
 
     equal: bool | None
-    """math-verify's verdict; None: it could not read one of the two, or needed no verdict for two numbers."""
+    """math-verify's verdict; None if it couldn't read one of the two, or both are numbers, which are compared here."""
     target_read: bool
     answer_value: tuple[str, str] | None
-    """Real and imaginary part in decimal digits or as a fraction, where it is a number."""
+    """The real and imaginary part, in decimal digits or as a fraction, if it is a number."""
     target_value: tuple[str, str] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """A row for each item of the target; its cells are the items of the answer that may be equal to it."""
+    """One row per item of the target; its cells are the comparisons with the items of the answer that may equal it."""
 
     cells: tuple[tuple["Step", ...], ...]
 
 
 Step = Verdict | Pair | Rows
-"""A verdict, or what is left to ask a worker before there is one."""
+"""A verdict, or the comparisons that a worker has to make before there is one."""
 
 
-def decided(answer: str | None, target: str) -> Step:
-    """The verdict if characters are enough for one, else what to ask a worker."""
+def compare(answer: str | None, target: str) -> Step:
+    """Return the verdict if characters are enough for one, else the comparisons for a worker."""
     if answer is None or not answer.strip():
         return Verdict(outcome=Outcome.NO_ANSWER, method="text")
     for name, text in (("answer", answer), ("target", target)):
@@ -97,7 +96,7 @@ def decided(answer: str | None, target: str) -> Step:
 
 
 def pairs(step: Step) -> Iterator[Pair]:
-    """What has to be asked before there is a verdict."""
+    """Yield the pairs that a worker has to compare before there is a verdict."""
     if isinstance(step, Pair):
         yield step
     elif isinstance(step, Rows):
@@ -106,43 +105,44 @@ def pairs(step: Step) -> Iterator[Pair]:
                 yield from pairs(cell)
 
 
-def judged(step: Step, verdicts: Mapping[Pair, Verdict]) -> Verdict:
-    """The verdict that follows from the verdicts on `pairs(step)`."""
+def conclude(step: Step, verdicts: Mapping[Pair, Verdict]) -> Verdict:
+    """Return the verdict that follows from the verdicts on `pairs(step)`."""
     if isinstance(step, Verdict):
         return step
     if isinstance(step, Pair):
         return verdicts[step]
-    return _matched([[judged(cell, verdicts).outcome for cell in row] for row in step.cells])
+    return _matched([[conclude(cell, verdicts).outcome for cell in row] for row in step.cells])
 
 
-def verdict_on(pair: Pair, findings: Findings) -> Verdict:
-    """The verdict that follows from what a worker found."""
-    answer, target = _valued(pair.answer, findings.answer_value), _valued(pair.target, findings.target_value)
+def verdict_on(pair: Pair, report: WorkerReport) -> Verdict:
+    """Return the verdict that follows from a worker's report."""
+    answer, target = _valued(pair.answer, report.answer_value), _valued(pair.target, report.target_value)
     if answer is not None and target is not None:
         # math-verify rounds to 6 decimals, so 1/2^99 would equal 1/2^98.
         same = all(equal(one, other) for one, other in zip(answer, target, strict=True))
         return _verdict(same, "value", f"{pair.answer} and {pair.target} as numbers")
-    if not findings.target_read:
-        return ungraded("math-verify", f"the target {pair.target[:100]} is not read as mathematics")
-    if findings.equal is None:
-        return _verdict(False, "math-verify", "not read as mathematics")
-    return _verdict(findings.equal, "math-verify")
+    if not report.target_read:
+        return ungraded("math-verify", f"the target {pair.target[:100]} can't be read as mathematics")
+    if report.equal is None:
+        return _verdict(False, "math-verify", "can't be read as mathematics")
+    return _verdict(report.equal, "math-verify")
 
 
 def ungraded(method: str, detail: str) -> Verdict:
+    """Return the verdict of a grader that couldn't decide."""
     return Verdict(outcome=Outcome.UNGRADED, method=method, detail=detail)
 
 
 def _compared(answer: str, target: str, depth: int) -> Step:
-    """Compare two normalised texts; the order of the questions is the policy."""
+    """Compare two normalised texts; the order of the steps is the policy."""
     if _is_same_spelling(answer, target):
         return _verdict(True, "notation")
     one, other = number(answer), number(target)
     if one is not None and other is not None:
         return _verdict(equal(one, other), "number")
-    chosen, choice = _choice(answer), _choice(target)
-    if chosen and choice:
-        return _verdict(chosen == choice, "notation", "a choice")
+    letter, right_letter = _choice(answer), _choice(target)
+    if letter and right_letter:
+        return _verdict(letter == right_letter, "notation", "a choice")
     answer, target = _without_labels(answer, target)
     if has_relation(answer) is not has_relation(target):
         answer, target = as_interval(answer) or answer, as_interval(target) or target
@@ -153,7 +153,7 @@ def _compared(answer: str, target: str, depth: int) -> Step:
 
 
 def _items(text: str) -> Items | None:
-    """The items of a list; `\\$1,234` has a comma and is none."""
+    r"""Return the items of a list; `\$1,234` has a comma, but isn't a list."""
     return items(text) if number(quantity(text).text) is None else None
 
 
@@ -164,10 +164,10 @@ def _lists(answer: str, listed: Items | None, target: str, wanted: Items | None,
         return _single(answer, target)
     if SET in (listed.brackets, wanted.brackets) and "()" in (listed.brackets, wanted.brackets):
         listed, wanted = (point(listed) or listed), (point(wanted) or wanted)
-    # A program prints its solutions in square brackets.
+    # Programs print their solutions in square brackets.
     is_open = wanted.brackets == SET and listed.brackets in ("[]", SET)
     if listed.brackets != wanted.brackets and not is_open:
-        return _verdict(False, "notation", f"a list in {listed.brackets} is none in {wanted.brackets}")
+        return _verdict(False, "notation", f"a list in {listed.brackets}, not in {wanted.brackets}")
     if len(listed.texts) != len(wanted.texts):
         return _verdict(False, "list", f"{len(listed.texts)} items for {len(wanted.texts)}")
     if not is_open:
@@ -197,27 +197,27 @@ def _single(answer: str, target: str) -> Step:
         return _verdict(True, "notation")
     if _BASED.fullmatch(answer) or _BASED.fullmatch(target):
         same = _BRACES.sub("", answer).casefold() == _BRACES.sub("", target).casefold()
-        return _verdict(same, "notation", "a numeral that names its base equals only itself")
+        return _verdict(same, "notation", "a numeral with a base equals only itself")
     return _asked(answer, target, other)
 
 
 def _asked(answer: str, target: str, target_number: Number | None) -> Verdict | Pair:
-    """The pair for a worker, unless one of the two is nothing that it may read."""
+    """Return the pair for a worker, unless it may not read one of the two."""
     if not is_mathematics(target) or target.casefold() in _SHORT_WORDS:
         if is_words(target):
             return _verdict(False, "notation", "different words")
-        return ungraded("notation", f"the target {target[:100]} is not read as mathematics")
+        return ungraded("notation", f"the target {target[:100]} can't be read as mathematics")
     if "=" in answer and "=" not in target and not has_relation(answer):
         side, _, value = answer.rpartition("=")
         if _LETTER.search(side):
-            return _verdict(False, "notation", "an equation is no value")
+            return _verdict(False, "notation", "an equation, not a value")
         return _asked(value, target, target_number)
     if "=" in target and "=" not in answer and not has_relation(target):
-        return _verdict(False, "notation", "a value is no equation")
+        return _verdict(False, "notation", "a value, not an equation")
     if is_mathematics(answer):
         return Pair(answer=_in_radians(answer), target=_in_radians(target))
     if target_number is not None:
-        return _verdict(False, "notation", "not read as mathematics")
+        return _verdict(False, "notation", "can't be read as mathematics")
     return Pair(answer="", target=_in_radians(target))
 
 
@@ -228,7 +228,7 @@ def _is_same_spelling(answer: str, target: str) -> bool:
 
 
 def _without_labels(answer: str, target: str) -> tuple[str, str]:
-    """Both without `x=` where only one has it or both have the same."""
+    """Return both without `x=` if only one has it or both have the same."""
     given, wanted = split_label(answer), split_label(target)
     if given[0] and wanted[0] and given[0] != wanted[0]:
         return answer, target
@@ -238,7 +238,7 @@ def _without_labels(answer: str, target: str) -> tuple[str, str]:
 
 
 def _choice(text: str) -> str | None:
-    """The letter of an answer that names one of several choices."""
+    """Return the letter of an answer that names one of several choices."""
     match = _CHOICE.fullmatch(text)
     return next((letter.upper() for letter in match.groups() if letter), None) if match else None
 
@@ -248,23 +248,23 @@ def _times(factor: Fraction, text: str) -> str:
 
 
 def _without_shared(listed: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """What is left of both when items that are spelled alike are taken out."""
+    """Return what is left of both without the items that are spelled alike."""
     shared = Counter(listed) & Counter(wanted)
     return list((Counter(listed) - shared).elements()), list((Counter(wanted) - shared).elements())
 
 
 def _rows(cells: Sequence[tuple[Step, ...]]) -> Step:
-    """The rows, or the verdict if no worker is needed for one."""
+    """Return the rows, or the verdict if no worker is needed."""
     if any(all(isinstance(c, Verdict) and c.outcome is Outcome.INCORRECT for c in row) for row in cells):
-        return _verdict(False, "list", "an item that equals none")
+        return _verdict(False, "list", "an item without an equal")
     rows = Rows(cells=tuple(cells))
-    return rows if any(pairs(rows)) else judged(rows, {})
+    return rows if any(pairs(rows)) else conclude(rows, {})
 
 
 def _matched(rows: list[list[Outcome]]) -> Verdict:
-    """Each row takes the first item that is equal and not yet taken: equal items are equal to the same others.
+    """Match each row with the first equal item that isn't taken; equal items equal the same others, so this is enough.
 
-    A row of one cell is an item with its place; it takes nothing from the others.
+    A row of one cell is an item in a fixed place; it takes nothing from the others.
     """
     taken: set[int] = set()
     missing = []
@@ -275,12 +275,12 @@ def _matched(rows: list[list[Outcome]]) -> Verdict:
         elif len(row) > 1:
             taken.add(free[0])
     if any(Outcome.UNGRADED not in row for row in missing):
-        return _verdict(False, "list", "an item that equals none")
+        return _verdict(False, "list", "an item without an equal")
     return ungraded("list", "an item has no verdict") if missing else _verdict(True, "list")
 
 
 def _in_radians(text: str) -> str:
-    """Degrees of an angle as the number they are: math-verify drops the sign."""
+    """Return `text` with angles in radians: math-verify drops the degree sign."""
     return _DEGREES.sub(r"(\\frac{\1\\pi}{180})", text)
 
 
@@ -288,7 +288,7 @@ def _valued(text: str, value: tuple[str, str] | None) -> tuple[Number, Number] |
     zero = Number(value=Fraction(0))
     if (plain := number(text)) is not None:
         return plain, zero
-    # A short exponent: Fraction("1e+99999999") would fill the memory of this process.
+    # Only short exponents: Fraction("1e+99999999") would fill this process's memory.
     if value is None or not all(_VALUE.fullmatch(part) for part in value):
         return None
     return _computed(value[0]), _computed(value[1])

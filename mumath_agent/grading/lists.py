@@ -1,6 +1,6 @@
-r"""What an answer is made of: items in brackets, a label such as `x=`, an inequality that is an interval.
+"""Take answers apart: items in brackets, a label such as `x=`, an inequality that is an interval.
 
-Works on normalised text and looks only at characters.
+This works on normalised text and looks only at characters.
 """
 
 import re
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 SET = "{}"
-"""The brackets of a set, and of items without brackets: both have no order."""
+"""The brackets of a set and of items without brackets: neither has an order."""
 
 _LABEL = re.compile(
     r"((?:[a-zA-Z(),'\s]|\\[a-zA-Z]+(?![a-zA-Z])|\{[a-zA-Z ]*\}|_\w|_\{\w+\}|\^\{?-1\}?)+?)"
@@ -28,9 +28,9 @@ _FLIPPED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Items:
-    """The items of a list and what holds them: "()", "[)", …; `SET` for a set and for a bare list.
+    """The items of a list and their brackets: "()", "[)", …; `SET` for a set and for a bare list.
 
-    A matrix is a list of its entries, held by its shape.
+    A matrix is the list of its entries, and its shape stands for the brackets.
     """
 
     brackets: str
@@ -38,7 +38,7 @@ class Items:
 
 
 def brackets(text: str) -> str:
-    """What holds the items of a list; "" where there is no list."""
+    """Return the brackets of a list, or "" if `text` isn't a list."""
     depths = _depths(text)
     commas = {depth for character, depth in zip(text, depths, strict=True) if character == ","}
     if 0 in commas:
@@ -49,7 +49,7 @@ def brackets(text: str) -> str:
 
 
 def items(text: str) -> Items | None:
-    r"""The items of a list, with `3\pm1` as two of them; None where there is no list."""
+    r"""Return the items of a list, with `3\pm1` as two of them, or None if `text` isn't a list."""
     if matrix := _MATRIX.fullmatch(text):
         rows = [row.split("&") for row in re.split(r"\\\\", matrix[2].removesuffix(r"\\"))]
         entries = tuple(entry.strip() for row in rows for entry in row)
@@ -64,12 +64,12 @@ def items(text: str) -> Items | None:
 
 
 def nesting(text: str) -> int:
-    """How many brackets are open at once."""
+    """Return how many brackets are open at once."""
     return max(_depths(text), default=0)
 
 
 def split_label(text: str) -> tuple[str, str]:
-    r"""`x=5` as "x" and "5", `\angle ABC=90` and `x\in(1,2)` likewise; the label is "" where there is none."""
+    r"""Split `x=5` into "x" and "5", `\angle ABC=90` and `x\in(1,2)` likewise; without a label that is ""."""
     label = _LABEL.match(text)
     if label is None or "=" in text[label.end() :] or _COMPUTES.search(label[1]):
         return "", text
@@ -77,7 +77,7 @@ def split_label(text: str) -> tuple[str, str]:
 
 
 def point(listed: Items) -> Items | None:
-    """The point (2,3) that "x=2, y=3" names, in the order of the letters."""
+    """Return the point (2,3) that "x=2, y=3" names, in the order of the letters, or None."""
     labelled = sorted(split_label(item) for item in listed.texts)
     names = {name for name, _ in labelled}
     if listed.brackets != SET or "" in names or len(names) < len(labelled):
@@ -86,7 +86,7 @@ def point(listed: Items) -> Items | None:
 
 
 def as_interval(text: str) -> str | None:
-    r"""`x<3` as (-\infty,3), `1\le x<2` as [1,2), `x<1 or x>2` as their union; None for any other text."""
+    r"""Return (-\infty,3) for `x<3`, [1,2) for `1\le x<2`, the union for `x<1 or x>2`, and None for other text."""
     found = [_interval(part.strip()) for part in _ALTERNATIVES.split(text)]
     return r"\cup".join(part for part in found if part) if all(found) else None
 
@@ -116,7 +116,7 @@ def _depths(text: str) -> list[int]:
 
 
 def _split(text: str) -> tuple[str, ...]:
-    """`text` cut at the commas that no bracket holds."""
+    """Split `text` at the commas outside brackets."""
     cuts = [
         i for i, (c, depth) in enumerate(zip(text, _depths(text), strict=True)) if c == "," and depth == 0
     ]

@@ -1,8 +1,8 @@
-r"""One spelling for what is written in many: `\dfrac12`, `\left( 3\,\text{cm} \right)`, `2*sqrt(3)`, `$5.`.
+r"""Bring the many spellings of an answer to one: `\dfrac12`, `\left( 3\,\text{cm} \right)`, `2*sqrt(3)`, `$5.`.
 
-Rewrites text and tells kinds of text apart. Deleting a sign that carries meaning makes different answers equal
-(ToRA's grader deletes all brackets, commas and "and": \frac{1}{23} became \frac{12}{3}), so nothing is deleted here but
-layout, marks of mathematics, brackets around all of an answer, and the full stop.
+Also tells mathematics from words. Deleting a sign that has a meaning makes different answers equal (ToRA's grader
+deletes all brackets, commas and "and", which turned \frac{1}{23} into \frac{12}{3}), so nothing is deleted here but
+layout, math delimiters, brackets around a whole answer, and the full stop.
 """
 
 import re
@@ -50,15 +50,15 @@ _SPELLINGS = [
     (re.compile(r"\\rbrace(?![a-zA-Z])"), r"\\}"),
     (re.compile(r"\\(?:lvert|rvert|vert)(?![a-zA-Z])"), "|"),
     (re.compile(r"\\colon(?![a-zA-Z])"), ":"),
-    # Nothing is infinite, so the end does not matter.
+    # Infinity is never included, so the kind of bracket doesn't matter.
     (re.compile(r"\[\s*(?=-\s*\\infty)"), "("),
     (re.compile(r"\\infty\s*\]"), r"\\infty)"),
-    # A letter is the same in bold and with an arrow; math-verify drops \mathbf{i} and what follows.
+    # Bold type and arrows don't change a letter; math-verify drops \mathbf{i} and what follows.
     (re.compile(r"\\(?:mathbf|boldsymbol|bm|vec|hat)\s*\{(\w)\}"), r"\1"),
     (re.compile(r"\\sqrt\s*\(([^()]*)\)"), r"\\sqrt{\1}"),
     # math-verify reads 2(3) as the mixed number 2 + 3.
     (re.compile(r"((?<![_^\w}.])\d+|\))\s*\("), r"\1\\cdot("),
-    # x^{1}2 is no x^12: the brace goes only where nothing it could swallow follows.
+    # x^{1}2 isn't x^12: the brace goes only if no digit or letter follows.
     (re.compile(r"([_^])\{(\w)\}(?!\w)"), r"\1\2"),
 ]
 _COMMAND_WITH_ARGUMENTS = re.compile(r"\\(frac|sqrt)(?![a-zA-Z])\s*(?:\[[^\]]*\])?")
@@ -77,11 +77,13 @@ _GROUPS = {"(": "()", "{": "{}", "[": "[]"}
 
 
 def normalised(text: str) -> str:
-    """`text` in the one spelling that is compared, read as numbers, and sent to math-verify."""
+    """Return `text` in the one spelling that is compared, read as a number, and sent to math-verify."""
     text = in_latex(" ".join(text.translate(_CHARACTERS).split()).strip("$ "))
     if "matrix}" in text:
         text = _ROW_END.sub(r"\\\\", text)  # recorded files lost half of the \\ that ends a row
-    text = " ".join(_LAYOUT.sub(" ", _THIN_GROUP.sub("", text)).split())  # no pattern meets a run of spaces
+    text = " ".join(
+        _LAYOUT.sub(" ", _THIN_GROUP.sub("", text)).split()
+    )  # no pattern has to handle several spaces
     text = _SPACED_GROUPS.sub(lambda match: match[0].replace(" ", ""), text)
     for pattern, spelling in _SPELLINGS:
         text = pattern.sub(spelling, text)
@@ -92,33 +94,33 @@ def normalised(text: str) -> str:
 
 
 def has_relation(text: str) -> bool:
-    """Whether it says that something is less than, more than or different from something."""
+    """Tell whether `text` contains an inequality."""
     return _RELATION.search(text) is not None
 
 
 def is_mathematics(text: str) -> bool:
-    """Whether math-verify may read it: it takes words for products of letters and "12 345" for 12 + 345."""
+    """Tell whether math-verify may read `text`: it takes words for products of letters and "12 345" for 12 + 345."""
     return not _PROSE.search(text) and not _NO_NUMBER.search(text) and _is_balanced(text)
 
 
 def is_words(text: str) -> bool:
-    """Whether it is a word or a sentence, to be compared as such."""
+    """Tell whether `text` is a word or a sentence, to be compared as such."""
     return _WORDS.fullmatch(text) is not None
 
 
 def without_text(text: str) -> str:
-    r"""`text` with the contents of its `\text{…}` and the like in the open."""
+    r"""Return `text` with `\text{…}` and the like replaced by their contents."""
     return _SPACES.sub("", _TEXT_ONLY.sub(r" \1 ", text).strip())
 
 
 def _exact_side(text: str) -> str:
-    r"""Of `\frac{1}{3}\approx0.33` the exact side, of `x\approx0.33` the value."""
+    r"""Return the exact side of `\frac{1}{3}\approx0.33`, and the value of `x\approx0.33`."""
     sides = re.split(r"\\(?:approx|simeq)(?![a-zA-Z])", text)
     return sides[0] if _EXACT.search(sides[0]) else sides[-1]
 
 
 def _bare(text: str) -> str:
-    r"""`text` without what may stand around all of an answer: full stops, "=", \text{…}, brackets that hold no list."""
+    r"""Return `text` without what may surround a whole answer: full stops, "=", \text{…}, brackets without a list."""
     before = None
     while text != before:
         before = text
@@ -141,7 +143,7 @@ def _without_brackets(text: str) -> str:
 
 
 def _with_braces(text: str) -> str:
-    r"""`\frac12`, `\frac\pi4` and `\sqrt2` with braces around each argument."""
+    r"""Return `text` with braces around each argument of `\frac12`, `\frac\pi4` and `\sqrt2`."""
     marks: dict[int, str] = {}
     for command in _COMMAND_WITH_ARGUMENTS.finditer(text):
         at = command.end()

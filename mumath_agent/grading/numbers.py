@@ -1,12 +1,13 @@
-r"""Plain numbers, read and compared exactly.
+"""Read plain numbers and compare them exactly.
 
 A plain number is an integer, a decimal, a fraction, a mixed number, a power of two of these, or one with a percent
-sign. It is read from its digits into a `Fraction`: no text is evaluated, and no power is larger than `_MAX_DIGITS`.
+sign. It is read from its digits into a `Fraction`: no text is evaluated, and no power exceeds `_MAX_DIGITS` digits.
 
-How two numbers compare is decided here for all methods. Integers and fractions are equal only if they are the same. A
-decimal that is no integer may be a rounded or cut-off one: if it shows 4 or more significant digits, it equals what is
-less than one unit of its last digit away. It equals no integer, but for the noise of floating point. "50%" is 50 with
-its unit as well as 0.5. There is no ÷100 and no ×100 otherwise, and no relative tolerance: 542.08 is not 542.04.
+All methods compare two numbers by these rules. Integers and fractions are equal only if they are the same. A decimal
+that isn't an integer may have been rounded or cut off: if it shows 4 or more significant digits, it equals whatever is
+less than one unit of its last digit away. It never equals an integer, except for floating-point noise. "50%" is both 50
+with its unit and 0.5. Nothing else is divided or multiplied by 100, and there is no relative tolerance: 542.08 isn't
+542.04.
 """
 
 import re
@@ -15,7 +16,7 @@ from fractions import Fraction
 
 _MAX_DIGITS = 2000
 _NOISE, _NOISE_OF_INTEGERS = Fraction(1, 10**9), Fraction(1, 10**5)
-"""Relative. What programs print where they mean 18 is often 17.99999."""
+"""Relative tolerances: programs that mean 18 often print 17.99999."""
 _ROUNDED_DIGITS = 4
 _ZERO = Fraction(1, 10**12)
 
@@ -37,12 +38,12 @@ class Number:
     value: Fraction
     percent: bool = False
     unit_in_last_place: Fraction | None = None
-    """For a decimal that is no integer: the worth of its last digit. None: written exactly."""
+    """The value of the last digit, for a decimal that isn't an integer; None if the number is exact."""
     error: Fraction = Fraction(0)
-    """How far, relative to its size, a value that was computed from an expression may be off."""
+    """The relative error of a value that was computed from an expression."""
 
     def times(self, factor: Fraction) -> "Number":
-        """The same number in a unit `factor` times smaller."""
+        """Return the same number in a unit `factor` times smaller."""
         place = self.unit_in_last_place
         return replace(
             self, value=self.value * factor, unit_in_last_place=None if place is None else place * factor
@@ -50,7 +51,7 @@ class Number:
 
 
 def number(text: str) -> Number | None:
-    """The plain number that a normalised text is, or None."""
+    """Return the plain number that a normalised text is, or None."""
     if len(text) > _MAX_DIGITS:
         return None
     percent = text.endswith("%")
@@ -65,7 +66,7 @@ def number(text: str) -> Number | None:
 
 
 def equal(answer: Number, target: Number) -> bool:
-    """Whether both can be the same number, under the policy above."""
+    """Tell whether both can be the same number, by the rules above."""
     if answer.percent is not target.percent:
         bare, marked = (target, answer) if answer.percent else (answer, target)
         return any(_close(bare, reading) for reading in (marked, marked.times(Fraction(1, 100))))
@@ -81,12 +82,12 @@ def _close(one: Number, other: Number) -> bool:
 
 
 def _rounds(decimal: Number, other: Number, difference: Fraction, size: Fraction) -> bool:
-    """Whether `decimal` may be a rounded way to write `other`."""
+    """Tell whether `decimal` may be a rounded form of `other`."""
     unit = decimal.unit_in_last_place
     if unit is None:
         return False
     if other.value == 0:
-        return difference <= _ZERO  # 5.55e-17 is what Python makes of 0
+        return difference <= _ZERO  # Python often computes 5.55e-17 where it means 0
     if other.value.denominator == 1 and not other.error:
         return difference <= _NOISE_OF_INTEGERS * size and difference < Fraction(1, 2)
     shows_enough = abs(decimal.value) / unit >= 10 ** (_ROUNDED_DIGITS - 1)
@@ -94,7 +95,7 @@ def _rounds(decimal: Number, other: Number, difference: Fraction, size: Fraction
 
 
 def _decimal(text: str) -> tuple[Fraction, Fraction | None] | None:
-    """An integer or a decimal, with its power of ten, and the worth of its last digit if it is no integer."""
+    """Read an integer or a decimal, with its power of ten; return its value and, for a decimal, its last digit's."""
     match = _SCIENTIFIC.fullmatch(text)
     if match is None:
         return None
@@ -106,7 +107,7 @@ def _decimal(text: str) -> tuple[Fraction, Fraction | None] | None:
 
 
 def _fraction(text: str) -> Fraction | None:
-    """A fraction, a mixed number, a repeating decimal or a power."""
+    """Read a fraction, a mixed number, a repeating decimal or a power."""
     if mixed := _MIXED.fullmatch(text):
         whole, part, parts = (int(digits) for digits in mixed.groups() if digits is not None)
         return whole + Fraction(part, parts) if parts else None

@@ -1,8 +1,8 @@
-"""The grader: decides what characters decide, and hands the rest to worker processes that it kills when they stall.
+"""Grade answers: by their characters where that is enough, else in worker processes that are killed when they stall.
 
-math-verify can't be interrupted from a thread and its own time limit needs signals, so each comparison runs in a
-process of its own kind (`worker`). The clock starts when the worker begins with a pair and counts the seconds it
-computes, so neither waiting for a worker nor a busy machine makes an answer ungraded.
+math-verify can't be interrupted from a thread, and its own time limit needs signals, so each comparison runs in a
+worker process (`worker`). The clock starts when the worker begins with a pair and counts the CPU seconds it uses, so
+neither waiting for a worker nor a busy machine makes an answer ungraded.
 """
 
 import json
@@ -21,15 +21,15 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from mumath_agent.errors import InputError
-from mumath_agent.grading.comparison import Findings, Pair, decided, judged, pairs, ungraded, verdict_on
+from mumath_agent.grading.comparison import Pair, WorkerReport, compare, conclude, pairs, ungraded, verdict_on
 from mumath_agent.records import Verdict, from_json
 
 _WORKER = Path(__file__).with_name("worker.py")
 _START_S = 120.0
-"""Importing sympy takes a second, on a machine that is overloaded much longer."""
+"""Importing sympy takes a second, and much longer on an overloaded machine."""
 _REPLY_BYTES = 10_000
 _WALL_PER_CPU = 5
-"""A pair is given this many times its CPU seconds on the wall clock before its worker is killed from outside."""
+"""A worker is killed from outside after this many times its limit in CPU seconds."""
 _BROKEN = (
     anyio.EndOfStream,
     anyio.IncompleteRead,
@@ -41,33 +41,43 @@ _BROKEN = (
 
 
 class Grader:
-    """Grades answers: `async with Grader() as grader: verdict = await grader.grade("0.5", r"\\frac{1}{2}")`.
+    r"""An async context manager that grades answers with worker processes.
 
-    Any number of tasks may grade at once; `workers` of them are served at a time. Workers start when first needed.
+        async with Grader() as grader:
+            verdict = await grader.grade("0.5", r"\frac{1}{2}")
+
+    Any number of tasks may grade at once. Workers start when they are first needed.
     """
 
     def __init__(self, *, workers: int = 1, timeout_s: float = 3.0) -> None:
-        """Say how many processes may compare, and how many seconds of computing a comparison may take."""
+        """Set the largest number of worker processes, and the CPU seconds that one comparison may take.
+
+        Raises:
+            InputError: one of them isn't positive.
+        """
         if workers < 1 or timeout_s <= 0:
-            raise InputError(f"a grader needs workers and time, not {workers} and {timeout_s} s")
+            raise InputError(
+                f"a grader needs at least one worker and some time, not {workers} and {timeout_s} s"
+            )
         self._timeout_s = timeout_s
         self._free = anyio.Semaphore(workers)
         self._idle: list[_Worker] = []
         self._is_closed = False
 
     async def grade(self, answer: str | None, target: str) -> Verdict:
-        """Say whether `answer` equals `target`; neither is ever evaluated in this process."""
-        step = decided(answer, target)
+        """Return whether `answer` equals `target`; neither is ever evaluated in this process."""
+        step = compare(answer, target)
         asked = list(dict.fromkeys(pairs(step)))
         if not asked:
-            return judged(step, {})
+            return conclude(step, {})
         async with self._worker() as worker:
             verdicts = await worker.grade(asked, self._timeout_s)
         if isinstance(verdicts, Verdict):
             return verdicts
-        return judged(step, dict(zip(asked, verdicts, strict=True)))
+        return conclude(step, dict(zip(asked, verdicts, strict=True)))
 
     async def __aenter__(self) -> Self:
+        """Return this grader."""
         return self
 
     async def __aexit__(
@@ -76,15 +86,16 @@ class Grader:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """End the workers."""
         self._is_closed = True
         while self._idle:
             await self._idle.pop().kill()
 
     @asynccontextmanager
     async def _worker(self) -> "AsyncIterator[_Worker]":
-        """An idle worker, or a new one; it is kept only if it is ready for another pair."""
+        """Yield an idle worker or a new one; keep it only if it is ready for another pair."""
         async with self._free:
-            worker = self._idle.pop() if self._idle else await _started(self._timeout_s)
+            worker = self._idle.pop() if self._idle else await _start(self._timeout_s)
             try:
                 yield worker
             finally:
@@ -101,7 +112,7 @@ class _Worker:
     is_ready: bool = True
 
     async def grade(self, asked: Sequence[Pair], timeout_s: float) -> Verdict | list[Verdict]:
-        """A verdict on each pair, or the one that says why there are none."""
+        """Return a verdict on each pair, or the one that says why there are none."""
         self.is_ready = False
         too_long = ungraded("limit", f"the comparison took longer than {timeout_s:g} s")
         try:
@@ -112,14 +123,11 @@ class _Worker:
                 return verdicts
         except TimeoutError:
             return ungraded("worker", f"no grading process started within {_START_S:g} s")
-        except _BROKEN as error:  # no or no whole reply
-            how = (
-                await self.process.wait()
-                if isinstance(error, anyio.EndOfStream | anyio.IncompleteRead)
-                else error
-            )
-            if how != -signal.SIGPROF:
-                return ungraded("worker", f"the grading process ended ({how})")
+        except _BROKEN as error:  # no reply, or only a part of one
+            ended = isinstance(error, anyio.EndOfStream | anyio.IncompleteRead)
+            reason = await self.process.wait() if ended else error
+            if reason != -signal.SIGPROF:  # its own time limit
+                return ungraded("worker", f"the grading process ended ({reason})")
         return too_long
 
     async def kill(self) -> None:
@@ -142,12 +150,12 @@ class _Worker:
     def _verdict(pair: Pair, reply: dict[str, object]) -> Verdict:
         if "error" in reply:
             return ungraded("math-verify", str(reply["error"]))
-        return verdict_on(pair, from_json(Findings, reply))
+        return verdict_on(pair, from_json(WorkerReport, reply))
 
 
-async def _started(timeout_s: float) -> _Worker:
-    # -P keeps the worker's folder and the current one out of its import path: both may hold a `numbers.py`.
-    # A session of its own, so that Ctrl-C reaches only this process, which then ends its workers.
+async def _start(timeout_s: float) -> _Worker:
+    # -P keeps the worker's folder and the current one out of its import path: either may hold a `numbers.py`.
+    # Its own session, so that Ctrl-C reaches only this process, which then ends its workers.
     process = await anyio.open_process(
         [sys.executable, "-P", str(_WORKER), str(timeout_s)],
         stderr=subprocess.DEVNULL,

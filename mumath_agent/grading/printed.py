@@ -1,6 +1,6 @@
-r"""What Python and sympy print, put into LaTeX: `[Fraction(1, 2), sqrt(3)]`, `x**2`, `Interval.open(0, oo)`.
+"""Rewrite what Python and sympy print as LaTeX: `[Fraction(1, 2), sqrt(3)]`, `x**2`, `Interval.open(0, oo)`.
 
-The first step of `notation`: a program's output is often the answer. Only characters are looked at.
+This is the first step of `notation`, because a program's output is often the answer. It looks only at characters.
 """
 
 import re
@@ -32,7 +32,7 @@ _SPELLINGS = [
 
 
 def in_latex(text: str) -> str:
-    """`text` with Python's ways to write mathematics replaced; LaTeX stays as it is."""
+    """Return `text` with Python's notation rewritten as LaTeX; LaTeX stays as it is."""
     if _EMPTY.fullmatch(text):
         return r"\emptyset"
     if solution := _SOLUTION.fullmatch(text):
@@ -53,7 +53,7 @@ def in_latex(text: str) -> str:
 
 
 def closing(text: str, start: int, pair: str) -> int:
-    """Where the bracket that opens at `start` closes; the length of `text` if it doesn't."""
+    """Return where the bracket that opens at `start` closes, or the length of `text` if it doesn't."""
     depth = 0
     for position in range(start, len(text)):
         depth += (text[position] == pair[0]) - (text[position] == pair[1])
@@ -64,13 +64,12 @@ def closing(text: str, start: int, pair: str) -> int:
 
 def _latex_matrix(rows: str) -> str:
     cells = [re.split(r",\s*|\s+", row.strip(" ,")) for row in re.findall(r"\[([^\[\]]*)\]", rows)]
-    rows = r"\\".join("&".join(row) for row in cells)
     body = r"\\".join("&".join(row) for row in cells)
     return rf"\begin{{pmatrix}}{body}\end{{pmatrix}}"
 
 
 def _with_arguments(text: str, call: re.Pattern[str], spelled: Callable[[str], str]) -> str:
-    """`text` with each `call`, which ends in an open parenthesis, and its argument as `spelled`, innermost first."""
+    """Replace each `call`, which ends with "(", and its argument by `spelled(argument)`, innermost first."""
     for match in reversed(list(call.finditer(text))):
         end = closing(text, match.end() - 1, "()")
         if end < len(text):

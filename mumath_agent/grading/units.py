@@ -1,7 +1,7 @@
-r"""What stands beside a number: `5\text{ cm}`, `\$5`, `20^\circ`, `3 apples`, `2 million`, `5 \pmod 7`, `2:35 P.M.`
+r"""Read what stands beside a number: `5\text{ cm}`, `\$5`, `20^\circ`, `3 apples`, `2 million`, `5 \pmod 7`, `2 P.M.`.
 
-A unit that is missing on one side does not count, and neither does what is merely counted ("apples"). Where both sides
-name a unit of measurement, the quantities are compared: 100 cm is 1 m, 5 cm is not 5 m, and 5 cm is not 5 cm^2.
+A unit that only one side has is ignored, and so is what is merely counted ("apples"). If both sides name a unit of
+measurement, the quantities are compared: 100 cm is 1 m, 5 cm isn't 5 m, and 5 cm isn't 5 cm^2.
 """
 
 import re
@@ -15,7 +15,7 @@ from mumath_agent.grading.numbers import number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """A unit of measurement: what it measures and how many of the basic unit it is; "" for what is merely counted."""
+    """A unit of measurement: its dimension ("" for what is merely counted), and its size in the basic unit."""
 
     dimension: str = ""
     factor: Fraction = Fraction(1)
@@ -28,10 +28,10 @@ class Quantity:
     text: str
     unit: Unit = Unit()
     scale: Fraction = Fraction(1)
-    """What a word such as "million" multiplies the value with."""
+    """The factor of a word such as "million"."""
 
     def factor(self, other: "Quantity") -> Fraction:
-        """What `text` is multiplied with before it is compared with `other`'s."""
+        """Return the factor for `text` before it is compared with `other`'s."""
         return self.scale * (self.unit.factor if other.unit.dimension else 1)
 
 
@@ -40,7 +40,7 @@ class _Clock:
     seconds: int
     """Since midnight."""
     is_marked: bool
-    """As a.m. or p.m."""
+    """Whether a.m. or p.m. is given."""
     has_minutes: bool
 
 
@@ -109,7 +109,7 @@ _HALF_DAY_S = 43_200
 
 
 def quantity(text: str) -> Quantity:
-    """What a normalised text measures. Text that is no quantity comes back as it is."""
+    """Split a normalised text into value and unit; text that isn't a quantity comes back as it is."""
     if (total := _compound(text)) is not None:
         return total
     if modulus := _MODULUS.search(text):
@@ -122,7 +122,7 @@ def quantity(text: str) -> Quantity:
 
 
 def is_same_time(answer: str, target: str) -> bool | None:
-    """Whether two times of day are the same one; None unless at least one is marked as a.m. or p.m., or both are times.
+    """Tell whether two times of day are the same; None if neither has a.m. or p.m. and they aren't both like 3:30.
 
     3:30 may be a time or a ratio; 9 is a time of day beside 9 a.m.
     """
@@ -152,7 +152,7 @@ def _suffixed(text: str) -> Quantity:
 
 
 def _in_words(text: str) -> re.Match[str] | None:
-    """Letters openly beside a value that are a unit: in 5 cm, 5cm, 5 m, 3 apples they are, in 5m and 5 x a product."""
+    """Find plain letters after a value that are a unit, as in 5 cm, 5cm, 5 m and 3 apples; 5m and 5 x are products."""
     found = _IN_WORDS.search(text)
     if found is None:
         return None
@@ -168,7 +168,7 @@ def _in_words(text: str) -> re.Match[str] | None:
 
 
 def _measured(value: str, words: str, power: int) -> Quantity | None:
-    """The quantity; None where the words make it no quantity, as in "5 and a half"."""
+    """Return the quantity, or None if the words don't make one, as in "5 and a half"."""
     names = re.split(r"\s+", re.sub(r"[.,~]", " ", words).strip())
     scale = Fraction(1)
     while names and names[0].casefold() in _SCALES:
@@ -204,7 +204,7 @@ def _simple_unit(names: list[str], power: int) -> Unit:
 
 
 def _compound(text: str) -> Quantity | None:
-    """The sum that "2 hours 15 minutes" is."""
+    """Return the sum that "2 hours 15 minutes" is, or None."""
     text = without_text(text)
     if not _COMPOUND.fullmatch(text):
         return None

@@ -1,7 +1,7 @@
-"""Which answers of several attempts are the same: votes are counted by equality, not by spelling.
+"""Group the answers of several attempts by equality, not by spelling, so that votes can be counted.
 
-Answers that are spelled alike, once normalised, are one candidate; the grader is asked about candidates only. Who wins
-and when to stop is for `solver`.
+Answers that are spelled alike once normalised are one candidate; the grader compares only candidates. The solver
+decides who wins and when to stop.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from mumath_agent.records import Outcome
 
 
 async def vote_classes(answers: Sequence[str | None], grader: Grader) -> tuple[tuple[int, ...], ...]:
-    """Group the positions of equal answers: the largest class first, of equally large ones the one seen first.
+    """Group the positions of equal answers: the largest class first, and of equally large ones the one seen first.
 
-    No answer and an empty one are in no class. A candidate joins the first class whose first member it equals, in
-    either direction; where the grader can't tell, it doesn't.
+    A missing or empty answer is in no class. A candidate joins the first class whose first member it equals, in either
+    direction; if the grader can't decide, it doesn't.
     """
     candidates: dict[str, list[int]] = {}
     for position, answer in enumerate(answers):

@@ -1,11 +1,11 @@
-"""The process that reads answers as mathematics: `python -P worker.py SECONDS`, started and killed by `pool`.
+"""Read answers as mathematics, in a process that `pool` starts and kills: `python -P worker.py SECONDS`.
 
-Each line on stdin is a list of pairs of LaTeX strings in JSON. For each it writes "started", so that the clock does not
-count the import of sympy or the queue, and then its findings on each pair as a line of JSON. Only math-verify's LaTeX
-reader is used: its other one hands text to sympy's `parse_expr`, which evaluates Python.
+Each line on stdin is a JSON list of pairs of LaTeX strings. For each line the worker writes "started", so that the
+clock doesn't count the import of sympy or the queue, and then its report on each pair as a line of JSON. Only
+math-verify's LaTeX reader is used: its other one passes text to sympy's `parse_expr`, which evaluates Python.
 
-It ends when stdin does, and the system ends it (SIGPROF, unhandled) when it has computed for SECONDS on one line, even
-inside a C function that never returns to Python; so nothing is left over when the parent is killed. It imports nothing
+It ends when stdin does. The system ends it (SIGPROF, unhandled) when it has computed for SECONDS on one line, even
+inside a C function that never returns to Python. So nothing is left over when the parent is killed. It imports nothing
 of this package.
 """
 
@@ -22,26 +22,27 @@ from typing import Any
 
 _MEMORY_BYTES = 4 * 2**30
 _VALUE_DIGITS, _FLOAT_DIGITS = 30, 15
-"""What was read as a float has 15 digits."""
+"""A number that was read as a float has 15 digits."""
 _EXACT_BITS, _LARGEST_EXPONENT = 6000, 20_000
-"""Numbers beyond these are not written out, and left to math-verify."""
+"""Larger numbers aren't written out, but left to math-verify."""
 
 
 def main(seconds: float) -> None:
+    """Answer lines of pairs until stdin ends; each may take `seconds` of CPU time."""
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not look like a reply
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     lines = _lines_until_end_of_input()
     logging.disable(logging.CRITICAL)  # math-verify warns that its own time limits are off
-    # sympy and the parser load their parts when first used: before the first clock starts.
-    _findings("x+1", "1+x")
+    # sympy and the parser load their parts on first use: do that before the first clock starts.
+    _report("x+1", "1+x")
 
     while True:
         asked = json.loads(lines.get())
         print("started", file=replies, flush=True)
         signal.setitimer(signal.ITIMER_PROF, seconds)
         for answer, target in asked:
-            print(json.dumps(_findings(answer, target)), file=replies, flush=True)
+            print(json.dumps(_report(answer, target)), file=replies, flush=True)
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
@@ -57,11 +58,11 @@ def _lines_until_end_of_input() -> "queue.Queue[str]":
     return lines
 
 
-def _findings(answer: str, target: str) -> dict[str, Any]:
+def _report(answer: str, target: str) -> dict[str, Any]:
     try:
         read, wanted = _read(answer), _read(target)
         values = _value(read), _value(wanted)
-        # Two numbers are compared by their values, and verify could take for ever to simplify a difference.
+        # Two numbers are compared by their values; verify could take forever to simplify their difference.
         same = _verified(read, wanted) if read and wanted and None in values else None
         return {
             "equal": same,
@@ -69,12 +70,12 @@ def _findings(answer: str, target: str) -> dict[str, Any]:
             "answer_value": values[0],
             "target_value": values[1],
         }
-    except Exception as error:  # the boundary: sympy fails in all ways, and that says nothing of the answer
+    except Exception as error:  # a boundary: sympy fails in many ways that say nothing about the answer
         return {"error": f"{type(error).__name__}: {error}"[:200]}
 
 
 def _verified(read: list[Any], wanted: list[Any]) -> bool:
-    """math-verify's verdict; also where floats are the fractions they print as, since it takes 1.0x for another x."""
+    """Return math-verify's verdict, also with floats as fractions, because it takes 1.0x for something else than x."""
     from math_verify import verify
 
     return any(
@@ -88,7 +89,7 @@ def _read(latex: str) -> list[Any]:
     from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse
 
-    # Without its own idea of units, by which 3m is 3.
+    # Without its handling of units, by which 3m is 3.
     spelling = NormalizationConfig(units=False, malformed_operators=True, nits=True)
     reader = [LatexExtractionConfig(boxed_match_priority=0, normalization_config=spelling)]
     found = parse(f"\\boxed{{{latex}}}", reader, parsing_timeout=None, fallback_mode="no_fallback")
@@ -96,7 +97,7 @@ def _read(latex: str) -> list[Any]:
 
 
 def _value(read: list[Any]) -> tuple[str, str] | None:
-    """Real and imaginary part of what was read, if it is one finite number of a size that can be written out."""
+    """Return the real and imaginary part if one finite number was read that can be written out."""
     import sympy
 
     if len(read) != 1 or not isinstance(read[0], sympy.Expr):

@@ -1,7 +1,7 @@
-"""The agent's side of the fork server: which layers of isolation it can have, starting it, ending it.
+"""Start and end fork servers, and find out which layers of isolation this machine has.
 
-One server serves all kernels of a process that want the same layers; it starts when the first is wanted and lives as
-long as this process. Nothing here belongs to an event loop.
+One server serves all kernels of this process that want the same layers; it starts when the first kernel is wanted and
+lives as long as this process. Nothing here belongs to an event loop. What runs inside is `mumath_agent.sandbox`.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from pathlib import Path
 
 from mumath_agent.errors import KernelError
 from mumath_agent.kernels.isolation import (
+    UNKNOWN,
     Sandbox,
     level_name,
     libraries,
@@ -41,24 +42,29 @@ from mumath_agent.sandbox.spec import (
 START_TIMEOUT_S = 60.0
 """Generous: a busy machine is slow, not broken."""
 MAX_RUNTIME_PATH = 80
-"""A socket's path may have 103 characters on every system; ours lie two names deeper."""
+"""In characters. A socket's path may have 103 of them on every system; ours lie two names deeper."""
 _BOOT = """import sys
 sys.path.insert(0, sys.argv[2])
 from mumath_agent.sandbox.guardian import main
 main(int(sys.argv[1]), sys.argv[3], int(sys.argv[4]))"""
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-"""What a kernel gets to see of our environment. An allow-list: API keys have any name."""
+"""The only variables of our environment a kernel gets to see. An allow-list, because API keys can have any name."""
 
 
 class CannotForkError(KernelError):
-    """The server has threads: a copy of it would have their locks and not them."""
+    """Raised when a server has threads: a copy of it would have their locks, but not the threads."""
 
 
 class ForkServer:
-    """One server process and what is known about it."""
+    """A running server process, as the agent sees it."""
 
     def __init__(self, layers: frozenset[str], preload: tuple[str, ...], *, forks: bool) -> None:
         """Start the server; `ready` waits for it.
+
+        Args:
+            layers: the layers of isolation all its kernels get.
+            preload: modules it imports before the first fork.
+            forks: False lets the process become its first and only kernel, where forking isn't sound.
 
         Raises:
             OSError: no process could be started.
@@ -110,11 +116,11 @@ class ForkServer:
         )
 
     def ready(self) -> str | None:
-        """Wait until it takes requests; None, or why it can't.
+        """Wait until it takes requests; return None, or the reason why it can't.
 
         Raises:
-            CannotForkError: it could only start a kernel by turning into one.
-            KernelError: it didn't get that far in time, or ended without saying why.
+            CannotForkError: it has threads, so it could start a kernel only by becoming one.
+            KernelError: it wasn't ready in time, or ended without giving a reason.
         """
         self.control.settimeout(START_TIMEOUT_S)
         try:
@@ -135,13 +141,13 @@ class ForkServer:
 
     @property
     def pid(self) -> int:
-        """Of the guardian; the server is its child."""
+        """The process id of the guardian, whose child the server is."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def usable(self) -> bool:
-        """Whether kernels can be asked for: it runs, or each kernel has a server of its own."""
+        """True while kernels can be asked for: it still runs, or each kernel has a server of its own."""
         ended = self._closed or self._process is None or self._process.poll() is not None
         return not (self.forks and ended)
 
@@ -152,14 +158,14 @@ class ForkServer:
         return ""
 
     def work_directory(self) -> Path:
-        """A new directory for a kernel; one that has a mount namespace doesn't look at it."""
+        """Make a directory for a kernel. One with a mount namespace of its own doesn't use it."""
         directory = Path(tempfile.mkdtemp(dir=self.runtime / "work", prefix=""))
         if self._nobody:
             os.chown(directory, NOBODY, NOBODY)
         return directory
 
     def close(self) -> None:
-        """End it and all its kernels, and leave nothing behind; may be called again."""
+        """End it and all its kernels, and leave nothing behind. Calling it again does nothing."""
         self._closed = True
         _living.discard(self)
         with contextlib.suppress(OSError):
@@ -176,11 +182,11 @@ _servers: dict[tuple[object, ...], "concurrent.futures.Future[ForkServer]"] = {}
 _making = threading.Lock()
 _exiting = False
 _living: set[ForkServer] = set()
-"""Also those that still start."""
+"""All servers of this process, those that are still starting included."""
 
 
 async def server_for(sandbox: Sandbox) -> ForkServer:
-    """The running server for kernels of this sandbox; started if there is none.
+    """Return the server for kernels of this sandbox, and start it if there is none.
 
     Where kernels can't be forked it is a new server each time, for one kernel, which closes it in the end.
 
@@ -188,22 +194,21 @@ async def server_for(sandbox: Sandbox) -> ForkServer:
         KernelError: this machine can't confine programs as the sandbox wants, or no server could be started.
     """
     if tempfile.tempdir is None:
-        # It tries directories by writing a file there: nothing for a loop, nor for a thread that may end half-way.
+        # gettempdir writes a file: not for the loop to do, nor for the daemon thread below, which may end half-way.
         await asyncio.to_thread(tempfile.gettempdir)
-    key = (os.getpid(), sandbox.layers, sandbox.unsafe_local, sandbox.preload)
+    key = _key(sandbox)
     with _lock:
         future = _servers.get(key)
         if future is None or (future.done() and (future.exception() or not future.result().usable)):
             if future is not None and not future.exception():
                 threading.Thread(target=future.result().close, daemon=True).start()
             future = _servers[key] = concurrent.futures.Future()
-            # A daemon thread: whoever waits may go away without the loop waiting for this.
+            # A daemon thread: a caller that is cancelled leaves, and its loop can end before the server is up.
             threading.Thread(target=_start, args=(sandbox, future), daemon=True).start()
     waiting = asyncio.wrap_future(future)
-    waiting.add_done_callback(
-        lambda done: done.cancelled() or done.exception()
-    )  # looked at, even if nobody waits
-    server = await asyncio.shield(waiting)  # others may wait for the same
+    # The exception counts as retrieved even if everyone who waited was cancelled.
+    waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
+    server = await asyncio.shield(waiting)  # others may wait for the same server
     if server.forks:
         return server
     return await asyncio.to_thread(
@@ -211,26 +216,43 @@ async def server_for(sandbox: Sandbox) -> ForkServer:
     )
 
 
+def level_of(sandbox: Sandbox) -> str:
+    """Return the level of isolation of this sandbox's kernels, without starting anything.
+
+    The best level this machine has is known once a server was started to find it out; until then it is "unknown".
+    """
+    if sandbox.layers is not None:
+        return level_name(sandbox.layers)
+    future = _servers.get(_key(sandbox))
+    if future is None or not future.done() or future.exception():
+        return UNKNOWN
+    return level_name(future.result().layers)
+
+
+def _key(sandbox: Sandbox) -> tuple[object, ...]:
+    """Return what the kernels of one server have in common."""
+    return (os.getpid(), sandbox.layers, sandbox.unsafe_local, sandbox.preload)
+
+
 def _start(sandbox: Sandbox, future: "concurrent.futures.Future[ForkServer]") -> None:
     try:
         try:
-            server = new_server(
-                sandbox, forks=sys.platform == "linux"
-            )  # macOS frameworks don't survive a fork
+            # macOS frameworks don't survive a fork.
+            server = new_server(sandbox, forks=sys.platform == "linux")
         except CannotForkError:
             server = new_server(sandbox, forks=False)
         if not server.forks:
-            server.close()  # it has shown what can be had
+            server.close()  # it has shown which layers there are
         future.set_result(server)
     except BaseException as error:
         future.set_exception(error)
 
 
 def new_server(sandbox: Sandbox, *, forks: bool) -> ForkServer:
-    """A server at the best level the sandbox allows.
+    """Start a server at the best level the sandbox allows.
 
     Raises:
-        KernelError: that is none, or the server doesn't start.
+        KernelError: there is no such level here, or the server doesn't start.
     """
     layers = sandbox.layers if sandbox.layers is not None else _imaginable()
     missing: dict[str, str] = {layer: "Linux only" for layer in LAYERS if layer not in _imaginable()}
@@ -239,7 +261,7 @@ def new_server(sandbox: Sandbox, *, forks: bool) -> ForkServer:
             raise KernelError(refusal(missing))
         with _making:
             if _exiting:
-                raise KernelError("no kernel can be started while this process ends")
+                raise KernelError("no kernel can be started while this process is ending")
             server = ForkServer(layers, sandbox.preload if forks else (), forks=forks)
         try:
             problem = server.ready()
@@ -265,7 +287,7 @@ def close_servers() -> None:
 
 
 def _forget_servers() -> None:
-    """In a forked copy of this process: the servers are the original's, and so are the threads that start some."""
+    """Forget all servers in a forked copy of this process: they, and threads that start some, are the original's."""
     global _lock, _making
     _lock, _making = threading.Lock(), threading.Lock()
     _living.clear()
@@ -275,7 +297,7 @@ os.register_at_fork(after_in_child=_forget_servers)
 
 
 def _at_exit() -> None:
-    """Let nobody be in the middle of starting a server when the interpreter ends."""
+    """End all servers, and let no thread start another one while the interpreter ends."""
     global _exiting
     with _making:
         _exiting = True
@@ -286,7 +308,7 @@ atexit.register(_at_exit)
 
 
 def _private_directory() -> Path:
-    """A new directory only this user can enter, with a path short enough for sockets below it."""
+    """Make a directory only this user can enter, with a path short enough for sockets below it."""
     directory = tempfile.mkdtemp(prefix="mumath-")
     if len(directory) <= MAX_RUNTIME_PATH:
         return Path(directory)
@@ -318,6 +340,6 @@ def _environment(runtime: Path) -> dict[str, str]:
 
 
 def _open_to_all() -> bool:
-    """Whether an ordinary user can read every directory that kernels import from."""
+    """Return whether any user can read every directory that kernels import from."""
     paths = {path for name in libraries() for path in (Path(name), *Path(name).parents)}
     return all(path.stat().st_mode & 0o005 == 0o005 for path in paths)

@@ -1,7 +1,7 @@
-"""How well a kernel is confined, and what happens where this machine can't confine it well enough.
+"""Describe how kernels are confined: levels and layers of isolation, and what to say where one is missing.
 
 The level is found by trying: the fork server takes each layer and then attempts what the layer must prevent. Where a
-layer can't be had the next best level is tried, down to a floor below which nothing runs unless the caller said so.
+layer can't be had, the next best level is tried, down to a floor below which nothing runs unless the caller insists.
 """
 
 import site
@@ -15,6 +15,8 @@ from mumath_agent.errors import InputError
 from mumath_agent.sandbox.spec import LANDLOCK, LAYERS, NAMESPACES, RLIMITS, SECCOMP
 
 FULL, RLIMITS_ONLY, NONE = "full", "rlimits-only", "none"
+UNKNOWN = "unknown"
+"""Stands for the best level this machine has, as long as no kernel was asked for."""
 PRELOADED = (
     "numpy",
     "sympy",
@@ -43,24 +45,29 @@ _REMEDY = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sandbox:
-    """How kernels are made. Two kernels of equal sandboxes differ in nothing but what ran in them."""
+    """How kernels are confined and what each may use. Kernels of equal sandboxes are alike until something runs."""
 
     layers: frozenset[str] | None = None
     """Exactly these of `LAYERS`; None takes the best this machine has, and no less than the floor."""
     unsafe_local: bool = False
-    """Go below the floor where need be: programs may then do what the user can."""
+    """Go below the floor if there is nothing better: programs may then do whatever the user can."""
     preload: tuple[str, ...] = PRELOADED
-    """Modules imported once for all kernels, those of them that are installed."""
+    """Modules imported once for all kernels; those that aren't installed are left out."""
     memory_mb: int = 2048
-    """Address space a kernel may take on top of what it starts with."""
+    """Megabytes of address space a kernel may take on top of what it starts with."""
     work_mb: int = 64
-    """Size of its work directory, and of the largest file."""
+    """Megabytes its work directory may hold; no file may be larger."""
     max_output_chars: int = 1 << 18
-    """Kept of each of stdout, stderr and result; a longer one loses its middle."""
+    """Characters kept of each of stdout, stderr and result; a longer one loses its middle."""
     seed: int | None = None
-    """Of the random numbers of `random`, numpy and sympy; None draws others in every kernel."""
+    """Where the random numbers of `random`, numpy and sympy begin; None draws others in every kernel."""
 
     def __post_init__(self) -> None:
+        """Check the layers.
+
+        Raises:
+            InputError: one doesn't exist, or together they don't confine programs and `unsafe_local` isn't set.
+        """
         if self.layers is not None:
             if unknown := self.layers - set(LAYERS):
                 raise InputError(
@@ -73,12 +80,12 @@ class Sandbox:
 
 
 def meets_floor(layers: frozenset[str]) -> bool:
-    """Whether host files, secrets and the network hold: one layer for paths and one for system calls."""
+    """Return whether `layers` protect files, secrets and the network: one for paths and one for system calls."""
     return SECCOMP in layers and bool(layers & {LANDLOCK, NAMESPACES})
 
 
 def level_name(layers: frozenset[str]) -> str:
-    """How a set of layers is called in records."""
+    """Return the name that records have for a set of layers."""
     if layers == frozenset(LAYERS):
         return FULL
     named = [layer for layer in LAYERS if layer in layers and layer != RLIMITS]
@@ -88,10 +95,10 @@ def level_name(layers: frozenset[str]) -> str:
 
 
 def layers_of(level: str) -> frozenset[str]:
-    """The layers of a level by its name.
+    """Return the layers of the level `level`.
 
     Raises:
-        InputError: there is none of this name.
+        InputError: there is no level of this name.
     """
     if level == FULL:
         return frozenset(LAYERS)
@@ -107,7 +114,7 @@ def layers_of(level: str) -> frozenset[str]:
 
 
 def refusal(missing: dict[str, str]) -> str:
-    """Why nothing runs here: what is missing, what programs could do without it, what helps."""
+    """Say why nothing runs here: what is missing, what programs could do without it, and what helps."""
     lacks = "; ".join(f"{layer} ({reason})" for layer, reason in missing.items())
     harm = " and ".join(_HARM[layer] for layer in missing if layer in _HARM)
     return (
@@ -117,12 +124,12 @@ def refusal(missing: dict[str, str]) -> str:
 
 
 def remedies(missing: Iterable[str]) -> str:
-    """What gives these layers to a machine."""
+    """Say what makes these layers available on a machine."""
     return "; ".join(_REMEDY[layer] for layer in missing if layer in _REMEDY)
 
 
 def warning(layers: frozenset[str], missing: dict[str, str]) -> str:
-    """What to tell a user who runs programs below the floor."""
+    """Warn a user who runs programs below the floor: what they can do, and what is missing."""
     harm = [harm for layer, harm in _HARM.items() if layer not in layers]
     lacks = ", ".join(f"{layer} ({reason})" for layer, reason in missing.items())
     return (
@@ -133,7 +140,7 @@ def warning(layers: frozenset[str], missing: dict[str, str]) -> str:
 
 
 def libraries() -> list[str]:
-    """The directories programs may read: the standard library and what is installed beside it, nothing else."""
+    """Return the directories programs may read: the standard library and what is installed beside it, nothing else."""
     paths = sysconfig.get_paths()
     found = [paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
     found += [str(Path(sys.base_prefix, "lib")), str(Path(sys.prefix, "lib"))]

@@ -1,8 +1,7 @@
-"""One kernel: a process of its own, the two channels we use, and a directory where it needs one on disk.
+"""Control one kernel: its process, the two channels we use, and its directory where it needs one on disk.
 
-A `Kernel` does as it is told by the executor above it: run a cell (`send`), say what became of it (`read`), be
-interrupted, be killed, be gone (`close`). What it says is treated as written by an enemy: bounded, checked, and never
-waited for without a limit.
+`Kernel.send` runs a cell, `read` collects what it says until it ends, `interrupt` and `kill` stop it, `close` clears
+up. Whatever the kernel says is treated as written by an enemy: bounded, checked, and never waited for without a limit.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ from typing import Self
 from mumath_agent.errors import KernelError
 from mumath_agent.kernels.forkserver import ForkServer
 from mumath_agent.kernels.isolation import Sandbox, level_name
-from mumath_agent.kernels.messages import Cell
+from mumath_agent.kernels.messages import RunningCell
 from mumath_agent.kernels.process import Process, ServerGoneError
 from mumath_agent.sandbox.messages import Message, Signer
 from mumath_agent.sandbox.spec import NAMESPACES, SECCOMP, KernelSpec
@@ -31,14 +30,14 @@ START_TIMEOUT_S = 60.0
 """Generous: a busy machine is slow, not broken."""
 CLOSE_TIMEOUT_S = 5.0
 SETTLE_S = 0.25
-"""How long reply and idle may be apart. A session that lost its idle can't be trusted with the next cell."""
+"""How far apart a cell's reply and its idle status may be. A kernel that lost one can't be trusted with another."""
 MAX_MESSAGE_BYTES = 8 << 20
 MAX_CELL_BYTES = 32 << 20
-"""What one cell may send. Our own kernel keeps below it; a program that took the kernel over need not."""
+"""The most one cell may send. Our own kernel keeps below it; a program that took the kernel over need not."""
 PORTION_BYTES, MAX_PORTIONS = 1 << 16, 64
-"""Read at once from a connection, and how often without looking at the clock."""
+"""How much is read from a connection at once, and how many such portions without looking at the clock."""
 MAX_JUNK = 100
-"""Messages that are none of ours."""
+"""How many messages may be malformed or wrongly signed."""
 DISK_CHECK_S = 0.25
 """How often the work directory is measured, where it lies on the host's disk."""
 
@@ -48,7 +47,7 @@ class End(Enum):
 
     COMPLETE = auto()
     LATE = auto()
-    """The time is over and the cell still runs."""
+    """The time limit has passed and the cell still runs."""
     DIED = auto()
     """The process ended."""
     BROKEN = auto()
@@ -56,13 +55,14 @@ class End(Enum):
 
 
 class Kernel:
-    """A running kernel; made by `started`, to be closed by whoever asked for it."""
+    """A running kernel. `started` makes one; whoever asked for it closes it."""
 
     process: Process
     _copying: asyncio.Lock
-    """A kernel and its branches are copied one at a time."""
+    """Shared by a kernel and its branches: one is copied at a time."""
 
     def __init__(self, server: ForkServer, sandbox: Sandbox, origin: "Kernel | None" = None) -> None:
+        """Ask `server` for a kernel, or `origin` for a copy of itself; `started` and `fork` wait until it answers."""
         self.isolation = level_name(server.layers)
         self.seed = sandbox.seed
         self._server = server
@@ -80,15 +80,15 @@ class Kernel:
         self._loop = asyncio.get_running_loop()
         self._signer = Signer(spec.key, "agent")
         self._waiting: set[asyncio.Future[None]] = set()
-        """One closes it while another, cancelled, is about to leave its cell."""
-        self._cell: Cell | None = None
+        """Several at a time: one task may close the kernel while another, cancelled, is about to leave its cell."""
+        self._cell: RunningCell | None = None
         self._cell_bytes = 0
         self._welcome = False
         self._broken = ""
         self._junk = 0
         self._closed_already = False
         self._cut_off = False
-        """It closed a connection; it may be ending."""
+        """True once it closed a connection; it may be ending."""
         self._killed = False
         self._copying = origin._copying if origin is not None else asyncio.Lock()
         pairs = [socket.socketpair() for _ in spec.channels]
@@ -105,26 +105,26 @@ class Kernel:
         finally:
             for _, theirs_too in pairs:
                 theirs_too.close()
-        self._loop.add_reader(self.process.channel.fileno(), self._told)
+        self._loop.add_reader(self.process.channel.fileno(), self._on_server_news)
         if not server.forks:  # its guardian says how it ended
-            self._loop.add_reader(server.control, self._told_by_guardian)
-        self._iopub = _Channel("SUB", pairs[0][0], self._heard, self._closed, self._lost)
-        self._shell = _Channel("DEALER", pairs[1][0], self._heard, self._closed, self._lost)
+            self._loop.add_reader(server.control, self._on_guardian_news)
+        self._iopub = _Channel("SUB", pairs[0][0], self._on_message, self._on_closed, self._on_violation)
+        self._shell = _Channel("DEALER", pairs[1][0], self._on_message, self._on_closed, self._on_violation)
         self._iopub.write(encode([b"\x01"]))  # subscribe to everything
 
     @classmethod
     async def started(cls, server: ForkServer, sandbox: Sandbox) -> Self:
-        """A kernel that answers.
+        """Start a kernel and return it once it answers.
 
         Raises:
             KernelError: the process can't be started or confined.
         """
-        return await cls(server, sandbox)._answering()
+        return await cls(server, sandbox)._wait_for_answer()
 
     async def fork(self) -> "Kernel":
-        """A copy of this kernel with all its state, in milliseconds; from here on neither sees what the other does.
+        """Return a copy of this kernel with all its state; from here on neither sees what the other does.
 
-        Call it between two cells.
+        Call it between two cells. It takes milliseconds.
 
         Raises:
             KernelError: this one can't be copied, because it has threads or files open, or its level of isolation
@@ -133,9 +133,9 @@ class Kernel:
         if self._work is not None or SECCOMP not in self._server.layers or not self._server.forks:
             raise KernelError(f"a kernel can't be copied at level {self.isolation!r}")
         async with self._copying:
-            return await Kernel(self._server, self._sandbox, self)._answering()
+            return await Kernel(self._server, self._sandbox, self)._wait_for_answer()
 
-    async def _answering(self) -> Self:
+    async def _wait_for_answer(self) -> Self:
         until = time.monotonic() + START_TIMEOUT_S
         try:
             while not (self.process.ready and self._welcome):  # from here on nothing it says is missed
@@ -155,19 +155,20 @@ class Kernel:
 
     @property
     def alive(self) -> bool:
+        """True while it can run another cell."""
         return not (self._killed or self._broken or self.process.ended)
 
     @property
     def ended_by(self) -> str:
-        """What made it unusable, once it is."""
+        """The reason why it can't be used any more, in words."""
         return self._broken or self.process.ended_by
 
-    async def send(self, code: str) -> Cell:
-        """Have it run `code`; `read` brings what it says about it."""
+    async def send(self, code: str) -> RunningCell:
+        """Have it run `code`; `read` collects what it says about it."""
         text = code.encode("utf-8", "replace").decode("utf-8")  # JSON can't carry a lone surrogate
         header = self._signer.header("execute_request")
         content = {"code": text, "silent": False, "store_history": False, "allow_stdin": False}
-        self._cell = Cell(header["msg_id"], max_chars=self._sandbox.max_output_chars)
+        self._cell = RunningCell(header["msg_id"], max_chars=self._sandbox.max_output_chars)
         self._cell_bytes = 0
         self._shell.write(encode(self._signer.pack(header, content)))
         return self._cell
@@ -176,8 +177,8 @@ class Kernel:
         """Raise KeyboardInterrupt in the running program."""
         self.process.send_signal(signal.SIGINT)
 
-    async def read(self, cell: Cell, *, until: float) -> End:
-        """Take in messages until `cell` has ended, or can't any more, or it is `until` on the monotonic clock."""
+    async def read(self, cell: RunningCell, *, until: float) -> End:
+        """Take in messages until `cell` has ended, the kernel failed, or the monotonic clock reads `until`."""
         settled_at: float | None = None
         while not cell.ended:
             if self._broken:
@@ -196,19 +197,17 @@ class Kernel:
                     return self._break("lost messages") if settled_at else End.LATE
                 continue
             if self._work is not None and (size := _size(self._work)) > self._sandbox.work_mb << 20:
-                return self._break(
-                    f"it wrote {size >> 20} MB, at most {self._sandbox.work_mb} MB are granted"
-                )
+                return self._break(f"it wrote {size >> 20} MB; the limit is {self._sandbox.work_mb} MB")
             await self._news(min(limit, now + DISK_CHECK_S) if self._work is not None else limit)
         return End.COMPLETE
 
     def kill(self) -> None:
-        """End it and all it started."""
+        """End it and everything it started."""
         self._killed = True
         self.process.send_signal(signal.SIGKILL)
 
     async def close(self) -> None:
-        """Kill, and leave nothing behind; may be called again."""
+        """Kill it and leave nothing behind. Calling it again does nothing."""
         if self._closed_already:
             return
         self._closed_already = True
@@ -238,7 +237,7 @@ class Kernel:
             shutil.rmtree(self._work, ignore_errors=True)
 
     async def _news(self, until: float) -> None:
-        """Wait until something was heard, or it is `until`."""
+        """Wait until something happened, or until the monotonic clock reads `until`."""
         waiting = self._loop.create_future()
         self._waiting.add(waiting)
         timer = self._loop.call_later(max(0.0, until - time.monotonic()), self._wake)
@@ -253,16 +252,16 @@ class Kernel:
             if not waiting.done():
                 waiting.set_result(None)
 
-    def _told(self) -> None:
-        """The fork server has news of the process."""
+    def _on_server_news(self) -> None:
+        """Take in what the fork server says about the process."""
         self.process.receive()
         if self.process.ended or self.process.cut_off:
             self._loop.remove_reader(self.process.channel.fileno())
-        if self.process.cut_off and self._server.forks:  # the server ended, and with it every kernel
+        if self.process.cut_off and self._server.forks:  # the server ended, and every kernel with it
             self.process.end(b"")
         self._wake()
 
-    def _told_by_guardian(self) -> None:
+    def _on_guardian_news(self) -> None:
         self._loop.remove_reader(self._server.control)
         with contextlib.suppress(OSError):
             self.process.end(self._server.control.recv(1024, socket.MSG_DONTWAIT))
@@ -272,29 +271,30 @@ class Kernel:
         for channel in (self._iopub, self._shell):
             channel.receive_all()
 
-    def _heard(self, frames: list[bytes]) -> None:
+    def _on_message(self, frames: list[bytes]) -> None:
         try:
             message: Message = self._signer.unpack(frames)
         except ValueError:  # junk, or forged without the key
             self._junk += 1
             if self._junk > MAX_JUNK:
-                self._lost("it sends what is no message")
+                self._on_violation("it sends messages that aren't Jupyter's")
             return
         if message["header"].get("msg_type") == "iopub_welcome":
             self._welcome = True
         if self._cell is not None:
             self._cell_bytes += sum(map(len, frames))
             if self._cell_bytes > MAX_CELL_BYTES:
-                self._lost(f"it sent more than {MAX_CELL_BYTES >> 20} MB")
+                self._on_violation(f"it sent more than {MAX_CELL_BYTES >> 20} MB")
             else:
                 self._cell.add(message)
         self._wake()
 
-    def _closed(self) -> None:
+    def _on_closed(self) -> None:
         self._cut_off = True
         self._wake()
 
-    def _lost(self, why: str) -> None:
+    def _on_violation(self, why: str) -> None:
+        """Kill a kernel that doesn't keep to the protocol."""
         if not self._broken and not self.process.ended:
             self._broken = why
             self.kill()
@@ -310,16 +310,16 @@ class _Channel:
         self,
         socket_type: str,
         connection: socket.socket,
-        heard: Callable[[list[bytes]], None],
-        closed: Callable[[], None],
-        lost: Callable[[str], None],
+        on_message: Callable[[list[bytes]], None],
+        on_closed: Callable[[], None],
+        on_violation: Callable[[str], None],
     ) -> None:
         self._socket = connection
         self._socket.setblocking(False)
         self._wire = Wire(socket_type, max_bytes=MAX_MESSAGE_BYTES)
-        self._heard = heard
-        self._closed = closed
-        self._lost = lost
+        self._on_message = on_message
+        self._on_closed = on_closed
+        self._on_violation = on_violation
         self._loop = asyncio.get_running_loop()
         self._unsent = bytearray()
         self._open = True
@@ -327,7 +327,7 @@ class _Channel:
         self.write(self._wire.opening)
 
     def write(self, data: bytes) -> None:
-        """Send now what can be sent now, the rest when there is room."""
+        """Send what can be sent now, and the rest when there is room."""
         if not self._open:
             return
         if not self._unsent:
@@ -336,18 +336,19 @@ class _Channel:
             except (BlockingIOError, InterruptedError):
                 pass
             except OSError:
-                return  # its end is told on other ways
+                return  # that it ended is noticed elsewhere
         if data:
             self._unsent += data
             self._loop.add_writer(self._socket.fileno(), self._flush)
 
     def receive_all(self) -> None:
-        """Take in what there is; of what keeps coming, some."""
+        """Take in what has arrived; of a stream that doesn't end, a bounded part."""
         for _ in range(MAX_PORTIONS):
             if not (self._open and self._receive()):
                 break
 
     def close(self) -> None:
+        """Close the connection. Calling it again does nothing."""
         if self._open:
             self._open = False
             self._loop.remove_reader(self._socket.fileno())
@@ -365,7 +366,7 @@ class _Channel:
             self._loop.remove_writer(self._socket.fileno())
 
     def _receive(self) -> bool:
-        """Take in a portion; whether there was one."""
+        """Take in one portion; return False if there was none."""
         try:
             data = self._socket.recv(PORTION_BYTES)
         except (BlockingIOError, InterruptedError):
@@ -374,20 +375,20 @@ class _Channel:
             data = b""
         if not data:
             self.close()
-            self._closed()
+            self._on_closed()
             return False
         try:
             for frames in self._wire.decode(data):
                 if self._open:
-                    self._heard(frames)
+                    self._on_message(frames)
         except ProtocolError as error:
             self.close()
-            self._lost(str(error))
+            self._on_violation(str(error))
         return True
 
 
 def _size(directory: Path) -> int:
-    """Bytes in the files below `directory`."""
+    """Return how many bytes the files below `directory` take on the disk."""
     total = 0
     with contextlib.suppress(OSError):
         for entry in os.scandir(directory):

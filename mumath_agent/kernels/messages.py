@@ -1,8 +1,9 @@
-"""What a kernel says about one cell, gathered into an `Execution`.
+"""Collect what a kernel says about one cell.
 
-The kernel speaks on two channels: the reply (shell) and everything printed on the way (iopub). A cell has ended when
-its reply has come *and* iopub says idle for it; only then is nothing more of it under way. Messages of other cells, of
-their left-over threads for instance, are ignored, and so is whatever has an unexpected shape: a program can forge them.
+The kernel speaks on two channels: the reply comes on shell, everything that is printed or shown on iopub. A cell has
+ended when its reply has come *and* iopub has said that the kernel is idle; only then is nothing more under way.
+Messages about other cells (from threads they left behind, say) are ignored, and so are messages of an unexpected shape,
+which a program can forge.
 """
 
 import re
@@ -15,50 +16,55 @@ from mumath_agent.sandbox.messages import Message
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/\n]*={0,2}\n?")
 MAX_ARTEFACT_CHARS = 4 << 20
-"""Of all figures of a cell together; what doesn't fit is left out."""
+"""The limit for all figures of a cell together; a figure that doesn't fit is left out."""
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Control characters but tab and newline, and those that turn the direction of writing: they make a text look like
-another one, on a terminal and to a tokenizer."""
+"""Control characters except tab and newline, and characters that change the direction of writing: they make a text look
+like another one, on a terminal and to a tokenizer."""
 
 
-class Cell:
-    """One request to a kernel and what came back so far."""
+class RunningCell:
+    """A cell that was sent to a kernel, and what came back so far."""
 
     def __init__(self, request_id: str, *, max_chars: int) -> None:
+        """Begin to collect the answers to request `request_id`; longer results and errors are cut to `max_chars`."""
         self._request_id = request_id
         self._max_chars = max_chars
         self._streams: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self._room = {"stdout": 2 * max_chars, "stderr": 2 * max_chars}
         self._error_name = ""
         self.error_lines: tuple[str, ...] = ()
-        """The failing line, if it is known, and the error's name and message; empty while nothing went wrong."""
+        """The failing line, if it is known, then the error's name and message; empty while nothing went wrong."""
         self.result: str | None = None
         self.artefacts: tuple[str, ...] = ()
         self.replied = False
         self.idle = False
         self.on_output: Callable[[str, str], None] | None = None
-        """Told the stream's name and each piece of text as it comes."""
+        """Called with the stream's name and each piece of text as it comes."""
 
     @property
     def ended(self) -> bool:
+        """True once the cell is over and nothing more is under way."""
         return self.replied and self.idle
 
     @property
     def stdout(self) -> str:
+        """Everything printed to stdout so far, figures' descriptions included."""
         return "".join(self._streams["stdout"])
 
     @property
     def stderr(self) -> str:
+        """Everything printed to stderr so far."""
         return "".join(self._streams["stderr"])
 
     @property
     def status(self) -> ExecutionStatus:
-        """How the cell ended by its own account."""
+        """The way the cell ended, according to the kernel."""
         if self._error_name == "MemoryError":
             return ExecutionStatus.MEMORY
         return ExecutionStatus.ERROR if self.error_lines else ExecutionStatus.OK
 
     def add(self, message: Message) -> None:
+        """Take in one message, if it is about this cell."""
         content: Message = message["content"]
         if message["parent_header"].get("msg_id") != self._request_id:
             return
@@ -79,13 +85,12 @@ class Cell:
                 self.replied = True
                 # SystemExit without an error message is a program that says it is done.
                 failed = content.get("status") == "error" and content.get("ename") != "SystemExit"
-                if (
-                    failed and not self.error_lines
-                ):  # told better on iopub, but that may come later or get lost
+                # iopub says it better, but may come later or get lost.
+                if failed and not self.error_lines:
                     self._fail(content)
 
     def _print(self, name: Any, text: Any) -> None:
-        """Keep `text`, up to a hard limit: a stream cuts itself long before, other output doesn't."""
+        """Keep `text`, up to a hard limit: streams are cut long before in the kernel, other output isn't."""
         if not isinstance(name, str) or not isinstance(text, str) or not self._room.get(name):
             return
         kept = _valid(text[: self._room[name]])
@@ -117,7 +122,7 @@ def _plain_text(content: Message) -> str:
 
 
 def _valid(text: str) -> str:
-    """`text` as it may be shown: no lone surrogates, which no file could hold, and nothing unseen."""
+    """Return `text` as it may be shown: without invisible characters, and without surrogates no file could hold."""
     if not text.isascii():
         text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return _UNSEEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text)

@@ -1,4 +1,4 @@
-"""Where kernels come from: one per attempt, new each time, a few waiting ready, no more at once than memory allows.
+"""Hand out kernels: a new one for each attempt, a few kept ready, and no more at once than memory allows.
 
 A kernel that ran something is never handed out again: what a program leaves behind can't be cleaned up from inside.
 """
@@ -16,28 +16,28 @@ import anyio
 import psutil
 
 from mumath_agent.errors import KernelError
-from mumath_agent.kernels.forkserver import server_for
+from mumath_agent.kernels.forkserver import level_of, server_for
 from mumath_agent.kernels.isolation import Sandbox
 from mumath_agent.kernels.kernel import Kernel
 from mumath_agent.kernels.process import ServerGoneError
 
 MEMORY_CHECK_S = 0.5
-"""How often a full machine is looked at again."""
+"""How often a machine without enough free memory is looked at again."""
 
 
 class KernelPool:
-    """Kernels of one sandbox, for one event loop. Whoever wants one while there is no room waits in line."""
+    """A pool of kernels of one sandbox, for one event loop. While there is no room for another, takers wait in line."""
 
     def __init__(
         self, sandbox: Sandbox | None = None, *, spares: int = 1, max_kernels: int | None = None
     ) -> None:
-        """Say what kernels will be like; they start once the pool is entered.
+        """Describe the kernels; they start once the pool is entered.
 
         Args:
             sandbox: how they are confined, and what each may use.
-            spares: how many wait ready; replaced in the background.
+            spares: how many are kept ready; one that was taken is replaced in the background.
             max_kernels: how many may live at once, spares included. Without it, memory decides: another one starts
-                while as much is available as one may take.
+                while as much memory is available as one kernel may take.
         """
         self.sandbox = sandbox or Sandbox()
         self._wanted = spares
@@ -49,6 +49,7 @@ class KernelPool:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
+        """Start the spares in the background."""
         self._refill()
         return self
 
@@ -58,6 +59,7 @@ class KernelPool:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """End the spares, and wait until every discarded kernel is gone."""
         self._wanted = 0
         with anyio.CancelScope(shield=True):
             for spare in self._spares:
@@ -69,9 +71,14 @@ class KernelPool:
             while self._closing:
                 await asyncio.wait(self._closing)
 
+    @property
+    def isolation(self) -> str:
+        """The level of isolation of its kernels; see `forkserver.level_of`."""
+        return level_of(self.sandbox)
+
     @contextlib.asynccontextmanager
     async def lease(self) -> AsyncIterator[Kernel]:
-        """A new kernel, gone when the block ends."""
+        """Lend a new kernel, which ends with the block."""
         kernel = await self.take()
         try:
             yield kernel
@@ -80,10 +87,10 @@ class KernelPool:
                 await self.discard(kernel)
 
     async def take(self, seed: int | None = None, *, wait: bool = True) -> Kernel:
-        """A new kernel; `discard` it in the end. With a seed, one whose random numbers begin there.
+        """Return a new kernel; `discard` it in the end. With a seed, its random numbers begin there.
 
         Raises:
-            KernelError: none can be started, or none as confined as the sandbox wants; or, with `wait` false, there is
+            KernelError: none can be started, or none as confined as the sandbox wants; or, with `wait=False`, there is
                 no room for another one.
         """
         self._takers += 1
@@ -99,7 +106,7 @@ class KernelPool:
             try:
                 kernel = await asyncio.shield(spare)
             except asyncio.CancelledError:
-                self._spares.appendleft(spare)  # for somebody else
+                self._spares.appendleft(spare)  # for the next taker
                 raise
             except KernelError:
                 continue
@@ -107,7 +114,7 @@ class KernelPool:
                 return kernel
             await self.discard(kernel)
         if not self._has_room() or any(not spare.done() for spare in self._spares):
-            await self._give_up_spare()  # one that waits stands before us in the line
+            await self._give_up_spare()  # a spare that waits for room is ahead of us in the line
         if not wait:
             self._check_room()
         return await self._start(seed)
@@ -120,14 +127,14 @@ class KernelPool:
         self._refill()
 
     def discard_soon(self, kernel: Kernel) -> None:
-        """Kill it now; what is left of it is cleared in the background."""
+        """Kill a kernel now and clear up after it in the background."""
         kernel.kill()
         task = asyncio.create_task(self.discard(kernel))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
     async def branch(self, origin: Kernel) -> Kernel:
-        """A copy of one of this pool's kernels, with all its state; `discard` it in the end.
+        """Return a copy of one of this pool's kernels, with all its state; `discard` it in the end.
 
         Raises:
             KernelError: it can't be copied.
@@ -143,7 +150,7 @@ class KernelPool:
             raise
 
     async def _give_up_spare(self) -> None:
-        """Make room where a spare is in the way of a kernel that has to be a certain one."""
+        """End one spare, to make room for a kernel that a spare can't stand in for."""
         if self._spares:
             spare = self._spares.pop()
             spare.cancel()
@@ -152,11 +159,11 @@ class KernelPool:
 
     def _check_room(self) -> None:
         if not self._has_room():
-            raise KernelError(f"there is no room for another kernel beside the {self._living} there are")
+            raise KernelError(f"there is no room for another kernel; {self._living} are running")
 
     def _refill(self) -> None:
         if self._takers:
-            return  # first those who want one now
+            return  # those who need a kernel now come first
         while len(self._spares) < self._wanted and self._has_room():
             self._spares.append(asyncio.create_task(self._start(None)))
 

@@ -1,4 +1,4 @@
-"""A kernel's process, as the fork server tells of it over the channel they share."""
+"""Follow a kernel's process through what the fork server reports about it over a channel of their own."""
 
 import array
 import contextlib
@@ -16,20 +16,25 @@ from mumath_agent.errors import KernelError
 from mumath_agent.sandbox.spec import KernelSpec
 
 PACKETS = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
-"""Sockets that keep messages apart."""
+"""The kind of socket that keeps messages apart."""
 _MAX_NEWS_BYTES = 1 << 16
 _SIGNALS = {int(number): number.name for number in signal.Signals}
 
 
 class ServerGoneError(KernelError):
-    """The fork server ended; another one may be started."""
+    """Raised when the fork server has ended; another one may be started."""
 
 
 class Process:
-    """Takes in news when told that there are some (`receive`); it belongs to no event loop."""
+    """The process of one kernel. It belongs to no event loop: call `receive` when its channel is readable."""
 
     def __init__(self, channel: socket.socket, *, starts_others: bool) -> None:
-        """`starts_others`: the process may have children, which get its signals too."""
+        """Follow the process that `channel` reports on.
+
+        Args:
+            channel: where the fork server's news arrive.
+            starts_others: the process may have children; signals go to them, too.
+        """
         self.channel = channel
         self.channel.setblocking(False)
         self._starts_others = starts_others
@@ -39,19 +44,21 @@ class Process:
         self.error: str | None = None
         """Why it couldn't be started."""
         self.cut_off = False
-        """Nothing more will be said over the channel."""
+        """True once the channel is closed: no more news will come."""
         self.ended = False
         self.exit_code: int | None = None
-        """How it ended, negative for a signal; None while it runs, or where nobody knows."""
+        """Its exit code, negative for a signal; None while it runs, or if it isn't known."""
 
     @classmethod
     def requested(
         cls, server: socket.socket, spec: KernelSpec, sockets: list[socket.socket], *, starts_others: bool
     ) -> Self:
-        """Ask for a kernel that serves `sockets`: a fork server for a new one, a kernel's channel for a branch of it.
+        """Ask for a kernel that serves `sockets`.
+
+        Asking a fork server (by its control socket) makes a new kernel, asking a kernel's channel makes a branch of it.
 
         Raises:
-            KernelError: nobody is there to ask.
+            ServerGoneError: the fork server has ended.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, PACKETS)
         given = [theirs.fileno(), *(item.fileno() for item in sockets)]
@@ -66,7 +73,7 @@ class Process:
         return cls(ours, starts_others=starts_others)
 
     def receive(self) -> None:
-        """Take in all news there are."""
+        """Take in all news that have arrived."""
         while not (self.ended or self.cut_off):
             try:
                 data, handles, _, _ = socket.recv_fds(self.channel, _MAX_NEWS_BYTES, 1)
@@ -89,17 +96,17 @@ class Process:
                 self.ended, self.exit_code = True, said["exit"]
 
     def end(self, news: bytes) -> None:
-        """It ended, as `news` say."""
+        """Note that it ended, with the exit code that `news` gives, if any."""
         self.ended, self.exit_code = True, _read(news).get("exit")
 
     @property
     def ready(self) -> bool:
-        """It serves requests, and can be sent signals."""
+        """True once it serves requests and can be sent signals."""
         return self._serves and (self._handle is not None or self._pid is not None)
 
     @property
     def ended_by(self) -> str:
-        """What ended it, in words."""
+        """The way it ended, in words."""
         if self.exit_code is None:
             return "its process ended"
         if self.exit_code >= 0:
@@ -108,7 +115,7 @@ class Process:
 
     @property
     def pid(self) -> int | None:
-        """Its number out here; None where it can't be known (any more)."""
+        """Its process id outside of all namespaces; None if it can't be known, or not any more."""
         if self._handle is None:
             return self._pid
         with contextlib.suppress(OSError):
@@ -118,6 +125,7 @@ class Process:
         return None
 
     def send_signal(self, number: int) -> None:
+        """Send a signal to the process, and to its children if it may have some; nothing happens if it is gone."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if self._starts_others and (pid := self.pid) is not None:
                 _signal_tree(pid, number)
@@ -127,7 +135,7 @@ class Process:
                 os.kill(self._pid, number)
 
     def close(self) -> None:
-        """Forget it; the server kills it if it runs still."""
+        """Let go of it; the fork server kills it if it still runs."""
         self.ended = True
         self.channel.close()
         if self._handle is not None:
@@ -136,7 +144,7 @@ class Process:
 
 
 def _read(news: bytes) -> dict[str, Any]:
-    """Unreadable news are no better than none: the process is taken for gone."""
+    """Read one report; after one that can't be read the process counts as ended."""
     try:
         said = json.loads(news)
     except ValueError:
@@ -145,7 +153,7 @@ def _read(news: bytes) -> dict[str, Any]:
 
 
 def _signal_tree(pid: int, number: int) -> None:
-    """A process, its group, and descendants that left the group."""
+    """Signal a process, its group, and those of its descendants that left the group."""
     descendants: list[psutil.Process] = []
     with contextlib.suppress(psutil.NoSuchProcess):
         descendants = psutil.Process(pid).children(recursive=True)

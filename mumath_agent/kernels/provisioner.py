@@ -1,10 +1,10 @@
-"""Isolated kernels for any jupyter_client program: a kernel provisioner, and the kernel spec `mumath` that names it.
+"""Provide isolated kernels to any jupyter_client program, through the kernel spec `mumath`.
 
     from jupyter_client.manager import start_new_kernel
     manager, client = start_new_kernel(kernel_name="mumath")
 
 Everything that starts kernels by name can use it: nbclient, papermill, Jupyter Server. Such a kernel has no `input()`
-and no widgets, and it answers nothing while a cell runs, heartbeats neither.
+and no widgets, and while a cell runs it answers nothing, not even heartbeats.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ from mumath_agent.kernels.process import Process
 from mumath_agent.sandbox.spec import CHANNELS, SECCOMP, KernelSpec
 
 PAUSE_S = 0.005
-"""Between two looks at a process that starts or ends; jupyter_client may drive us from several loops in turn."""
+"""How often a process that starts or ends is looked at; jupyter_client may drive us from several loops in turn."""
 
 
 class ForkServerProvisioner(KernelProvisionerBase):
-    """Forks kernels instead of starting Python anew; they run at the best level of isolation this machine has."""
+    """A provisioner that forks kernels; they run at the best level of isolation this machine has."""
 
     unsafe_local: bool = Bool(False, config=True, help="Run where programs can't be confined.")  # type: ignore[assignment]
-    memory_mb: int = Int(2048, config=True, help="Address space a kernel may take.")  # type: ignore[assignment]
+    memory_mb: int = Int(2048, config=True, help="Megabytes of address space a kernel may take.")  # type: ignore[assignment]
 
     _process: Process | None = None
     _server: ForkServer | None = None
@@ -42,16 +42,18 @@ class ForkServerProvisioner(KernelProvisionerBase):
 
     @property
     def has_process(self) -> bool:
+        """True from the launch of a kernel until it is cleaned up."""
         return self._process is not None
 
     @property
     def pid(self) -> int | None:
+        """The kernel's process id; None without a kernel."""
         return self._process.pid if self._process else None
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
-        """Settle where the kernel will listen: five sockets in a directory only this user can enter."""
+        """Choose where the kernel will listen: five sockets in a directory only this user can enter."""
         manager: Any = self.parent
-        if self._directory is None:  # else a restart: clients find the successor at the same addresses
+        if self._directory is None:  # at a restart, clients find the successor at the same addresses
             self._server = await server_for(self._sandbox)
             self._directory = Path(tempfile.mkdtemp(dir=self._server.runtime, prefix=""))
         manager.transport, manager.ip = "ipc", str(self._directory / "kernel")
@@ -62,6 +64,12 @@ class ForkServerProvisioner(KernelProvisionerBase):
         return await super().pre_launch(cmd=[], **kwargs)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Fork a kernel and wait until it listens.
+
+        Raises:
+            KernelError: this machine can't confine programs, or no process could be started.
+            RuntimeError: the kernel reports that it can't start.
+        """
         sandbox = self._sandbox
         self._server = await server_for(sandbox)
         self._work = self._server.work_directory()
@@ -101,6 +109,7 @@ class ForkServerProvisioner(KernelProvisionerBase):
         return listener
 
     async def poll(self) -> int | None:
+        """Return None while the kernel runs, else its exit code."""
         if self._process is None:
             return 0
         self._process.receive()
@@ -109,6 +118,7 @@ class ForkServerProvisioner(KernelProvisionerBase):
         return (self._process.exit_code or 0) if self._process.ended else None
 
     async def wait(self) -> int | None:
+        """Wait until the kernel has ended, for a minute at most, and return its exit code."""
         await self._until(lambda process: process.ended)
         return await self.poll()
 
@@ -120,16 +130,20 @@ class ForkServerProvisioner(KernelProvisionerBase):
             await asyncio.sleep(PAUSE_S)
 
     async def send_signal(self, signum: int) -> None:
+        """Send a signal to the kernel."""
         if self._process is not None:
             self._process.send_signal(signum)
 
     async def kill(self, restart: bool = False) -> None:
+        """Kill the kernel."""
         await self.send_signal(signal.SIGKILL)
 
     async def terminate(self, restart: bool = False) -> None:
+        """Kill the kernel: it has nothing to save."""
         await self.kill()
 
     async def cleanup(self, restart: bool = False) -> None:
+        """Remove what the kernel left; its addresses stay if it restarts."""
         if self._process is not None:
             self._process.close()
             self._process = None

@@ -1,13 +1,13 @@
-"""The plugin for LangChain and LangGraph: executed mathematics as a tool of any agent.
+"""Give LangChain and LangGraph agents executed mathematics, as tools and as a middleware.
 
-    MuMathTool          "solve this": a whole attempt, with its own model and kernel, behind one tool call
+    MuMathTool          "solve this": a whole attempt, with a model and a kernel of its own, behind one tool call
     PythonKernelTool    the isolated Python session alone, one per conversation
     MuMathMiddleware    the session as a part of a `create_agent` agent: its programs are in the agent's state, so it
                         outlives interrupts and restarts
 
-`session.py` is one conversation's kernel, `sessions.py` keeps them, on the event loop of `bridge.py`.
-Nothing here solves anything itself: that is `solver.py`'s. The middleware needs LangChain (the extra
-`langchain`), the tools don't.
+`session.py` is one conversation's Python session, `session_pool.py` keeps all of them, on the event loop of
+`bridge.py`; `tool.py` is what both tools share. `agent_server.py` is for LangGraph's server. The middleware needs
+LangChain (the extra `langchain`), the tools don't.
 """
 
 from importlib import import_module
@@ -17,14 +17,14 @@ from mumath_agent.errors import InputError
 
 if TYPE_CHECKING:
     from mumath_agent.langchain.middleware import MuMathMiddleware
-    from mumath_agent.langchain.python import PythonKernelTool
-    from mumath_agent.langchain.solving import MuMathTool
+    from mumath_agent.langchain.python_tool import PythonKernelTool
+    from mumath_agent.langchain.solve_tool import MuMathTool
 
-_MODULES = {"MuMathMiddleware": "middleware", "MuMathTool": "solving", "PythonKernelTool": "python"}
+_MODULES = {"MuMathMiddleware": "middleware", "MuMathTool": "solve_tool", "PythonKernelTool": "python_tool"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: whoever wants a tool doesn't wait for LangChain, or need it."""
+    """Import a name on first use, so that the tools don't need LangChain, or wait for it."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -1,12 +1,12 @@
-"""The graph as LangGraph's Agent Server runs it: `langgraph dev`, Studio, a deployment. `langgraph.json` names it.
+"""Serve the graph with LangGraph's Agent Server: `langgraph dev`, Studio, a deployment.
 
-A run over HTTP brings JSON, and no live things. So `solver` is a factory, which the server enters for each run: it
-opens the run's kernel, and closes it when the run ends, is cancelled, or stops to ask somebody. A run that waits for
-days holds no kernel; when it goes on, `graph.execute` brings the next one to where the last one was.
+`langgraph.json` names the factory `solver`, which the server enters for each run: a run over HTTP brings only JSON, so
+the factory opens the run's kernel, and closes it when the run ends, is cancelled, or stops to ask a person. A run that
+waits for days holds no kernel; when it goes on, `graph.execute` brings the next one to where the last one was.
 
-Who starts a run makes `Choices`. What runs and with which rights is the operator's, by environment: MUMATH_BASE_URL,
-MUMATH_MODEL and MUMATH_API_KEY as on the command line (without a server, the embedded model), MUMATH_DIALECT, and
-MUMATH_UNSAFE_LOCAL=1. The checkpointer is the server's.
+A run's context is its `Choices`. Which model runs, and with which rights programs run, is the operator's choice, by
+environment variables: MUMATH_BASE_URL, MUMATH_MODEL and MUMATH_API_KEY as on the command line (without a server, the
+embedded model), MUMATH_DIALECT, and MUMATH_UNSAFE_LOCAL=1. The checkpointer is the server's.
 """
 
 import zlib
@@ -27,26 +27,26 @@ from mumath_agent.records import Limits, Sampling, from_json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What a run may choose: the JSON of its `context`."""
+    """What a run may choose: the fields of its JSON `context`."""
 
     limits: Limits = field(default_factory=Limits)
     sampling: Sampling = field(default_factory=Sampling)
     fresh_cells: bool = False
-    """A new Python session for every program."""
+    """Give every program a new Python session."""
     rebuild_state: bool = False
     """Rebuild a session that a program broke by running its programs again."""
     approve: bool = False
-    """Stop before each program, until somebody approves, edits or rejects it."""
+    """Stop before each program, until a person approves, edits or rejects it."""
 
 
 @asynccontextmanager
 async def solver(
     config: RunnableConfig, runtime: ServerRuntime[Choices]
 ) -> AsyncIterator[CompiledStateGraph[State, Any, Question, Solved]]:
-    """The graph for one run, with a kernel of its own; for a look at it only, without.
+    """Yield the graph for one run, with a kernel of its own; where the server only inspects it, without.
 
     Raises:
-        InputError: the run's context is no `Choices`.
+        InputError: the run's context doesn't fit `Choices`.
     """
     execution = runtime.execution_runtime
     if execution is None:
@@ -59,7 +59,7 @@ async def solver(
         fresh_cells=choices.fresh_cells,
         rebuild_state=choices.rebuild_state,
     )
-    # The seed is that of the run's next kernel as well.
+    # When the run goes on in another kernel, that one begins with the same seed.
     seed = zlib.crc32(str(config["configurable"].get("thread_id")).encode())
     async with options.new_kernel(lazy=True, seed=seed) as kernel:
         selected = await _model(options)

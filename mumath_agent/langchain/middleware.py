@@ -1,4 +1,4 @@
-"""`MuMathMiddleware`: a Python session as a part of a `create_agent` agent.
+"""`MuMathMiddleware`: make a Python session a part of a `create_agent` agent.
 
     before_agent     the session's kernel starts, while the model thinks
     tool "python"    its programs run; what ran goes into the agent's state, as plain JSON
@@ -9,8 +9,8 @@ an interrupt the living session is found again; after a restart of the process, 
 programs run again in a new kernel, and must do what they did. If they don't, the model reads that its session was
 lost. No program runs twice for one call in one session.
 
-A run that fails or is interrupted leaves its session idle, for `idle_s` seconds at most, if it has a thread to be
-resumed by; without one the session ends with the run's state.
+A run that fails or is interrupted leaves its session idle, for `idle_s` seconds at most, if it has a thread by which it
+can be resumed; otherwise the session ends with the run's state.
 """
 
 import asyncio
@@ -27,19 +27,19 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from mumath_agent.bridge import on_bridge, run_sync
-from mumath_agent.langchain.python import PythonKernelTool, messages_of, thread
-from mumath_agent.langchain.session import Cell, Program, SessionHistory, Tell
-from mumath_agent.langchain.sessions import Sessions
+from mumath_agent.langchain.python_tool import PythonKernelTool, messages_of, thread
+from mumath_agent.langchain.session import OnOutput, Program, SessionCell, SessionHistory
+from mumath_agent.langchain.session_pool import SessionPool
 from mumath_agent.langchain.tool import MaybeRuntime
 from mumath_agent.records import from_json, to_json
 
 
 class Lease(str):
-    """The handle of a session in an agent's state: its name. In no checkpoint, it lives as long as the run does."""
+    """The name of a run's session, in the agent's state. It is in no checkpoint and lives only as long as the run."""
 
 
 def _in_order(before: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Cells in the order in which they ran; the calls of one step report theirs in any order."""
+    """Return all cells in the order in which they ran; the calls of one step report theirs in any order."""
     return sorted([*before, *new], key=lambda cell: cell["number"])
 
 
@@ -48,15 +48,16 @@ class PythonState(AgentState[Any]):
 
     python_session: NotRequired[Annotated[Lease, UntrackedValue, PrivateStateAttr]]
     python_cells: NotRequired[Annotated[list[dict[str, Any]], PrivateStateAttr, _in_order]]
-    """All that ran on this thread: `Cell`s as JSON."""
+    """Everything that ran on this thread: each `SessionCell` as JSON."""
 
 
 class MuMathMiddleware(AgentMiddleware[PythonState, Any, Any]):
-    """See the module. `settings` are those of `PythonKernelTool`, `name` among them."""
+    """A Python session for an agent; see the module."""
 
     state_schema = PythonState
 
     def __init__(self, **settings: Any) -> None:
+        """Take the settings of `PythonKernelTool`, `name` included."""
         super().__init__()
         self._python = AgentPython(**settings)
         self.tools = [self._python]
@@ -78,44 +79,44 @@ class MuMathMiddleware(AgentMiddleware[PythonState, Any, Any]):
         await on_bridge(self._python.release(state))
 
     def close(self) -> None:
-        """End all sessions, also those of runs that were interrupted."""
+        """End all sessions, those of interrupted runs included."""
         self._python.close()
 
     async def aclose(self) -> None:
-        """`close`, for asynchronous callers."""
+        """Do what `close` does, for asynchronous callers."""
         await self._python.aclose()
 
 
 class AgentPython(PythonKernelTool):
-    """The tool within an agent whose state remembers what ran."""
+    """The Python tool of an agent whose state remembers what ran."""
 
     async def begin(self) -> Lease:
-        """Start the session of a run; on the bridge."""
+        """Start the session of a run. Belongs to the bridge's loop."""
         if name := thread():
             await self._sessions.start(name)
             return Lease(name)
         name = f"run {uuid.uuid4()}"
         await self._sessions.start(name)
         lease, loop = Lease(name), asyncio.get_running_loop()
-        # Nobody can come back to a run without a thread: however it ends, its session ends with its state.
+        # A run without a thread can't be resumed: however it ends, its session ends with its state.
         weakref.finalize(lease, _release_soon, self._sessions, name, loop).atexit = False
         return lease
 
     async def release(self, state: PythonState) -> None:
-        """End it; on the bridge."""
+        """End the session of a run. Belongs to the bridge's loop."""
         await self._sessions.release(_session_name(state))
 
-    async def _run_program(self, program: Program, runtime: MaybeRuntime, on_output: Tell) -> Cell:
+    async def _run_program(self, program: Program, runtime: MaybeRuntime, on_output: OnOutput) -> SessionCell:
         if runtime is None:
             return await super()._run_program(program, runtime, on_output)
         past = SessionHistory(
-            cells=tuple(from_json(Cell, cell) for cell in runtime.state.get("python_cells", [])),
+            cells=tuple(from_json(SessionCell, cell) for cell in runtime.state.get("python_cells", [])),
             siblings=_pending(messages_of(runtime)),
         )
         name = _session_name(runtime.state)
         return await self._sessions.run(name, program, past=past, on_output=on_output)
 
-    def _answer(self, cell: Cell, runtime: MaybeRuntime) -> Any:
+    def _answer(self, cell: SessionCell, runtime: MaybeRuntime) -> Any:
         content, artefact = super()._answer(cell, runtime)
         if runtime is None:
             return content, artefact
@@ -124,16 +125,16 @@ class AgentPython(PythonKernelTool):
 
 
 def _session_name(state: Mapping[str, Any]) -> str:
-    """The run's own handle; a run that was resumed has none, but a thread."""
+    """Return the name of the run's session; a resumed run has lost its lease, but has a thread."""
     return str(state.get("python_session") or thread() or "no thread")
 
 
 def _pending(messages: Sequence[AnyMessage]) -> frozenset[str]:
-    """Ids of the tool calls that are being answered."""
+    """Return the ids of the tool calls that are being answered."""
     last = next((message for message in reversed(messages) if isinstance(message, AIMessage)), None)
     return frozenset(call["id"] or "" for call in last.tool_calls) if last else frozenset()
 
 
-def _release_soon(sessions: Sessions, name: str, loop: asyncio.AbstractEventLoop) -> None:
-    """End a session from whichever thread lets go of its lease."""
+def _release_soon(sessions: SessionPool, name: str, loop: asyncio.AbstractEventLoop) -> None:
+    """End a session, from any thread: the one in which its lease becomes garbage."""
     asyncio.run_coroutine_threadsafe(sessions.release(name), loop)

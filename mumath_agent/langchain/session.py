@@ -1,9 +1,9 @@
-"""One conversation's Python session: a kernel, what it has run, and how it comes to be where an agent's state says.
+"""Run one conversation's programs in a kernel, and bring the session to where an agent's state says it is.
 
-A session that is ahead of the state, because a program's result never reached a checkpoint, answers the same call from
-its record, and gives up otherwise. One that is behind or elsewhere is rebuilt: the state's programs run again in a new
-kernel and must do what they did (`JupyterExecutor.restore`), else the next execution says that state was lost. Which
-session answers whom, and how long it lives, is `sessions.py`'s.
+A session may be ahead of the state, because a program's result never reached a checkpoint: then it answers the same
+call from its record. A session that is anywhere else is rebuilt: the state's programs run again in a new kernel and
+must do what they did (`JupyterExecutor.restore`), else the next execution says that state was lost. `session_pool.py`
+decides which session answers whom, and how long it lives.
 """
 
 import asyncio
@@ -15,18 +15,18 @@ from mumath_agent.kernels import JupyterExecutor, Sandbox
 from mumath_agent.protocols import ExecutedCell
 from mumath_agent.records import Execution, ExecutionStatus
 
-Tell = Callable[[str, str], None]
+OnOutput = Callable[[str, str], None]
 """Takes "stdout" or "stderr", and a piece of text as it is printed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """A program that ran in a session, as it is kept in an agent's state."""
+class SessionCell:
+    """A program that ran in a session, as an agent's state keeps it."""
 
     number: int
-    """Counted from 0 in the order in which programs ran."""
+    """Its position in the session, from 0."""
     call_id: str
-    """Of the tool call that asked for it."""
+    """The id of the tool call that asked for it."""
     code: str
     execution: Execution
     isolation: str = "unknown"
@@ -34,7 +34,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What a tool call asks for."""
+    """A program that a tool call asks to run."""
 
     code: str
     call_id: str = ""
@@ -43,47 +43,51 @@ class Program:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionHistory:
-    """What an agent's state says has run before a call."""
+    """The programs that ran before a call, according to an agent's state."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[SessionCell, ...]
     siblings: frozenset[str]
-    """Ids of the calls that are answered in the same step. Their programs may have run without being in `cells`."""
+    """The ids of all calls answered in the same step. Their programs may have run without being in `cells`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionPolicy:
-    """How sessions are made, and for how long they stay."""
+    """How sessions are made, and how long they live."""
 
     sandbox: Sandbox
     rebuild_state: bool
     """Rebuild a session that was lost by running its programs again, if they do the same."""
     idle_s: float
-    """A session that nobody used for so many seconds is ended."""
-    most: int
+    """A session that wasn't used for this many seconds is ended."""
+    max_sessions: int
     """With more sessions than this, those unused for longest are ended; one that runs a program never is."""
 
 
-class Session:
+class PythonSession:
     """One conversation's kernel, and what it has run."""
 
     def __init__(self, name: str, policy: SessionPolicy) -> None:
+        """Name the session, which also determines its random numbers; its kernel starts with `start`."""
         self.name = name
         self.turn = asyncio.Lock()
+        """Held by the caller that uses the session."""
         self.users = 0
-        """Callers that have their turn or wait for it."""
+        """The number of callers that have their turn or wait for it."""
         self.timer: asyncio.TimerHandle | None = None
-        """Ends the session, when nobody uses it."""
+        """Ends the session when it has been idle for long enough."""
         self.state_lost = False
-        """There was more than this session has; the next execution says so."""
+        """True if an earlier session of this name held more; the next execution says so."""
         self._policy = policy
-        self._cells: list[Cell] = []
+        self._cells: list[SessionCell] = []
         self._executor: JupyterExecutor | None = None
 
     @property
     def is_new(self) -> bool:
+        """True while it has run nothing."""
         return not self._cells
 
     async def start(self) -> None:
+        """Start the kernel in the background, unless it runs already, and stop the idle timer."""
         self._stop_timer()
         if self._executor is None:
             # Equal names draw equal random numbers: a program that is repeated in another process can do the same.
@@ -91,7 +95,13 @@ class Session:
             self._executor = JupyterExecutor(sandbox, rebuild_state=self._policy.rebuild_state)
             await self._executor.__aenter__()
 
-    async def run(self, program: Program, listeners: Sequence[Tell]) -> Cell:
+    async def run(self, program: Program, listeners: Sequence[OnOutput]) -> SessionCell:
+        """Run a program; `listeners` get what it prints.
+
+        Raises:
+            KernelError: no kernel could be started.
+        """
+
         def tell(stream: str, text: str) -> None:
             for listener in listeners:
                 listener(stream, text)
@@ -100,7 +110,7 @@ class Session:
         execution = await self._executor.run(program.code, timeout_s=program.timeout_s, on_output=tell)
         if self.state_lost:
             execution, self.state_lost = replace(execution, state_lost=True), False
-        cell = Cell(
+        cell = SessionCell(
             number=len(self._cells),
             call_id=program.call_id,
             code=program.code,
@@ -110,8 +120,12 @@ class Session:
         self._cells.append(cell)
         return cell
 
-    async def catch_up(self, past: SessionHistory, program: Program) -> Cell | None:
-        """Be where `past` is; the program's own cell, if it ran already and only its record didn't reach the state."""
+    async def catch_up(self, past: SessionHistory, program: Program) -> SessionCell | None:
+        """Bring the session to where `past` is.
+
+        Returns:
+            The program's own cell, if it ran already and only its record didn't reach the state; else None.
+        """
         known = tuple(self._cells[: len(past.cells)])
         ahead = self._cells[len(past.cells) :]
         same = [cell for cell in ahead if cell.call_id == program.call_id]
@@ -124,7 +138,7 @@ class Session:
             return None
         return next(iter(same), None)
 
-    async def _rebuild(self, cells: Sequence[Cell]) -> None:
+    async def _rebuild(self, cells: Sequence[SessionCell]) -> None:
         if self._cells:
             await self.close()
             await self.start()
@@ -137,6 +151,7 @@ class Session:
             await self._executor.restore([ExecutedCell(cell.code, cell.execution) for cell in held])
 
     async def close(self) -> None:
+        """End the kernel. The session may be started again."""
         self._stop_timer()
         if executor := self._executor:
             self._executor = None
@@ -148,9 +163,9 @@ class Session:
             self.timer = None
 
 
-def _held(cells: Sequence[Cell]) -> list[Cell]:
-    """The cells whose effects a session still had after all of them."""
-    held: list[Cell] = []
+def _held(cells: Sequence[SessionCell]) -> list[SessionCell]:
+    """Return the cells whose effects a session still had at the end."""
+    held: list[SessionCell] = []
     for cell in cells:
         if cell.execution.state_lost:
             held.clear()

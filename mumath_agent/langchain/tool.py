@@ -1,7 +1,7 @@
-"""What the tools of this plugin have in common.
+"""Share what both tools have in common: `ClosableTool`, their arguments, and streaming.
 
-They check their settings, get the runtime of the agent that calls them, answer with content and artefact, turn a
-`ToolException` into a message the model reads, and are closed like a file. What they do is said in their modules.
+The tools check their settings, get the runtime of the agent that calls them, answer with content and artefact, turn a
+`ToolException` into a message the model reads, and are closed like a file.
 """
 
 from abc import abstractmethod
@@ -18,11 +18,11 @@ from pydantic.json_schema import SkipJsonSchema
 from mumath_agent.bridge import on_bridge, run_sync
 
 MaybeRuntime = Annotated[ToolRuntime | None, InjectedToolArg]
-"""What an agent gives to a call beside the model's arguments; None where the tool is invoked by hand."""
+"""What an agent passes to a call besides the model's arguments; None if the tool is called by hand."""
 
 
-class Arguments(BaseModel):
-    """What every `args_schema` has: the way to ask an agent for its `ToolRuntime`. The model never sees it."""
+class ToolArguments(BaseModel):
+    """The argument every tool has: the calling agent's `ToolRuntime`. The model never sees it."""
 
     runtime: Annotated[SkipJsonSchema[Any], InjectedToolArg] = Field(default=None, exclude=True)
 
@@ -37,17 +37,18 @@ class ClosableTool(BaseTool):
 
     @abstractmethod
     async def end(self) -> None:
-        """Let go of what is kept; on the bridge."""
+        """Release what is kept. Belongs to the bridge's loop."""
 
     def close(self) -> None:
-        """Let go of what is kept between calls; the tool can be used again afterwards."""
+        """Release what is kept between calls; the tool can be used again afterwards."""
         run_sync(self.end())
 
     async def aclose(self) -> None:
-        """`close`, for asynchronous callers."""
+        """Do what `close` does, for asynchronous callers."""
         await on_bridge(self.end())
 
     def __enter__(self) -> Self:
+        """Return the tool."""
         return self
 
     def __exit__(
@@ -56,9 +57,11 @@ class ClosableTool(BaseTool):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the tool."""
         self.close()
 
     async def __aenter__(self) -> Self:
+        """Return the tool."""
         return self
 
     async def __aexit__(
@@ -67,22 +70,23 @@ class ClosableTool(BaseTool):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the tool."""
         await self.aclose()
 
 
-def teller(runtime: MaybeRuntime, *, deltas: Collection[str]) -> Callable[[Mapping[str, Any]], None]:
-    """Tells those who stream the agent of each event, {"event", "text"}, while a tool call runs.
+def event_writer(runtime: MaybeRuntime, *, deltas: Collection[str]) -> Callable[[Mapping[str, Any]], None]:
+    """Return a function that streams events, {"event", "text"}, to the agent's caller while a tool call runs.
 
-    Mode "custom" gets them all, with the call's id, mode "tools" the text of those that are `deltas`.
+    Mode "custom" gets all of them, with the call's id; mode "tools" gets the text of those named in `deltas`.
     """
     if runtime is None:
         return lambda event: None
 
-    def tell(event: Mapping[str, Any]) -> None:
+    def write(event: Mapping[str, Any]) -> None:
         runtime.stream_writer({**event, "tool_call_id": runtime.tool_call_id})
         if event["event"] in deltas:
             runtime.emit_output_delta(event["text"])
 
-    # A kernel calls it, too, outside of the agent's context, where LangGraph's writers look for what they need.
+    # A kernel calls it outside of the agent's context, in which LangGraph's writers look for what they need.
     context = copy_context()
-    return lambda event: context.run(tell, event)
+    return lambda event: context.run(write, event)

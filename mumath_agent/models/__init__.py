@@ -1,36 +1,42 @@
-"""Language models that continue a prompt.
+"""Provide the language models that continue a prompt.
 
-A `CompletionModel` gets a prompt and returns what comes next, up to a stop string. There are two kinds of prompt, and a
-model takes one of them: raw text, which families like MuMath-Code are trained on byte for byte, or the messages of a
-chat. Text is continued by any OpenAI-compatible `/v1/completions` server (`completions.py`, vLLM first; MathCoder's
-family through `blockwise.py`) and by the small embedded model (`embedded.py`), the default when no server is named.
-Messages are answered by `/v1/chat/completions` (`chat_completions.py`) and by any chat model of LangChain
-(`langchain.py`). `choosing.py` finds out which of these a server's model wants. `chat.py` goes the other way: it shows
-a model of text to LangChain as a chat model.
+A `CompletionModel` gets a prompt and returns what comes next, up to a stop string. A model takes one of two kinds of
+prompt:
+
+    raw text    which families like MuMath-Code are trained on byte for byte
+                http/completions.py       an OpenAI-compatible `/v1/completions`, vLLM first
+                blockwise.py              the same for MathCoder's family, one block at a time
+                embedded.py               the small embedded model, the default without a server
+    messages    of a chat
+                http/chat_completions.py  an OpenAI-compatible `/v1/chat/completions`
+                langchain.py              any chat model of LangChain
+
+`replicas.py` makes several servers of one model look like one model, and `select.py` picks the dialect and the client
+that a server's model needs.
 """
 
 from mumath_agent.errors import ModelRefused
-from mumath_agent.records import Conversation, Prompt
+from mumath_agent.protocols import Conversation, Prompt
 
 
 def as_text(prompt: Prompt, model: str) -> str:
-    """The prompt of a model that continues raw text.
+    """Return the prompt for a model that continues raw text; `model` is its name.
 
     Raises:
-        ModelRefused: it is a conversation.
+        ModelRefused: the prompt is a conversation.
     """
     if isinstance(prompt, str):
         return prompt
     raise ModelRefused(
-        f"{model} continues raw text and was sent messages; choose a dialect of text, e.g. fenced"
+        f"{model} continues raw text and was sent messages; choose a text dialect, e.g. fenced"
     )
 
 
 def as_conversation(prompt: Prompt, model: str) -> Conversation:
-    """The prompt of a model that answers messages.
+    """Return the prompt for a model that answers messages; `model` is its name.
 
     Raises:
-        ModelRefused: it is raw text.
+        ModelRefused: the prompt is raw text.
     """
     if isinstance(prompt, Conversation):
         return prompt

@@ -1,9 +1,9 @@
-"""A model of MathCoder's family, asked block by block as its own client asks it.
+"""Request one block at a time from a model of MathCoder's family, as MathCoder's own client does.
 
-The dialect of blocks is right without this: what a model writes behind a program is cut off. But a model that never
-writes the mark that asks for an output goes on to the end of its message every time, and nobody reads it. Here each
-block is a request of its own, the turn ends with the first program, and the server's prefix cache makes the requests
-cheap. The turn as a whole stays within `max_tokens`, so that text after text comes to an end.
+The `blocks` dialect is correct without this: it cuts off what a model writes after a program. But a model that never
+writes the mark that asks for an output would write its whole message every turn, only to have it cut off. Here each
+block is its own request, the turn ends with the first program, and the server's prefix cache makes the requests cheap.
+The turn as a whole stays within `max_tokens`, so that a model that only writes text comes to an end.
 """
 
 from dataclasses import replace
@@ -15,42 +15,44 @@ from mumath_agent.records import Completion, FinishReason
 
 
 class Blockwise:
-    """See the module; implements `CompletionModel`."""
+    """A `CompletionModel` that requests a turn from `model` block by block."""
 
     def __init__(self, model: CompletionModel) -> None:
+        """Wrap a model that continues raw text."""
         self.model = model
 
     @property
     def name(self) -> str:
+        """The wrapped model's name."""
         return self.model.name
 
     async def warm_up(self) -> None:
-        """See `CompletionModel.warm_up`."""
+        """Warm up the wrapped model."""
         await self.model.warm_up()
 
     async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
-        """See `CompletionModel.complete`; the text holds the blocks' end marks."""
-        begun, blocks = as_text(request.prompt, self.name), list[Completion]()
+        """Continue the prompt by one turn; the text includes the end marks of its blocks."""
+        prompt, blocks = as_text(request.prompt, self.name), list[Completion]()
         text, left = "", request.max_tokens
         while True:
-            written = await self.model.complete(
-                replace(request, prompt=begun + text, stop=(END, *request.stop), max_tokens=left), on_text
+            block = await self.model.complete(
+                replace(request, prompt=prompt + text, stop=(END, *request.stop), max_tokens=left), on_text
             )
-            blocks.append(written)
-            text += written.text
-            if written.finish_reason is FinishReason.LENGTH or not leaves_block_open(written.text):
-                return _turn(text, blocks, written.finish_reason)  # cut, or the end of the message
+            blocks.append(block)
+            text += block.text
+            if block.finish_reason is FinishReason.LENGTH or not leaves_block_open(block.text):
+                return _turn(text, blocks, block.finish_reason)  # cut, or the end of the message
             text += END
             if on_text:
                 on_text(END)
-            left -= max(1, written.completion_tokens)  # 0: the server doesn't count
+            left -= max(1, block.completion_tokens)  # 0: the server doesn't count
             if holds_program(text):
                 return _turn(text, blocks, FinishReason.STOP)
             if left <= 0:
                 return _turn(text, blocks, FinishReason.LENGTH)
 
     async def aclose(self) -> None:
-        """See `CompletionModel.aclose`."""
+        """Close the wrapped model."""
         await self.model.aclose()
 
 

@@ -1,8 +1,8 @@
-"""A text that is longer than the model's context: how servers say it, and how many tokens would have fitted.
+"""Recognise the error for a text that exceeds the model's context, and work out how many tokens would have fitted.
 
-There is no standard. Some give an error a name, some only a sentence; recognised are the sentences of vLLM, SGLang,
-llama.cpp, llama-cpp-python and OpenAI, with the numbers in them. A text that doesn't fit is no broken machinery: it is
-asked for shorter, or ends at the token limit.
+There is no standard for it: some servers name the error, some only send a sentence. The sentences of vLLM, SGLang,
+llama.cpp, llama-cpp-python and OpenAI are recognised, with the numbers in them. A text that doesn't fit isn't a
+failure: a shorter completion is requested, or the attempt ends at the token limit.
 """
 
 import re
@@ -12,7 +12,7 @@ from mumath_agent.errors import ModelRefused
 from mumath_agent.records import Completion, FinishReason
 
 _NAMED = ("context_length_exceeded", "exceed_context_size_error")
-"""What OpenAI's and llama.cpp's errors are called."""
+"""The names that OpenAI and llama.cpp give the error."""
 _SENTENCE = re.compile(r"context (?:length|size|window)|maximum model length|max_model_len", re.IGNORECASE)
 _CONTEXT = (
     re.compile(r"(?:context (?:length|size|window)|model length)\D{1,12}?(\d{1,9})", re.IGNORECASE),
@@ -26,22 +26,22 @@ _PROMPT = (
 
 
 class TooLong(ModelRefused):
-    """The prompt, or the prompt and the tokens asked for, are longer than the context."""
+    """The prompt, or the prompt with the requested tokens, exceeds the context."""
 
-    def __init__(self, said: str, *, context_tokens: int | None, prompt_tokens: int | None) -> None:
-        super().__init__(said)
+    def __init__(self, message: str, *, context_tokens: int | None, prompt_tokens: int | None) -> None:
+        """Take the message, and the numbers as far as the server gave them."""
+        super().__init__(message)
         self.context_tokens = context_tokens
         self.prompt_tokens = prompt_tokens
-        """None where the server doesn't say."""
 
     @property
     def room_tokens(self) -> int:
-        """How many tokens may be asked for instead; 0 if that is none, or can't be known."""
+        """How many tokens can be requested instead; 0 if there is no room or it isn't known."""
         return max(0, (self.context_tokens or 0) - max(1, self.prompt_tokens or 1))
 
 
 async def within_context(max_tokens: int, ask: Callable[[int], Awaitable[Completion]]) -> Completion:
-    """What `ask` returns for `max_tokens`, or for as many as there is room for; if for none, `nothing_fits`."""
+    """Return what `ask` returns for `max_tokens`, or for as many tokens as fit, or `nothing_fits` if none do."""
     while True:
         try:
             return await ask(max_tokens)
@@ -52,22 +52,27 @@ async def within_context(max_tokens: int, ask: Callable[[int], Awaitable[Complet
 
 
 def nothing_fits(prompt_tokens: int) -> Completion:
-    """The completion of a prompt that leaves no room for one."""
+    """Return the empty completion of a prompt that leaves no room for one."""
     return Completion(
         text="", finish_reason=FinishReason.LENGTH, prompt_tokens=prompt_tokens, completion_tokens=0
     )
 
 
-def too_long(error: object, said: str) -> TooLong | None:
-    """What a server's error object and its sentence mean, if they mean this; `said` is what a person reads of it."""
+def too_long(error: object, message: str) -> TooLong | None:
+    """Return a `TooLong` with `message` if that is what the server's error means, else None.
+
+    `error` is the server's error object, or its text.
+    """
     fields = error if isinstance(error, Mapping) else {}
     sentence = str(fields.get("message") or error)
     named = fields.get("code") in _NAMED or fields.get("type") in _NAMED
-    failed = str(fields.get("code")).startswith("5")  # an engine that broke may speak of its context, too
+    failed = str(fields.get("code")).startswith(
+        "5"
+    )  # the message of a broken engine may mention its context, too
     if failed or not (named or _SENTENCE.search(sentence)):
         return None
     return TooLong(
-        said,
+        message,
         context_tokens=_int(fields.get("n_ctx")) or _first(_CONTEXT, sentence),
         prompt_tokens=_int(fields.get("n_prompt_tokens")) or _first(_PROMPT, sentence),
     )

@@ -1,7 +1,7 @@
-"""The embedded model: a small Llama in this process. No server, no torch, no download.
+"""Run the embedded model, a small Llama, in this process: no server, no torch, no download.
 
-Loading and generating happen in one worker thread, so the event loop stays free. Requests are served one
-after the other: the engine holds Python's lock while it computes, so more threads would not be faster.
+Loading and generating happen in one worker thread, so the event loop stays free. Requests are served one after the
+other: the engine holds Python's lock while it computes, so more threads wouldn't be faster.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from threading import Event
 
-from mumath_agent.models import as_text, onnx
+from mumath_agent.models import as_text, embedded_engine
 from mumath_agent.protocols import CompletionRequest, OnText
 from mumath_agent.records import Completion
 
@@ -19,39 +19,39 @@ DEFAULT = Path(__file__).parents[1] / "weights" / "embedded"
 
 
 class EmbeddedModel:
-    """See the module; implements `CompletionModel`, and may be used from several event loops.
-
-    `folder` is a Hugging Face folder with the files of onnxruntime-genai's model builder in it.
-    """
+    """The embedded `CompletionModel`; it can be used from several event loops."""
 
     about = (
         "a 4.5M-parameter toy trained from scratch on one- to three-step elementary word problems; "
         "name a server with --base-url for real mathematics"
     )
-    """What it is good for."""
+    """What the model is good for."""
 
     def __init__(self, folder: Path = DEFAULT) -> None:
+        """Take a Hugging Face folder that also has the files of onnxruntime-genai's model builder."""
         self._folder = folder
         self._live: set[Event] = set()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mumath-embedded")
 
     def __repr__(self) -> str:
+        """Show the folder."""
         return f"EmbeddedModel({str(self._folder)!r})"
 
     @property
     def name(self) -> str:
+        """The folder's name."""
         return self._folder.name
 
     async def warm_up(self) -> None:
-        """Load the model; start it beside other things that take time.
+        """Load the model; this can run beside other slow work.
 
         Raises:
-            ModelError: the folder lacks the weights.
+            ModelError: the folder lacks a file.
         """
         await asyncio.get_running_loop().run_in_executor(self._worker, lambda: self._engine)
 
     async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
-        """See `CompletionModel.complete`."""
+        """Continue the prompt; see `CompletionModel.complete`."""
         loop = asyncio.get_running_loop()
         cancelled = Event()
         prompt = as_text(request.prompt, self.name)
@@ -61,7 +61,7 @@ class EmbeddedModel:
             loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
         running = loop.run_in_executor(
-            self._worker, lambda: onnx.complete(self._engine, prompt, request, cancelled, say)
+            self._worker, lambda: embedded_engine.complete(self._engine, prompt, request, cancelled, say)
         )
         running.add_done_callback(lambda _: pieces.put_nowait(None))
         self._live.add(cancelled)
@@ -76,7 +76,7 @@ class EmbeddedModel:
             self._live.discard(cancelled)
 
     async def facts(self) -> dict[str, str]:
-        """What runs here, for the record of a run."""
+        """Return the engine and the checksum of the weights, for the record of a run."""
         weights = (self._folder / "model.safetensors").read_bytes()
         return {"engine": "onnxruntime-genai", "weights_sha256": hashlib.sha256(weights).hexdigest()}
 
@@ -88,5 +88,5 @@ class EmbeddedModel:
         self.__dict__.pop("_engine", None)
 
     @cached_property
-    def _engine(self) -> onnx.Engine:
-        return onnx.load(self._folder)
+    def _engine(self) -> embedded_engine.Engine:
+        return embedded_engine.load(self._folder)

@@ -1,9 +1,9 @@
-"""Any chat model of LangChain as a `CompletionModel`, for the dialects of messages.
+"""Use any chat model of LangChain as a `CompletionModel`, for the dialects `chat` and `tools`.
 
     LangChainModel(init_chat_model("anthropic:claude-sonnet-4-5"))
 
-What a chat model can be told differs by maker: settings that it has a field for are set, the others stay as they are.
-Retries are its own. The other way round, one of our models as a chat model of LangChain, is `chat.py`.
+Providers differ in what can be set: settings that the chat model has a field for are set, others stay as they are. The
+chat model does its own retries.
 """
 
 import json
@@ -21,49 +21,54 @@ from mumath_agent.errors import ModelRefused, ModelUnreachable, MuMathError
 from mumath_agent.models import as_conversation
 from mumath_agent.models.context import TooLong, too_long, within_context
 from mumath_agent.models.http.chat_completions import TOOL, wire_messages, with_calls
-from mumath_agent.models.http.completions import _told_once
-from mumath_agent.models.stopping import TextUntilStop
-from mumath_agent.protocols import CompletionRequest, OnText
-from mumath_agent.records import Completion, Conversation, FinishReason, Sampling
+from mumath_agent.models.stopping import TextUntilStop, new_text_only
+from mumath_agent.protocols import CompletionRequest, Conversation, OnText
+from mumath_agent.records import Completion, FinishReason, Sampling
 
 _MAX_TOKENS = ("max_tokens", "max_output_tokens", "num_predict", "max_new_tokens")
-"""What makers call the limit of a completion."""
+"""The names that providers give the token limit."""
 _REASONS = ("finish_reason", "stop_reason", "done_reason")
 _CUT = {"length", "max_tokens", "model_length"}
 _WITHHELD = {"content_filter", "refusal", "safety", "recitation"}
 _BUSY = (408, 409, 429)
 _MESSAGE_CHARS = 300
 _QUIET: RunnableConfig = {"tags": ["nostream"]}
-"""For LangGraph: our graph streams the text itself."""
+"""Keeps LangGraph from streaming the text a second time; our graph does it."""
 
 
 class LangChainModel:
-    """See the module; implements `CompletionModel`.
-
-    With `keep_sampling`, temperature, top_p and seed stay as `chat` was made with them, for models that refuse to be
-    told; the record's `Sampling` then says nothing of it.
-    """
+    """A `CompletionModel` that asks a chat model of LangChain."""
 
     def __init__(self, chat: BaseChatModel, *, name: str | None = None, keep_sampling: bool = False) -> None:
+        """Wrap a chat model.
+
+        Args:
+            chat: the chat model.
+            name: the name for records; by default the one that the provider uses.
+            keep_sampling: leave temperature, top_p and seed as they are, for models that refuse to have them set. The
+                `Sampling` of records then says nothing about them.
+        """
         self.name = name or _name(chat)
         self._chat = chat
         self._keep_sampling = keep_sampling
 
     async def warm_up(self) -> None:
-        """Nothing to load, and nothing that every model could be asked."""
+        """Do nothing: there is nothing to load, and no request that every model accepts."""
 
     async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
-        """See `CompletionModel.complete`."""
+        """Answer the conversation; see `CompletionModel.complete`."""
         conversation = as_conversation(request.prompt, self.name)
-        tell = _told_once(on_text)
+        tell = new_text_only(on_text)
 
         async def ask(tokens: int) -> Completion:
-            return await self._ask(self._told(tokens, request.sampling), conversation, request.stop, tell)
+            return await self._ask(
+                self._configured(tokens, request.sampling), conversation, request.stop, tell
+            )
 
         return await within_context(request.max_tokens, ask)
 
     async def aclose(self) -> None:
-        """The chat model keeps its connections."""
+        """Do nothing: the chat model manages its own connections."""
 
     async def _ask(
         self,
@@ -84,8 +89,8 @@ class LangChainModel:
         tell(completion.text)
         return completion
 
-    def _told(self, max_tokens: int, sampling: Sampling) -> BaseChatModel:
-        """The chat model with these settings, as far as it has fields for them."""
+    def _configured(self, max_tokens: int, sampling: Sampling) -> BaseChatModel:
+        """Return the chat model with these settings, as far as it has fields for them."""
         fields = type(self._chat).model_fields
         limit = next((name for name in _MAX_TOKENS if name in fields), None)
         update: dict[str, object] = {limit: max_tokens} if limit else {}
@@ -99,7 +104,7 @@ class LangChainModel:
     async def _answer(
         self, chat: BaseChatModel, conversation: Conversation, stop: tuple[str, ...]
     ) -> AsyncGenerator[AIMessageChunk, None]:
-        """The answer in pieces; whatever the maker's client raises is put into our words.
+        """Yield the answer in pieces; translate whatever the provider's client raises.
 
         Raises:
             ModelUnreachable, ModelRefused: see `_meaning`.
@@ -111,7 +116,7 @@ class LangChainModel:
                 yield _as_chunk(chunk)
         except MuMathError:
             raise
-        except Exception as error:  # every maker has a tree of errors of its own
+        except Exception as error:  # every provider has its own error classes
             raise _meaning(error, self.name) from error
 
     def _completion(self, text: TextUntilStop, message: AIMessageChunk) -> Completion:
@@ -131,39 +136,41 @@ class LangChainModel:
 
 
 def _name(chat: BaseChatModel) -> str:
-    """What the maker calls the model."""
+    """Return the provider's name for the model."""
     names = (getattr(chat, field, None) for field in ("model_name", "model", "model_id"))
     return next((name for name in names if isinstance(name, str) and name), chat.get_name())
 
 
 def _as_chunk(message: AIMessage) -> AIMessageChunk:
-    """A model that doesn't stream answers with one whole message."""
+    """Return the message as a chunk; a model that doesn't stream answers with one whole message."""
     if isinstance(message, AIMessageChunk):
         return message
     return AIMessageChunk(**message.model_dump(exclude={"type"}))
 
 
 def _finish_reason(message: AIMessageChunk) -> str:
-    told = (message.response_metadata.get(key) for key in _REASONS)
-    return str(next(filter(None, told), "")).lower()
+    reasons = (message.response_metadata.get(key) for key in _REASONS)
+    return str(next(filter(None, reasons), "")).lower()
 
 
 def _meaning(error: Exception, model: str) -> ModelUnreachable | ModelRefused:
-    """Whether the text was too long, or trying again later may help: no connection, too busy, broken."""
-    said = f"{model} refused: {_said(error)}"
-    if refused := too_long(str(error), said):
+    """Return the error as ours: text too long, unreachable (no connection, busy, broken), or else refused."""
+    message = f"{model} refused: {_one_line(error)}"
+    if refused := too_long(str(error), message):
         return refused
     if isinstance(error, ContextOverflowError):
-        return TooLong(said, context_tokens=None, prompt_tokens=None)
+        return TooLong(message, context_tokens=None, prompt_tokens=None)
     status = getattr(error, "status_code", None)
     may_pass = isinstance(error, ConnectionError | TimeoutError | httpx.TransportError)
     may_pass = may_pass or (isinstance(error, ModelError) and error.is_retryable)
     may_pass = may_pass or (isinstance(status, int) and (status >= 500 or status in _BUSY))
     if may_pass:
-        return ModelUnreachable(f"{model} doesn't answer ({_said(error)}); check the network and its address")
-    return ModelRefused(said)
+        return ModelUnreachable(
+            f"{model} doesn't answer ({_one_line(error)}); check the network and its address"
+        )
+    return ModelRefused(message)
 
 
-def _said(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     line = " ".join(str(error).split()) or type(error).__name__
     return line if len(line) <= _MESSAGE_CHARS else f"{line[: _MESSAGE_CHARS - 1]}…"

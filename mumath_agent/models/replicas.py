@@ -1,10 +1,9 @@
-"""Several servers of one model, as one model.
+"""Make several servers of one model look like one model.
 
-A completion goes to the server that wrote the beginning of its prompt, which need not read it again (prefix caching),
-unless another has far less to do; what is new goes to the server with the fewest in flight. One that doesn't answer is
-left alone for a while and its completion is asked of another; only if none answers is that the caller's trouble. Which
-text is asked for is not decided here, and nothing is executed twice: a completion asked again has not been seen by
-anybody.
+A request goes to the server that wrote the beginning of its prompt and has it in its prefix cache, unless another is
+far less busy; a new prompt goes to the server with the fewest requests in flight. A server that doesn't answer is left
+alone for a while, and its request goes to another one; only if no server answers does the caller get the error. No
+program runs twice because of that: nothing has used a completion that is requested again.
 """
 
 import os
@@ -14,30 +13,30 @@ from dataclasses import dataclass
 
 from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
 from mumath_agent.models.http.completions import CompletionsModel
-from mumath_agent.protocols import CompletionModel, CompletionRequest, OnText
-from mumath_agent.records import Completion, Prompt
+from mumath_agent.protocols import CompletionModel, CompletionRequest, OnText, Prompt
+from mumath_agent.records import Completion
 
 API_KEY = "MUMATH_API_KEY"
 """The environment variable that commands read a server's key from."""
 REST_S = 30.0
-"""How long a server that didn't answer is asked only if no other is left."""
+"""How long a server that didn't answer is only a last resort."""
 _REMEMBERED = 4096
-"""Texts whose server is known; an attempt has one at a time."""
+"""How many texts are remembered with their server; an attempt has one at a time."""
 _AHEAD = 2
-"""How many more in flight than the least busy a server may have, and twice as many, and still be gone back to."""
+"""A prompt goes back to its server while that has at most twice the least busy server's requests, plus these."""
 
 
-def served_at(
+def completions_model_at(
     base_urls: Sequence[str],
     name: str | None,
     *,
     api_key: str | None = None,
     extra_body: Mapping[str, object] | None = None,
 ) -> CompletionModel:
-    """The model that these servers serve; without `api_key` the environment's is used.
+    """Return the raw-text model that these servers serve; `api_key` defaults to the environment's.
 
     Raises:
-        InputError: no address is given, or one is none.
+        InputError: no address is given, or one can't be used.
     """
     key = api_key or os.environ.get(API_KEY)
     models = [CompletionsModel(url, model=name, api_key=key, extra_body=extra_body) for url in base_urls]
@@ -52,40 +51,46 @@ class _Server:
 
 
 class ReplicatedModel:
-    """See the module; implements `CompletionModel`."""
+    """A `CompletionModel` that spreads requests over several servers of the same model."""
 
     def __init__(self, models: Sequence[CompletionModel]) -> None:
+        """Take one client per server.
+
+        Raises:
+            InputError: there are none.
+        """
         if not models:
-            raise InputError("no server is named")
+            raise InputError("no server address is given")
         self._servers = [_Server(model) for model in models]
         self._wrote: dict[str, _Server] = {}
-        """Who wrote a text, the newest last."""
+        """The server that wrote each text, the newest last."""
 
     @property
     def name(self) -> str:
+        """The model's name."""
         return self._servers[0].model.name
 
     @property
     def models(self) -> tuple[CompletionModel, ...]:
-        """One a server."""
+        """The clients, one per server."""
         return tuple(server.model for server in self._servers)
 
     async def warm_up(self) -> None:
         """Reach every server, so that a wrong address is noticed early.
 
         Raises:
-            ModelUnreachable, ModelRefused: as `complete`; also when two of them serve models of different names.
+            ModelUnreachable, ModelRefused: as `complete`; also if the servers serve models of different names.
         """
         for model in self.models:
             await model.warm_up()
         names = sorted({model.name for model in self.models})
         if len(names) > 1:
             raise ModelRefused(
-                f"the servers serve different models ({', '.join(names)}); name the one you mean"
+                f"the servers serve different models ({', '.join(names)}); name the one to use"
             )
 
     async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
-        """See `CompletionModel.complete`."""
+        """Continue the prompt on one of the servers; see `CompletionModel.complete`."""
         untried = list(self._servers)
         home = self._home(request.prompt)
         while True:
@@ -105,25 +110,28 @@ class ReplicatedModel:
                 server.in_flight -= 1
 
     async def aclose(self) -> None:
+        """Close all clients."""
         for model in self.models:
             await model.aclose()
 
     def _home(self, prompt: Prompt) -> "_Server | None":
-        """The server that wrote the longest beginning of `prompt`."""
+        """Return the server that wrote the longest beginning of `prompt`, if any did."""
         if not isinstance(prompt, str):
             return None
         known = max(filter(prompt.startswith, self._wrote), key=len, default=None)
-        return None if known is None else self._wrote.pop(known)  # it goes on: nobody will ask for it again
+        return None if known is None else self._wrote.pop(known)  # its longer continuation takes its place
 
     def _remember(self, prompt: Prompt, completion: Completion, server: "_Server") -> None:
         if isinstance(prompt, str):
-            self._wrote[prompt + completion.text.rstrip()] = server  # white space at the end is the dialect's
+            self._wrote[prompt + completion.text.rstrip()] = (
+                server  # the dialect decides about white space at the end
+            )
         if len(self._wrote) > _REMEMBERED:
             del self._wrote[next(iter(self._wrote))]
 
 
 def _choice(servers: Sequence[_Server], home: _Server | None) -> _Server:
-    """Where to ask: at home, unless it rests or has far more to do than others."""
+    """Return the server to ask: home, unless it rests or is far busier than the least busy one."""
     least = min(servers, key=_load)
     if home is None or home not in servers:
         return least

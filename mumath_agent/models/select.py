@@ -1,8 +1,8 @@
-"""Which dialect a server's model is spoken to in, and which client does it: for commands.
+"""Select the dialect and the client for a server's model, on behalf of commands.
 
     addresses, name?, dialect? ─▶ what is served? ─▶ family ─▶ dialect ─▶ client
 
-The server is asked only for what was not given. Where its model's files lie on this machine, their config.json counts.
+The server is asked only for what wasn't given. If its model's files are on this machine, their config.json is read.
 """
 
 import json
@@ -18,13 +18,13 @@ from mumath_agent.models.blockwise import Blockwise
 from mumath_agent.models.embedded import DEFAULT, EmbeddedModel
 from mumath_agent.models.http.chat_completions import ChatCompletionsModel
 from mumath_agent.models.http.completions import CompletionsModel
-from mumath_agent.models.replicas import API_KEY, ReplicatedModel, served_at
+from mumath_agent.models.replicas import API_KEY, ReplicatedModel, completions_model_at
 from mumath_agent.protocols import CompletionModel, Dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectedModel:
-    """A model, and how it is spoken to."""
+    """A model, and the dialect and family it was selected for."""
 
     model: CompletionModel
     dialect: Dialect
@@ -34,33 +34,33 @@ class SelectedModel:
 async def model_at(
     base_urls: Sequence[str], name: str | None, dialect: str | None = None, *, api_key: str | None = None
 ) -> SelectedModel:
-    """The model that these servers serve, in the dialect of that name or in its family's own.
+    """Return the model that these servers serve, with the dialect of that name or else its family's.
 
-    Without `api_key` the environment's is used.
+    `api_key` defaults to the environment's.
 
     Raises:
-        InputError: no address is given, one is none, or the dialect is unknown.
-        ModelUnreachable, ModelRefused: the server doesn't tell what it serves.
+        InputError: no address is given, one can't be used, or the dialect is unknown.
+        ModelUnreachable, ModelRefused: the server doesn't say what it serves.
     """
     if not base_urls:
-        raise InputError("no server is named")
-    wanted = get_dialect(dialect) if dialect is not None else None
+        raise InputError("no server address is given")
+    requested = get_dialect(dialect) if dialect is not None else None
     key = api_key or os.environ.get(API_KEY)
-    served, root = (name, name) if name and wanted else await _served(base_urls[0], name, key)
+    served, root = (name, name) if name and requested else await _served(base_urls[0], name, key)
     family = _family(served, root)
-    spoken = wanted or get_dialect(family.dialect)
-    if not isinstance(spoken, Chat):
-        model = served_at(base_urls, name, api_key=key, extra_body=request_fields(spoken))
-        if isinstance(spoken, Blocks):
+    selected = requested or get_dialect(family.dialect)
+    if not isinstance(selected, Chat):
+        model = completions_model_at(base_urls, name, api_key=key, extra_body=request_fields(selected))
+        if isinstance(selected, Blocks):
             model = Blockwise(model)
-        return SelectedModel(model=model, dialect=spoken, family=family)
+        return SelectedModel(model=model, dialect=selected, family=family)
     clients = [ChatCompletionsModel(url, served, key) for url in base_urls]
     model = clients[0] if len(clients) == 1 else ReplicatedModel(clients)
-    return SelectedModel(model=model, dialect=spoken, family=family)
+    return SelectedModel(model=model, dialect=selected, family=family)
 
 
 def embedded_model(weights: Path | None = None, dialect: str | None = None) -> SelectedModel:
-    """Return the embedded model, or the one in the folder `weights`, in that dialect.
+    """Return the embedded model, or the one in the folder `weights`, with the dialect of that name or its family's.
 
     Raises:
         InputError: the dialect is unknown.
@@ -73,7 +73,7 @@ def embedded_model(weights: Path | None = None, dialect: str | None = None) -> S
 
 
 async def _served(base_url: str, name: str | None, api_key: str | None) -> tuple[str, str]:
-    """The model's name on the server, and where its files are from, if the server tells."""
+    """Return the model's name on the server, and where its files are from, if the server says."""
     server = CompletionsModel(base_url, model=name, api_key=api_key)
     try:
         await server.warm_up()
@@ -83,7 +83,7 @@ async def _served(base_url: str, name: str | None, api_key: str | None) -> tuple
 
 
 def _family(served: str, root: str) -> Family:
-    """By the files where it can be, by the name else: a server's operator may have given it any."""
+    """Return the family by the model's files, or else by its name, which the server's operator may have made up."""
     family = family_of(root, _config(Path(root)))
     return family if family.is_known else family_of(served)
 

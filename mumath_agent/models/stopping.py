@@ -1,26 +1,29 @@
-"""Where a text ends: at its first stop string.
+"""Follow a text that arrives in pieces: end it at its first stop string, and pass on what is new.
 
-Used for every model, also where the server cuts by itself: servers differ, and what is shown while it
-arrives must never have to be taken back.
+Every model uses this, also where the server applies stop strings itself: servers differ, and text that was shown while
+it arrived must never be taken back.
 """
+
+from collections.abc import Callable
 
 
 class TextUntilStop:
-    """A text that arrives in pieces. How it is cut into pieces never changes where it ends.
+    """A text that arrives in pieces and ends before its first stop string, however it was cut into pieces.
 
     The first stop string is the one that is complete first, as if the text came character by character.
     """
 
     def __init__(self, stop: tuple[str, ...]) -> None:
+        """Start with an empty text; empty stop strings are ignored."""
         self._stop = tuple(filter(None, stop))
         self._reach = max(map(len, self._stop), default=1) - 1
         self.text = ""
         """Everything before the stop string."""
         self.stopped = False
-        """A stop string was met; further pieces are ignored."""
+        """Whether a stop string was found; further pieces are ignored."""
 
     def add(self, piece: str) -> None:
-        """Take the next piece."""
+        """Append the next piece."""
         if self.stopped:
             return
         start = max(0, len(self.text) - self._reach)
@@ -32,12 +35,25 @@ class TextUntilStop:
 
     @property
     def settled(self) -> str:
-        """The text without an ending that may turn out to be the beginning of a stop string."""
+        """The text without an ending that could still become a stop string."""
         if self.stopped:
             return self.text
         return self.text[: len(self.text) - max(map(self._begun, self._stop), default=0)]
 
     def _begun(self, stop: str) -> int:
-        """How many characters of `stop` the text ends with."""
+        """Return how many characters of `stop` the text ends with."""
         lengths = range(min(len(stop) - 1, len(self.text)), 0, -1)
         return next((n for n in lengths if self.text.endswith(stop[:n])), 0)
+
+
+def new_text_only(on_text: Callable[[str], None] | None) -> Callable[[str], None]:
+    """Return a function that takes the text so far and passes to `on_text` only what is beyond the longest so far."""
+    told = 0
+
+    def tell(so_far: str) -> None:
+        nonlocal told
+        if on_text and len(so_far) > told:
+            news, told = so_far[told:], len(so_far)
+            on_text(news)
+
+    return tell

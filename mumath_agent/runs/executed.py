@@ -1,57 +1,114 @@
-"""Which programs an attempt ran, in order, and what each gave: read off its record.
+"""Read off a record which programs an attempt ran, in order, and what each gave.
 
-The transcript says what the model asked to run, the executions say what became of it; a program that a person edited is
-the one that ran, and one that was rejected did not. Notebooks are written from this and replays run it again.
+The transcript says what the model asked to run, the executions say what became of it. A program that a person edited is
+the one that ran; one that was rejected didn't run. Notebooks are written from this, and replays run it again.
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import zip_longest
 
 from mumath_agent.dialects import get_dialect
-from mumath_agent.protocols import ExecutedCell
-from mumath_agent.records import ExecutionStatus, RunRecord, Settings
+from mumath_agent.protocols import Dialect, ExecutedCell
+from mumath_agent.records import Completion, Execution, ExecutionStatus, RunRecord, Settings
 from mumath_agent.transcript import Kind, Segment, Transcript
+
+STOPPED = (ExecutionStatus.TIMEOUT, ExecutionStatus.DIED)
+"""These programs didn't come to their own end, and what they gave depends on the moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class ExecutedSession:
     """The programs one attempt ran, and what each gave."""
 
     id: str
     cells: tuple[ExecutedCell, ...]
     settings: Settings | None
-    """None: a notebook of others, which doesn't say."""
+    """None: the session is from somebody else's notebook, which doesn't say."""
 
 
-class Turn(NamedTuple):
-    """What the model wrote in one go, and what came of it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A completion, as the transcript has it, and the output that answers it."""
 
-    segments: tuple[Segment, ...]
-    ran: ExecutedCell | None
-    """None: it asked for nothing, or what it asked for was not run."""
+    written: tuple[Segment, ...]
+    """All that the model wrote, including outputs it made up."""
+    output: Segment | None
+    completion: Completion | None
+    """None: the record says nothing of how this text was written."""
+    execution: Execution | None
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """All of the turn, in order."""
+        return self.written if self.output is None else (*self.written, self.output)
+
+    def cell(self, dialect: Dialect) -> ExecutedCell | None:
+        """Return the program that ran in this turn; None if it asked for nothing, or what it asked for was not run."""
+        program = dialect.pending_code(Transcript(question="", segments=self.written))
+        execution = self.execution
+        if program is None or execution is None or execution.status is ExecutionStatus.REFUSED:
+            return None
+        return ExecutedCell(program if execution.edited is None else execution.edited, execution)
 
 
 def turns_of(record: RunRecord) -> Iterator[Turn]:
-    """The turns of an attempt, each with the program that was run in it."""
+    """Yield the turns of an attempt; their segments are those of its transcript, each once and in order.
+
+    A model can write what looks like an output, and a dialect may keep only some of what a model wrote. So the dialect
+    is asked where a turn ends, completion by completion.
+
+    Raises:
+        InputError: nothing is known of the record's dialect.
+    """
+    attempt, dialect = record.trajectory, get_dialect(record.settings.dialect)
+    left = deque(attempt.transcript.segments)
+    for completion, execution in zip_longest(attempt.completions, attempt.executions):
+        written = _taken(left, _length(completion, dialect)) if completion else _taken_to_output(left)
+        output = left.popleft() if left and left[0].kind is Kind.OUTPUT else None
+        if written or output or completion:
+            yield Turn(written=written, output=output, completion=completion, execution=execution)
+    if left:
+        yield Turn(written=tuple(left), output=None, completion=None, execution=None)
+
+
+def session_of(record: RunRecord) -> ExecutedSession:
+    """Return what an attempt ran.
+
+    Raises:
+        InputError: nothing is known of the record's dialect.
+    """
     dialect = get_dialect(record.settings.dialect)
-    executions = iter(record.trajectory.executions)
-    for segments in record.trajectory.transcript.turns:
-        asking = tuple(segment for segment in segments if segment.kind is not Kind.OUTPUT)
-        program = dialect.pending_code(Transcript(question="", segments=asking))
-        execution = None if program is None else next(executions, None)
-        if program is None or execution is None or execution.status is ExecutionStatus.REFUSED:
-            yield Turn(segments, None)
-        else:
-            yield Turn(
-                segments, ExecutedCell(program if execution.edited is None else execution.edited, execution)
-            )
-
-
-def session_of(record: RunRecord) -> Session:
-    """What an attempt ran."""
-    return Session(
+    ran = (turn.cell(dialect) for turn in turns_of(record))
+    return ExecutedSession(
         id=f"{record.problem.id}#{record.sample}" if record.sample else record.problem.id,
-        cells=tuple(turn.ran for turn in turns_of(record) if turn.ran is not None),
+        cells=tuple(cell for cell in ran if cell is not None),
         settings=record.settings,
     )
+
+
+def restarts_of(cells: Sequence[ExecutedCell]) -> tuple[int, ...]:
+    """Return the positions of the cells, from 0, that began with nothing because the session before them was lost."""
+    positions = []
+    for position, (_, execution) in enumerate(cells):
+        if execution.state_lost:
+            # A program that was stopped lost the session itself; else it was lost since the program before.
+            positions.append(position + (execution.status in STOPPED))
+    return tuple(position for position in dict.fromkeys(positions) if 0 < position < len(cells))
+
+
+def _length(completion: Completion, dialect: Dialect) -> int:
+    """Return how many segments of a transcript a completion became."""
+    return len(dialect.with_completion(Transcript(question=""), completion).segments)
+
+
+def _taken(left: deque[Segment], number: int) -> tuple[Segment, ...]:
+    return tuple(left.popleft() for _ in range(min(number, len(left))))
+
+
+def _taken_to_output(left: deque[Segment]) -> tuple[Segment, ...]:
+    written = []
+    while left and left[0].kind is not Kind.OUTPUT:
+        written.append(left.popleft())
+    return tuple(written)

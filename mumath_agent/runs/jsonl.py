@@ -29,21 +29,33 @@ class Line:
     """Counted from 1."""
     start: int
     """Where it begins, in bytes."""
-    text: str
+    data: bytes
+
+    @property
+    def text(self) -> str:
+        """The line without its line break.
+
+        Raises:
+            InputError: it isn't UTF-8.
+        """
+        try:
+            return self.data.decode("utf-8-sig" if self.number == 1 else "utf-8").strip()
+        except UnicodeDecodeError as error:
+            raise InputError(f"not UTF-8 text (byte {error.start})") from None
 
 
 def read_lines(path: Path) -> Iterator[Line]:
     """Yield the whole lines of a file that aren't blank.
 
     Raises:
-        InputError: the file can't be read, or a line isn't UTF-8.
+        InputError: the file can't be read.
     """
     start = 0
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip() and (line.endswith(b"\n") or _is_json(line)):
-                    yield Line(number=number, start=start, text=_decoded(line, path, number))
+                    yield Line(number=number, start=start, data=line)
                 start += len(line)
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror}") from None
@@ -53,7 +65,7 @@ def read_records(path: Path, record_type: type[T]) -> Iterator[T | InputError]:
     """Yield the records of a file in order, with an error in the place of each line that isn't one.
 
     Raises:
-        InputError: the file can't be read, or a line isn't UTF-8.
+        InputError: the file can't be read.
     """
     for line in read_lines(path):
         try:
@@ -187,13 +199,6 @@ def _is_json(line: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _decoded(line: bytes, path: Path, number: int) -> str:
-    try:
-        return line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} line {number} isn't UTF-8 text (byte {error.start})") from None
 
 
 def _umask() -> int:

@@ -1,11 +1,10 @@
-"""A run record as a Jupyter notebook, and a notebook as the session it tells of.
+"""Write a run record as a Jupyter notebook, and read a notebook as the session it tells of.
 
     record   ──▶ notebook    question and rationale are markdown, programs are code cells with what they really gave
     notebook ──▶ session     the programs that were run, in order, and what each gave
 
-A notebook keeps all of the record but the model's own bytes (the transcript with its marks, token counts), which stay
-the record's business. Any notebook can be read, also one that Jupyter wrote or ran again. Nothing is run here; that
-is `replay.py`'s.
+A notebook keeps all of the record but the model's own bytes (the transcript with its marks, token counts). Any notebook
+can be read, also one that Jupyter wrote or ran again. Nothing is run here; `replay` does that.
 """
 
 import re
@@ -15,13 +14,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from mumath_agent.dialects import get_dialect
 from mumath_agent.dialects.output import STATE_LOST
 from mumath_agent.errors import InputError
 from mumath_agent.protocols import ExecutedCell
 from mumath_agent.records import Execution, Problem, RunRecord, Settings, from_json, to_json
-from mumath_agent.runs.executed import Session, turns_of
+from mumath_agent.runs.executed import ExecutedSession, turns_of
 from mumath_agent.runs.wording import answer_line
-from mumath_agent.transcript import Kind, Segment
+from mumath_agent.transcript import Kind, Segment, Transcript
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 _OURS = "mumath_agent"
 """The key of what we keep in a notebook's metadata and in that of its code cells."""
 _KEPT = ("status", "error", "duration_s", "state_lost", "state_replayed", "edited")
-"""Of an execution, what a cell's outputs can't say."""
+"""The fields of an execution that a cell's outputs can't say."""
 _PNG = "data:image/png;base64,"
 _STATE_REPLAYED = "[The Python session was restarted, and its programs were run again: nothing is lost.]"
 _EDITED = "[A person changed the program before it ran.]"
 _ERROR = re.compile(r"(?:line \d+: [^\n]*\n)?([A-Za-z_][\w.]*)(?:: (.*))?", re.DOTALL)
 _DEAD = "DeadKernelError"
-"""What Jupyter calls it."""
+"""Jupyter's name for what happened."""
 _MATHS = re.compile(r"(?<!\\)\\([()\[\]])")
-"""LaTeX's own marks around a formula, which Jupyter does not know."""
+"""LaTeX's own marks around a formula, which Jupyter doesn't know."""
 _UNSAFE = re.compile(r"[^\w.-]+")
 _MAX_NAME_CHARS = 100
 
 
 def require_nbformat() -> None:
-    """Say early that notebooks can't be written or read.
+    """Check, before any work is done, that notebooks can be written and read.
 
     Raises:
         InputError: nbformat isn't installed.
@@ -55,7 +55,7 @@ def require_nbformat() -> None:
 
 
 def notebook_name(problem: Problem) -> str:
-    """A file name for the notebook of one problem among many."""
+    """Return a file name for the notebook of one problem among many."""
     return f"{_UNSAFE.sub('_', problem.id).lstrip('.')[:_MAX_NAME_CHARS] or '_'}.ipynb"
 
 
@@ -74,7 +74,7 @@ def write_notebook(record: RunRecord, path: Path) -> None:
 
 
 def notebook_text(record: RunRecord) -> str:
-    """The notebook of an attempt, valid nbformat 4.5. The same record gives the same text.
+    """Return the notebook of an attempt, valid nbformat 4.5. The same record gives the same text.
 
     Raises:
         InputError: nbformat isn't installed.
@@ -87,8 +87,8 @@ def notebook_text(record: RunRecord) -> str:
     return f"{nbformat.writes(notebook)}\n"
 
 
-def read_notebook(path: Path) -> Session:
-    """What the notebook at `path` says was run; cells that never ran are left out.
+def read_notebook(path: Path) -> ExecutedSession:
+    """Return what the notebook at `path` says was run; cells that never ran are left out.
 
     Raises:
         InputError: nbformat isn't installed, or the file can't be read as a notebook.
@@ -99,15 +99,15 @@ def read_notebook(path: Path) -> Session:
         cells = [cell for cell in notebook.cells if cell.cell_type == "code" and _has_run(cell)]
         ours = notebook.metadata.get(_OURS, {})
         settings = from_json(Settings, ours["settings"]) if "settings" in ours else None
-        return Session(id=path.stem, cells=tuple(map(_ran, cells)), settings=settings)
+        return ExecutedSession(id=path.stem, cells=tuple(map(_ran, cells)), settings=settings)
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror}") from None
     except (ValueError, KeyError, AttributeError, TypeError, InputError, nbformat.ValidationError) as error:
-        raise InputError(f"{path} is no notebook that can be used ({_first_line(error)})") from None
+        raise InputError(f"{path} isn't a notebook that can be used ({_first_line(error)})") from None
 
 
 def _nbformat() -> ModuleType:
-    """Imported when a notebook is written or read: most runs need none."""
+    """Import nbformat only when a notebook is written or read: most runs need none."""
     require_nbformat()
     import nbformat
 
@@ -126,21 +126,25 @@ def _metadata(record: RunRecord) -> dict[str, Any]:
 
 
 def _cells(record: RunRecord) -> Iterator["NotebookNode"]:
-    attempt, count = record.trajectory, 0
+    dialect, count = get_dialect(record.settings.dialect), 0
     yield _markdown(f"**Problem.** {_readable(record.problem.question)}")
-    for segments, ran in turns_of(record):
+    for turn in turns_of(record):
+        ran = turn.cell(dialect)
         if ran is None:  # a program nobody ran is shown as the words it is
-            yield from map(_markdown, _texts(segments))
+            yield from map(_markdown, _texts(turn.segments))
             continue
-        yield from map(_markdown, _texts(s for s in segments if s.kind is Kind.RATIONALE))
+        *made_up, asking = Transcript(question="", segments=turn.written).turns
+        for segments in made_up:  # outputs that the model wrote itself
+            yield from map(_markdown, _texts(segments))
+        yield from map(_markdown, _texts(s for s in asking if s.kind is Kind.RATIONALE))
         count += 1
         yield _code(ran, count)
         yield from map(_markdown, _notices(ran.execution))
-    yield _markdown("  \n".join([f"**{answer_line(attempt)}**", *_verdict(record)]))
+    yield _markdown("  \n".join([f"**{answer_line(record.trajectory)}**", *_verdict(record)]))
 
 
 def _notices(execution: Execution) -> Iterator[str]:
-    """What a reader has to know beside the outputs."""
+    """Say what a reader has to know beside the outputs."""
     if execution.edited is not None:
         yield f"> {_EDITED}"
     if execution.state_lost:
@@ -150,14 +154,14 @@ def _notices(execution: Execution) -> Iterator[str]:
 
 
 def _texts(segments: Iterable[Segment]) -> Iterator[str]:
-    """One readable text, unless it is blank."""
+    """Yield one readable text, unless it is blank."""
     text = "".join(_readable(s.text) if s.kind is Kind.RATIONALE else s.text for s in segments)
     if text.strip():
         yield text
 
 
 def _readable(text: str) -> str:
-    r"""`text` with formulas between the marks that Jupyter knows: $ for \( and \), $$ for \[ and \]."""
+    r"""Return `text` with formulas between the marks that Jupyter knows: $ for \( and \), $$ for \[ and \]."""
     return _MATHS.sub(lambda mark: "$" if mark[1] in "()" else "$$", text)
 
 
@@ -184,7 +188,7 @@ def _code(ran: ExecutedCell, count: int) -> "NotebookNode":
 
 
 def _outputs(execution: Execution, count: int) -> Iterator["NotebookNode"]:
-    """In the order in which a person reads them; which of them came first is not known."""
+    """Yield outputs in the order in which a person reads them; which of them came first isn't known."""
     new = _nbformat().v4.new_output
     for name, text in (("stdout", execution.stdout), ("stderr", execution.stderr)):
         if text:
@@ -199,7 +203,7 @@ def _outputs(execution: Execution, count: int) -> Iterator["NotebookNode"]:
 
 
 def _name_and_message(error: str) -> tuple[str, str]:
-    """The exception an error tells of."""
+    """Return name and message of the exception an error tells of."""
     found = _ERROR.fullmatch(error)
     return (found[1], found[2] or "") if found else (_DEAD, error)
 
@@ -209,7 +213,7 @@ def _has_run(cell: Any) -> bool:
 
 
 def _ran(cell: Any) -> ExecutedCell:
-    """A code cell's program and what it gave; what ours kept counts as long as nobody ran the cell again."""
+    """Return a code cell's program and what it gave; our metadata count as long as nobody ran the cell again."""
     values: dict[str, Any] = {"status": "ok", "stdout": "", "stderr": "", "artefacts": []}
     error = None
     for output in cell.outputs:

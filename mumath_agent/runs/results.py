@@ -8,10 +8,10 @@ all are done the lines are put into the order of the problems, atomically.
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mumath_agent.errors import InputError
 from mumath_agent.records import BROKEN, Problem, RunRecord, Settings, to_json
+from mumath_agent.runs.identity import first_difference
 from mumath_agent.runs.jsonl import append_line, dump_line, mend, parse_record, read_lines, replace_file
 
 
@@ -36,7 +36,7 @@ class ResultsFile:
         """
         for line in self._lines.values():
             earlier = parse_record(line, RunRecord).settings
-            if what := difference(earlier, settings):
+            if what := first_difference(to_json(earlier), to_json(settings)):
                 raise InputError(f"{self.path} was made with {what}; name another file with --output")
 
     def done(self, problem: Problem, sample: int, key: str) -> RunRecord | None:
@@ -82,22 +82,6 @@ class ResultsFile:
                     f"{self.path} line {line.number} isn't a run record ({error}); use another file"
                 ) from None
             self._lines[_attempt(record.problem, record.sample)] = line.text
-
-
-def difference(earlier: Settings, now: Settings) -> str | None:
-    """Return the first setting in which two runs differ, in words, or None if their results are comparable."""
-    before, after = _flat(to_json(earlier)), _flat(to_json(now))
-    for name, value in after.items():
-        if before[name] != value:
-            return f"{name} {before[name]}, now it is {value}"
-    return None
-
-
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= _flat(value) if isinstance(value, dict) else {name: value}
-    return flat
 
 
 def _attempt(problem: Problem, sample: int) -> str:

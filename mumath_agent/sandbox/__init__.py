@@ -1,12 +1,13 @@
-"""What runs on the other side: in the fork server and in the kernels it forks, never in the agent's own process.
+"""Run the fork server and the kernels it forks, never anything in the agent's own process.
 
-    guardian   starts the server and clears up after it and the agent
-    server     forks kernels out of a process that has everything imported
-    kernel     a Jupyter kernel in one thread: takes requests, runs cells, answers
-    shell      IPython as a cell finds it: streams, errors, figures
-    zmtp       ZeroMQ's wire format, so that Jupyter clients can connect (also used by our own client)
-    confine    the order in which a kernel gives up its rights, for good
-    namespaces landlock seccomp linux       how Linux takes them away
+    guardian          starts the fork server, and clears up after it and the agent
+    forkserver        imports what programs need, once; `forkserver_loop` then forks a kernel per request
+    kernel            a Jupyter kernel in one thread: takes requests, runs cells, answers
+    shell, streams    IPython as a cell finds it: output, errors, figures
+    branch            copies a live kernel; `supervisor` permits the system calls that takes
+    confine           the order in which a kernel gives up its rights, for good
+    namespaces, landlock, seccomp, linux       how Linux takes them away
+    spec, messages, zmtp                       what is said to and by a kernel; our own client uses them, too
 
 Nothing here imports the rest of the package: a kernel has no use for it, and hostile code must not find it.
 """

@@ -1,17 +1,17 @@
-"""Branches: a live kernel copied with all its state, and then as isolated from its origin as any other kernel.
+"""Copy a live kernel with all its state, and isolate the copy from its origin like any other kernel.
 
     agent    asks the fork server, over the kernel's channel, and sends the sockets for the copy
-    server   asks the kernel, and will permit two forks, once
-    kernel   forks twice: the copy becomes the server's child, the one in between ends, and the kernel goes on
+    server   asks the kernel, and from now on permits two forks, once
+    kernel   forks twice: the copy becomes the server's child, the process in between ends, and the kernel goes on
     copy     calls `unshare`: it gets a user and a mount namespace of its own
     copy     calls it again: while it waits, the server mounts a new work directory into it and copies the files
     copy     moves there, lets go of everything it shares with its origin, and calls a third time: while it waits, the
-             server looks from outside whether it did, opens the sockets in it, and tells the agent
+             server checks from outside that it did, opens the sockets in it, and tells the agent
 
-All three calls are stopped by the filter and answered by the server. The looking is what makes it sound: the copy runs
-in a process that has run programs, so its word counts for nothing. What it could hold of its origin are open files, the
-current directory and shared memory; a copy that holds any is killed, and the agent is told why. What belongs to the
-copy alone, its sockets and its key, never passes through its origin.
+All three calls are stopped by the filter and answered by the server. The check from outside is what makes this sound:
+the copy is a process that has run programs, so nothing it says counts. It could still hold open files, the current
+directory or shared memory of its origin; a copy that holds any is killed, and the agent is told why. What belongs to
+the copy alone, its sockets and its key, never passes through its origin.
 """
 
 import os
@@ -34,19 +34,19 @@ from mumath_agent.sandbox.supervisor import Call, host_number, threads_of
 DEADLINE_S = 5.0
 MAX_COPIED_BYTES = 64 << 20
 GIVEN = (250, 251, 252, 253, 254)
-"""Where a copy finds its line, its sockets (iopub, shell) and its stdout and stderr."""
+"""The descriptors of a copy's line to the server, its sockets (iopub, shell), its stdout and its stderr."""
 BRANCH = b"branch"
 
 
 class BranchError(Exception):
-    """Why a kernel can't be copied."""
+    """Raised when a kernel can't be copied; the message says why."""
 
 
 # In the kernel
 
 
 def copy_process(server: int) -> bool:
-    """Copy this process; False in the original, True in the copy, which is a child of process `server`.
+    """Copy this process; return False in the original and True in the copy, which is a child of process `server`.
 
     Raises:
         BranchError: the server doesn't permit it.
@@ -70,7 +70,7 @@ def copy_process(server: int) -> bool:
 
 
 def settle_copy() -> None:
-    """Be a kernel of one's own; its line, sockets and stdio are open afterwards, at `GIVEN`."""
+    """Part from the origin; afterwards the copy's own line, sockets and stdio are open, at `GIVEN`."""
     linux.unshare(BRANCH_NAMESPACES)
     linux.unshare(BRANCH_NAMESPACES)  # the work directory is mounted meanwhile
     linux.drop_capabilities()
@@ -79,7 +79,7 @@ def settle_copy() -> None:
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     os.closerange(3, MAX_OPEN_FILES)
-    linux.unshare(BRANCH_NAMESPACES)  # everything is looked at meanwhile
+    linux.unshare(BRANCH_NAMESPACES)  # the server checks everything meanwhile
 
 
 # In the server
@@ -87,29 +87,30 @@ def settle_copy() -> None:
 
 @dataclass(slots=True, eq=False)
 class Branching:
-    """A branch on its way. The calls it takes are permitted in this order, once."""
+    """A branch that is being made. The system calls it takes are permitted in their order, once."""
 
     origin: int
+    """The process that is copied."""
     listener: int | None
-    """Where calls of the origin's family wait."""
+    """The descriptor where system calls of the origin and its branches wait for an answer."""
     channel: socket.socket
-    """To the agent."""
+    """The copy's channel to the agent."""
     given: list[int]
     """Descriptors for the copy."""
     line: socket.socket
-    """The server's end of the first of them."""
+    """The server's end of the line whose other end is the first of `given`."""
     spec: KernelSpec
     steps: int = 0
     between: int | None = None
     """A descriptor of the process between the two forks."""
     process: int = 0
-    """The copy."""
+    """The copy; 0 until it exists."""
     devices: tuple[int, int] = (0, 0)
-    """Of its work directory and of its origin's."""
+    """The devices of its work directory and of its origin's."""
     until: float = field(default_factory=lambda: time.monotonic() + DEADLINE_S)
 
     def permits(self, call: Call, kernels: Container[int]) -> bool:
-        """Whether `call` is the next step; `kernels` are processes that can't be meant."""
+        """Return whether `call` is the next step. None of the processes `kernels` can be the copy."""
         stranger = call.process not in kernels
         match self.steps:
             case 0:
@@ -123,6 +124,7 @@ class Branching:
         return expected
 
     def close(self) -> None:
+        """Close what was meant for the copy, and end the process between the two forks."""
         for descriptor in self.given:
             os.close(descriptor)
         self.given = []
@@ -140,7 +142,7 @@ def _has_one_thread(process: int) -> bool:
 
 
 def mount_copy(origin: int, copy: int, work_mb: int) -> tuple[int, int]:
-    """Give `copy` ids and a work directory with the files of its origin; the devices of both directories.
+    """Give `copy` user ids and a work directory with its origin's files; return the devices of both directories.
 
     Raises:
         BranchError: it can't be done.
@@ -162,7 +164,7 @@ def mount_copy(origin: int, copy: int, work_mb: int) -> tuple[int, int]:
 
 
 def _mount_copy(origin: int, copy: int, work_mb: int) -> tuple[int, int]:
-    """In a process of its own, that joins the copy's namespaces: nothing of it is left behind there."""
+    """Do it in a process that joins the copy's namespaces and then ends, so that it leaves nothing behind there."""
     handles = os.pidfd_open(origin), os.pidfd_open(copy)
     number = host_number(handles[1])
     linux.setns(handles[0], linux.CLONE_NEWUSER)
@@ -178,7 +180,7 @@ def _mount_copy(origin: int, copy: int, work_mb: int) -> tuple[int, int]:
 
 
 def _copy_files(before: int) -> None:
-    """Regular files and directories only; a link could point anywhere."""
+    """Copy regular files and directories only; a link could point anywhere."""
     source = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=before)
     left = MAX_COPIED_BYTES
     for directory, _, names, handle in os.fwalk(".", dir_fd=source, follow_symlinks=False):
@@ -196,10 +198,10 @@ def _copy_files(before: int) -> None:
 
 
 def inspect(branching: Branching) -> None:
-    """See from outside that a copy holds nothing of its origin's. It waits in a call meanwhile.
+    """Check from outside that a copy, which waits in a system call, holds nothing of its origin's.
 
     Raises:
-        BranchError: it does.
+        BranchError: it holds something.
     """
     handle = os.pidfd_open(branching.process)
     try:
@@ -226,7 +228,7 @@ def inspect(branching: Branching) -> None:
 
 
 def siblings() -> set[int]:
-    """All processes that share our process ids, as we number them."""
+    """Return all processes of our process id namespace, as numbered in it."""
     ours = Path("/proc/self/ns/pid").readlink()
     found: set[int] = set()
     for entry in Path("/proc").iterdir():

@@ -1,8 +1,8 @@
-"""The order in which a new kernel gives up its rights.
+"""Give up the rights of a new kernel, in the right order.
 
-Everything here happens while the process has one thread and has run nothing of anybody's: Landlock and seccomp bind the
-calling thread and those it starts, so a thread that existed before would stay free. Whatever fails raises, and the
-process ends; it never goes on with less isolation than it was asked for.
+Everything here happens while the process has one thread and has run no program: Landlock and seccomp bind the calling
+thread and those it starts, so a thread that existed before would stay free. Whatever fails raises, and the process
+ends; it never goes on with less isolation than was asked for.
 """
 
 import os
@@ -19,20 +19,21 @@ from mumath_agent.sandbox import landlock, linux, namespaces, seccomp
 from mumath_agent.sandbox.spec import LANDLOCK, NAMESPACES, RLIMITS, SECCOMP, WORK, KernelSpec, ServerSpec
 
 MAX_PROCESSES = 64
-"""Threads count too."""
+"""Threads count as processes."""
 MAX_OPEN_FILES = 256
 CPU_S = 24 * 3600
-"""A backstop only: time limits are the agent's, on the wall clock."""
+"""A backstop only: the agent limits the time of programs, on the wall clock."""
 SPARE_BYTES = 256 << 20
-"""Between the soft and the hard memory limit: what a kernel may take to report a MemoryError."""
+"""The distance from the soft to the hard memory limit, which a kernel may use to report a MemoryError."""
 SYSTEM = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/zoneinfo", "/usr/share/fonts")
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/dev/urandom", "/dev/random", "/dev/zero")
 
 
 class LayerError(Exception):
-    """A layer of isolation that can't be had here."""
+    """Raised when a layer of isolation can't be had here."""
 
     def __init__(self, layer: str, reason: str) -> None:
+        """Name the layer and say why it can't be had."""
         super().__init__(f"{layer}:{reason}")
         self.layer = layer
         self.reason = reason
@@ -40,7 +41,7 @@ class LayerError(Exception):
 
 @contextmanager
 def needed_for(layer: str) -> Iterator[None]:
-    """What fails in here makes `layer` fail."""
+    """Raise a LayerError about `layer` for an OSError in the block."""
     try:
         yield
     except OSError as error:
@@ -54,7 +55,7 @@ def confine(server: ServerSpec, kernel: KernelSpec) -> int | None:
     """Give up, for good, every right the layers of `server` take away.
 
     Returns:
-        The descriptor for the supervisor of this process's copies; None without namespaces or seccomp.
+        The descriptor by which a supervisor permits copies of this process; None without namespaces or seccomp.
 
     Raises:
         LayerError, OSError: a step failed.
@@ -67,7 +68,7 @@ def confine(server: ServerSpec, kernel: KernelSpec) -> int | None:
     elif layers and server.nobody:
         namespaces.become_nobody()  # process limits don't count for root
     if sys.platform == "linux":
-        die_with_parent()  # every change of who we are clears it
+        die_with_parent()  # every change of user clears it
     os.chdir(work)
     settle(work)
     reseed(kernel.seed)
@@ -80,7 +81,7 @@ def confine(server: ServerSpec, kernel: KernelSpec) -> int | None:
         linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
         linux.drop_capabilities()
     if LANDLOCK in layers:
-        # The work directory is a mount: the right to it must come from above, or a branch could get no other one.
+        # Grant the directory above: the work directory is a mount, and a branch will get another one in its place.
         above = str(Path(work).parent) if NAMESPACES in layers else work
         readable = (*SYSTEM, *SYSTEM_FILES, *server.libraries)
         with needed_for(LANDLOCK):
@@ -93,12 +94,12 @@ def confine(server: ServerSpec, kernel: KernelSpec) -> int | None:
 
 
 def die_with_parent() -> None:
-    """Have the system send SIGKILL when the parent ends: a cell that holds the GIL stops every watching thread."""
+    """Have the system send SIGKILL when the parent ends; a cell that holds the GIL would stop a thread that watches."""
     linux.prctl(linux.PR_SET_PDEATHSIG, 9)
 
 
 def settle(work: str) -> None:
-    """Environment, temporary directory and module path of a kernel: nothing of the host's."""
+    """Set the environment, temporary directory and arguments of a kernel, without anything of the host's."""
     kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "LC_CTYPE", "TZ") if name in os.environ}
     os.environ.clear()
     os.environ.update(kept)
@@ -116,12 +117,12 @@ def settle(work: str) -> None:
     tempfile.tempdir = work
     os.umask(0o077)
     sys.argv = [""]
-    with suppress(OSError):  # what an out-of-memory killer takes first
+    with suppress(OSError):  # the out-of-memory killer takes kernels first
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def reseed(seed: int | None) -> None:
-    """A fork copies its parent's random generators; numpy's and sympy's would draw the same in every kernel."""
+    """Seed all random generators anew: a fork copies numpy's and sympy's, so that every kernel would draw the same."""
     random.seed(seed)
     modules: Mapping[str, Any] = sys.modules
     if "numpy.random" in modules:
@@ -131,17 +132,17 @@ def reseed(seed: int | None) -> None:
 
 
 def limit_open_files() -> None:
-    """The last limit: once it stands, others' files on their way through sockets can keep ours from being sent."""
+    """Limit open files, last of all: files in flight between other processes count, too, and could stop our sending."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_OPEN_FILES, MAX_OPEN_FILES))
 
 
 def limit(kernel: KernelSpec) -> None:
-    """Memory beyond what the process has now, processes, file size, no core dumps."""
+    """Limit memory beyond what the process has now, processes, CPU time and file size; allow no core dumps."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     largest = kernel.work_mb << 20
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
-    if sys.platform == "linux":  # elsewhere they are not enforced, or count all of a user's processes
+    if sys.platform == "linux":  # elsewhere these limits aren't enforced, or count all of a user's processes
         resource.setrlimit(resource.RLIMIT_NPROC, (MAX_PROCESSES, MAX_PROCESSES))
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         soft = pages * resource.getpagesize() + (kernel.memory_mb << 20)

@@ -1,7 +1,7 @@
-"""The fork server: imports what programs need once, then forks a kernel per request.
+"""Start the fork server: a process that imports what programs need, once, and then forks a kernel per request.
 
-It never runs a program of anybody's; it has one thread and no event loop, so forking it is sound. Its start is here;
-what it does once it is up is in `forkserver_loop.py`; who started it and clears up after it is the `guardian`.
+It never runs a model's program, and it has one thread and no event loop, so forking it is sound. What it does once it
+is up is in `forkserver_loop.py`; the `guardian` starts it and clears up after it.
 """
 
 import gc
@@ -16,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-# All that a kernel needs of this package, now: after the change of root it can't be found any more.
+# Everything a kernel needs of this package is imported here: after the change of root it can't be found any more.
 from mumath_agent.sandbox import namespaces
 from mumath_agent.sandbox.confine import LayerError, confine, die_with_parent, needed_for
-from mumath_agent.sandbox.forkserver_loop import MAX_MESSAGE_BYTES, Server, tell
+from mumath_agent.sandbox.forkserver_loop import MAX_MESSAGE_BYTES, ForkServerLoop, tell
 from mumath_agent.sandbox.shell import new_shell
 from mumath_agent.sandbox.spec import LANDLOCK, NAMESPACES, SECCOMP, WORK, KernelSpec, ServerSpec
 
@@ -34,7 +34,7 @@ def serve(control: socket.socket, spec: ServerSpec, *, was_root: bool) -> NoRetu
         if NAMESPACES in spec.layers:
             with needed_for(NAMESPACES):
                 namespaces.leave_host(spec.runtime, spec.libraries, was_root=was_root)
-            die_with_parent()  # becoming somebody else has cleared it
+            die_with_parent()  # becoming another user has cleared it
             os.environ |= dict.fromkeys(("HOME", "TMPDIR", "IPYTHONDIR"), WORK)
         check(spec)
         prepare(spec)
@@ -42,14 +42,14 @@ def serve(control: socket.socket, spec: ServerSpec, *, was_root: bool) -> NoRetu
         traceback.print_exc()
         tell(control, {"error": f"{type(error).__name__}: {error}"})
         os._exit(1)
-    Server(control, spec).serve()
+    ForkServerLoop(control, spec).serve()
 
 
 def check(spec: ServerSpec) -> None:
-    """Have a child give up its rights and try what it must not be able to do: what counts is what happens.
+    """Have a child give up its rights and then try what it must not be able to do.
 
     Raises:
-        OSError: it failed to give them up, or something was still possible.
+        LayerError: it failed to give them up, or something was still possible.
     """
     if not {LANDLOCK, SECCOMP} & set(spec.layers):
         return
@@ -68,10 +68,11 @@ def check(spec: ServerSpec) -> None:
 
 
 def _attempt(spec: ServerSpec) -> str:
+    """Return "confined", or else "LAYER:REASON"."""
     try:
         listener = confine(spec, replace(CHECK, work=spec.runtime))
         if listener is not None:
-            os.close(listener)  # nobody answers: what would be asked is refused
+            os.close(listener)  # without a supervisor, calls that need permission are refused
     except LayerError as error:
         return f"{error.layer}:{error.reason}"
     except OSError as error:
@@ -94,7 +95,7 @@ def _attempt(spec: ServerSpec) -> str:
 
 
 def prepare(spec: ServerSpec) -> None:
-    """Import everything a kernel needs, so that its pages are shared by all."""
+    """Import everything kernels need, so that they share its memory."""
     for module in spec.preload:
         with suppress(ImportError):
             importlib.import_module(module)

@@ -1,7 +1,8 @@
-"""The fork server's loop: kernels on request, branches of kernels on request, and news of how each ended.
+"""Serve the agent from the fork server: start kernels, copy kernels, and report how each ended.
 
-Each kernel has a channel to the agent: over it go the kernel's process descriptor, the news that it is ready or failed,
-and in the end how it ended. The agent asks for a branch over it; when the agent closes it, the kernel is killed.
+Each kernel has a channel to the agent. Over it the server sends the kernel's process descriptor, says that it is ready
+or failed, and in the end how it ended; over it the agent asks for a branch. When the agent closes it, the kernel is
+killed.
 """
 
 import fcntl
@@ -31,40 +32,41 @@ from mumath_agent.sandbox.branch import (
     siblings,
 )
 from mumath_agent.sandbox.confine import confine, limit_open_files
-from mumath_agent.sandbox.kernel import Kernel
+from mumath_agent.sandbox.kernel import KernelLoop
 from mumath_agent.sandbox.shell import Shell
 from mumath_agent.sandbox.spec import RLIMITS, KernelSpec, ServerSpec
 from mumath_agent.sandbox.streams import capture_descriptors
-from mumath_agent.sandbox.supervisor import Verdict
+from mumath_agent.sandbox.supervisor import Ruling
 from mumath_agent.sandbox.warm import programs
 
 MAX_MESSAGE_BYTES = 1 << 16
 MAX_DESCRIPTORS = 8
 END = object()
 FIRST_DESCRIPTOR = 3
-"""Of a kernel: its report channel, its line to the server; its sockets follow."""
+"""Where a kernel finds its channel to the agent; its line to the server and its sockets follow."""
 
 
 @dataclass(slots=True, eq=False)
 class Child:
-    """A kernel this server has started."""
+    """A kernel that the server has started."""
 
     process: int
     channel: socket.socket
-    """To the agent."""
+    """The channel to the agent."""
     line: socket.socket
-    """To the kernel."""
+    """The line to the kernel."""
     spec: KernelSpec
     listener: int | None = None
-    """Where calls of the kernel, its branches and its origin wait for permission."""
+    """The descriptor where system calls of the kernel, its branches and its origin wait for permission."""
     introduced: bool = False
-    """It has sent its listener, which it does before it runs anything; later it may send what it likes."""
+    """True once it has sent its listener, which it does before it runs anything; nothing it sends later is trusted."""
 
 
-class Server:
+class ForkServerLoop:
     """Answers requests for kernels until the agent is gone."""
 
     def __init__(self, control: socket.socket, spec: ServerSpec) -> None:
+        """Serve the agent at the other end of `control`."""
         self._control = control
         self._spec = spec
         self._selector = selectors.DefaultSelector()
@@ -72,6 +74,7 @@ class Server:
         self._branchings: list[Branching] = []
 
     def serve(self) -> NoReturn:
+        """Answer requests; in idle moments run the warm-up programs."""
         awake, wake = os.pipe()
         for end in (awake, wake):
             os.set_blocking(end, False)
@@ -79,7 +82,7 @@ class Server:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         if sys.platform == "linux":
-            linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)  # branches become ours
+            linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)  # branches become our children
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         self._watch(awake, functools.partial(self._reap, awake))
@@ -125,13 +128,13 @@ class Server:
                 if not self._spec.forks:
                     hand_over(channel, os.getpid())
                 become_kernel(self._spec, spec, [descriptors[0], theirs.fileno(), *descriptors[1:]])
-            self._raise(Child(process, channel, ours, spec))
+            self._adopt(Child(process, channel, ours, spec))
             hand_over(channel, process)
         theirs.close()
         for descriptor in descriptors[1:]:
             os.close(descriptor)
 
-    def _raise(self, child: Child) -> None:
+    def _adopt(self, child: Child) -> None:
         self._children[child.process] = child
         self._watch(child.channel, functools.partial(self._heard_agent, child))
         self._watch(child.line, functools.partial(self._heard_kernel, child))
@@ -154,7 +157,7 @@ class Server:
             data, descriptors = b"", []
         if data:
             self._branch(child, data, descriptors)
-        else:  # nobody wants it any more
+        else:  # the agent is done with it
             _kill(child.process)
             self._selector.unregister(child.channel)
 
@@ -164,12 +167,12 @@ class Server:
         except OSError:
             data, descriptors = b"", []
         if not data:
-            self._selector.unregister(child.line)  # it closed it: no branches of this one
+            self._selector.unregister(child.line)  # closed by the kernel, which then can't be copied
         elif descriptors and not child.introduced:
             child.listener = descriptors[0]
             self._watch(child.listener, functools.partial(self._called, child.listener))
         else:
-            for descriptor in descriptors:  # a program's doing
+            for descriptor in descriptors:  # only a program sends any now
                 os.close(descriptor)
             for branching in [b for b in self._branchings if b.origin == child.process]:
                 self._fail(branching, data.decode("utf-8", "replace"))
@@ -196,7 +199,7 @@ class Server:
             self._branchings.append(branching)
 
     def _called(self, listener: int) -> None:
-        """A kernel makes a call that needs permission."""
+        """Answer a system call that needs permission."""
         try:
             call = supervisor.next_call(listener)
         except EOFError:
@@ -204,17 +207,17 @@ class Server:
             return
         if call is None:
             return
-        verdict = Verdict.REFUSED
+        ruling = Ruling.REFUSED
         for branching in [b for b in self._branchings if b.listener == listener]:
             if branching.permits(call, self._children):
                 try:
-                    verdict = self._step(branching, call)
+                    ruling = self._step(branching, call)
                 except (BranchError, OSError) as error:
                     _kill(call.process)
                     self._fail(branching, str(error))
-        supervisor.answer(listener, call, verdict)
+        supervisor.answer(listener, call, ruling)
 
-    def _step(self, branching: Branching, call: supervisor.Call) -> Verdict:
+    def _step(self, branching: Branching, call: supervisor.Call) -> Ruling:
         branching.steps += 1
         match branching.steps:
             case 2:
@@ -227,7 +230,7 @@ class Server:
             case 5:
                 inspect(branching)
                 self._admit(branching, call)
-        return Verdict.DONE if branching.steps > 3 else Verdict.MADE
+        return Ruling.DONE if branching.steps > 3 else Ruling.MADE
 
     def _admit(self, branching: Branching, call: supervisor.Call) -> None:
         assert branching.listener is not None
@@ -237,7 +240,7 @@ class Server:
         branching.close()
         self._branchings.remove(branching)
         process, channel, line = branching.process, branching.channel, branching.line
-        self._raise(Child(process, channel, line, branching.spec, branching.listener, introduced=True))
+        self._adopt(Child(process, channel, line, branching.spec, branching.listener, introduced=True))
         hand_over(channel, process)
         tell(channel, {"ready": True})
 
@@ -248,13 +251,13 @@ class Server:
         branching.channel.close()
         branching.line.close()
         branching.close()
-        if not self._branchings:  # whatever was forked and is no kernel
+        if not self._branchings:  # kill whatever was forked and isn't a kernel
             for stray in siblings() - {*self._children, os.getpid()}:
                 _kill(stray)
 
 
 def become_kernel(server: ServerSpec, spec: KernelSpec, descriptors: list[int]) -> NoReturn:
-    """Give up every right, then serve programs."""
+    """Turn this process into a kernel: give up every right, then serve."""
     report = None
     try:
         signal.set_wakeup_fd(-1)
@@ -265,14 +268,14 @@ def become_kernel(server: ServerSpec, spec: KernelSpec, descriptors: list[int]) 
         capture_descriptors()
         listener = confine(server, spec)
         if listener is None:
-            with suppress(OSError):  # nobody listens to a kernel that was not forked
+            with suppress(OSError):  # the other end is closed if the kernel wasn't forked
                 line.send(b"none")
         else:
             socket.send_fds(line, [b"listener"], [listener])
             os.close(listener)
         if RLIMITS in server.layers:
             limit_open_files()
-        kernel = Kernel(Shell.instance(), spec, sockets, line)
+        kernel = KernelLoop(Shell.instance(), spec, sockets, line)
         tell(report, {"ready": True})
         if server.forks:
             report.close()
@@ -285,7 +288,7 @@ def become_kernel(server: ServerSpec, spec: KernelSpec, descriptors: list[int]) 
 
 
 def _only(descriptors: list[int]) -> list[socket.socket]:
-    """Close all files but stdio and these, which become 3, 4, 5 ..."""
+    """Close all files except stdio and these, which become 3, 4, 5 and so on."""
     aside = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 64) for descriptor in descriptors]
     for n, descriptor in enumerate(aside):
         os.dup2(descriptor, FIRST_DESCRIPTOR + n, inheritable=False)
@@ -295,7 +298,7 @@ def _only(descriptors: list[int]) -> list[socket.socket]:
 
 
 def hand_over(channel: socket.socket, process: int) -> None:
-    """Give the agent the means to send signals to `process`, whatever its number is out there."""
+    """Give the agent the means to send signals to `process`, whatever its number is outside."""
     if sys.platform == "linux":
         handle = os.pidfd_open(process)
         with suppress(OSError):
@@ -306,6 +309,7 @@ def hand_over(channel: socket.socket, process: int) -> None:
 
 
 def tell(channel: socket.socket, news: dict[str, Any]) -> None:
+    """Send news to the agent; it may be gone."""
     with suppress(OSError):
         channel.send(json.dumps(news).encode())
 

@@ -1,9 +1,9 @@
-"""The first process after the agent: it starts the fork server, outlives the agent by a moment, and clears up.
+"""Start the fork server from a guardian process, which outlives the agent by a moment and clears up.
 
     agent --exec--> guardian --fork--> server --fork--> kernel, kernel, ...
 
-When the agent is gone, in whatever way, the guardian kills the server, with it goes every kernel, and the private
-directory is removed. It is there before anything heavy is imported.
+When the agent is gone, however it ended, the guardian kills the server, and every kernel with it, and removes the
+agent's private directory. It runs before anything heavy is imported.
 """
 
 import json
@@ -24,7 +24,7 @@ MAX_SPEC_BYTES = 1 << 16
 
 
 def main(descriptor: int, runtime: str, agent: int) -> NoReturn:
-    """Serve process `agent` at the other end of socket `descriptor`, as the spec it sends first says."""
+    """Start a server for process `agent`, which sends its spec first over socket `descriptor`, and guard it."""
     control = socket.socket(fileno=descriptor)
     control.set_inheritable(False)
     if not (said := control.recv(MAX_SPEC_BYTES)):
@@ -48,8 +48,8 @@ def main(descriptor: int, runtime: str, agent: int) -> NoReturn:
 
 
 def guard(control: socket.socket, server: int, agent: int, spec: ServerSpec) -> NoReturn:
-    """Wait until the agent or the server is gone, and see to it that nothing of either stays."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the agent's to answer
+    """Wait until the agent or the server is gone, then end the server and remove the runtime directory."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the agent handles Ctrl-C
     gone = select.poll()
     gone.register(control, 0)  # hang-up only; a forked child of the agent may keep its end open, hence:
     pause_ms: int | None = 100

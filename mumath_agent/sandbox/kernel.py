@@ -1,7 +1,7 @@
-"""A Jupyter kernel in one thread: takes requests, runs cells, answers.
+"""Be a Jupyter kernel in one thread: take requests, run cells, answer.
 
 It speaks the Jupyter protocol (version 5.4) over ZeroMQ's wire format on sockets it was given; it opens none. While a
-cell runs nothing else is served, heartbeats neither: whether a kernel lives is the business of who started it. Between
+cell runs nothing else is served, not even heartbeats: whoever started the kernel watches whether it lives. Between
 cells no thread exists that a cell didn't start, so the whole process can be copied.
 """
 
@@ -28,9 +28,9 @@ from mumath_agent.sandbox.zmtp import ProtocolError, Wire, encode
 SOCKET_TYPES = {"shell": "ROUTER", "control": "ROUTER", "stdin": "ROUTER", "iopub": "XPUB", "hb": "REP"}
 MAX_REQUEST_BYTES = 64 << 20
 SEND_TIMEOUT_S = 5.0
-"""A client that doesn't read for so long has lost its connection."""
+"""A client that doesn't read for this long has lost its connection."""
 MAX_SHOWN_BYTES = 16 << 20
-"""Shown by one cell, all together; the rest is dropped."""
+"""How much one cell may show in total; the rest is dropped."""
 INFO = {
     "status": "ok",
     "protocol_version": PROTOCOL,
@@ -59,16 +59,16 @@ class Peer:
     channel: str
     wire: Wire
     topics: set[bytes] = field(default_factory=set)
-    """What it subscribed to (iopub)."""
+    """The topics it subscribed to (iopub only)."""
 
 
-class Kernel:
+class KernelLoop:
     """Serves its clients until it is told to shut down or they are gone."""
 
     def __init__(
         self, shell: Shell, spec: KernelSpec, sockets: list[socket.socket], line: socket.socket
     ) -> None:
-        """A kernel for clients at `sockets`; over `line` the fork server asks for branches."""
+        """Run cells in `shell` for clients at `sockets`; over `line` the fork server asks for branches."""
         self._shell = shell
         self._server = os.getppid()
         self._cells = 0
@@ -104,7 +104,7 @@ class Kernel:
         """Answer requests until the end."""
         signal.signal(signal.SIGINT, self._interrupt)
         while not self._ended:
-            # A cell may have left a signal handler behind; what it raises here is nobody's.
+            # A cell may have left a signal handler behind; what that raises here must not end the kernel.
             with suppress(Exception, KeyboardInterrupt):
                 for key, _ in self._selector.select():
                     match key.data:
@@ -114,7 +114,7 @@ class Kernel:
                             self._receive(key.data)
                         case _:
                             if self._branch():
-                                break  # the events were the origin's
+                                break  # the remaining events are the origin's
 
     # What comes in
 
@@ -173,7 +173,7 @@ class Kernel:
         self._parent = request["header"]
         self.publish("status", {"execution_state": "busy"})
         reply = handle(request["content"])
-        # Idle first: whoever has the reply then knows that everything else was sent.
+        # Idle first: a client that has the reply then knows that everything else was sent.
         self.publish("status", {"execution_state": "idle"})
         self._send([peer], kind.replace("_request", "_reply"), reply, self._parent)
 
@@ -224,7 +224,7 @@ class Kernel:
     # Branches
 
     def _branch(self) -> bool:
-        """Copy this process, as the server asks; whether we are the copy."""
+        """Copy this process, as the server asks; return whether this is the copy."""
         if not self._line.recv(64):
             self._selector.unregister(self._line)
             return False
@@ -237,9 +237,7 @@ class Kernel:
             self._line.send(str(error).encode())
             return False
         try:
-            random.setstate(
-                random_state
-            )  # Python draws a new one after a fork; a branch goes on as its origin would
+            random.setstate(random_state)  # Python reseeds after a fork; a branch goes on as its origin would
             settle_copy()
             first, *others, out, err = GIVEN
             for descriptor, number in ((out, 1), (err, 2)):
@@ -252,7 +250,13 @@ class Kernel:
         return True
 
     def _check_alone(self) -> None:
-        """A copy would have other threads' locks but not the threads, and files that two processes write to."""
+        """Check that this process can be copied soundly.
+
+        A copy would have other threads' locks but not the threads, and files that two processes write to.
+
+        Raises:
+            BranchError: it has threads running or files open.
+        """
         if threading.active_count() > 1:
             raise BranchError("it has threads running")
         ours = {self._line.fileno(), *(peer.socket.fileno() for peer in self._peers)}
@@ -264,14 +268,14 @@ class Kernel:
     # One cell
 
     def _run(self, code: str, *, silent: bool) -> Message | None:
-        """Run a cell; the error it ended in."""
+        """Run a cell; return the error it ended in, if any."""
         self._shown_bytes = 0
         self._shell.last_error = None
         belong_to(self._cells)
-        sys.stdout, sys.stderr = self._streams  # an earlier cell may have changed these, too
+        sys.stdout, sys.stderr = self._streams  # an earlier cell may have changed these
         for stream in self._streams:
             stream.begin(self._cells)
-        signal.signal(signal.SIGINT, self._interrupt)  # an earlier cell may have changed it
+        signal.signal(signal.SIGINT, self._interrupt)  # and this
         try:
             self._interruptible = True
             self._shell.run_cell(code, silent=silent, store_history=False)  # type: ignore[no-untyped-call]
@@ -290,10 +294,10 @@ class Kernel:
     # What goes out
 
     def publish(self, kind: str, content: Message) -> None:
-        """Tell all subscribers."""
+        """Send a message to all subscribers."""
         if kind not in ("status", "stream"):
             for stream in self._streams:
-                stream.flush()  # what was printed before comes before
+                stream.flush()  # keep the order: what was printed before comes before
         self._send(self._peers, kind, content, self._parent, topic=kind.encode())
 
     def _print(self, name: str, text: str) -> None:
@@ -302,7 +306,7 @@ class Kernel:
     def _send(
         self, peers: list[Peer], kind: str, content: Message, parent: Message, topic: bytes | None = None
     ) -> None:
-        """Send to `peers`; with a topic, to those of them that subscribed to it."""
+        """Send to `peers`; with a topic, only to those that subscribed to it."""
         frames = self._signer.pack(self._signer.header(kind), content, parent)
         data = encode(frames if topic is None else [topic, *frames])
         if topic is not None and topic != b"status":
@@ -323,7 +327,7 @@ class Kernel:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """No signal handler of a cell runs in here and leaves half a message on the wire."""
+    """Block signals, so that no handler a cell has set leaves half a message on the wire."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield

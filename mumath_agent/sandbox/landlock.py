@@ -1,8 +1,8 @@
-"""Landlock: which files a process may touch, decided by itself, once, and for all it starts.
+"""Limit which files a process may touch, with Landlock: once, for itself and everything it starts.
 
-Reading is granted beneath `readable`, everything but special files beneath `writable`; the rest of the file system,
-TCP, and (where the kernel knows how) abstract sockets and signals to processes outside are denied. Stricter rules that
-a newer kernel offers are used where it offers them.
+Reading is granted beneath `readable`, everything except special files beneath `writable`. The rest of the file system,
+TCP, and (where the kernel can do it) abstract sockets and signals to processes outside are denied. Rules that only
+newer kernels offer are used where they exist.
 """
 
 import os
@@ -26,16 +26,16 @@ _NO_TCP, _NO_FOREIGN_SOCKETS_AND_SIGNALS = 0b11, 0b11
 
 
 def version() -> int:
-    """The version of Landlock's interface this kernel speaks.
+    """Return the version of Landlock's interface in this kernel.
 
     Raises:
-        OSError: it has none, or it is switched off.
+        OSError: it has no Landlock, or it is switched off.
     """
     return linux.syscall("landlock_create_ruleset", _CREATE_RULESET, None, 0, _VERSION_REQUEST)
 
 
 def restrict(*, readable: Iterable[str], writable: Iterable[str]) -> None:
-    """Restrict this thread and all it starts from now on. Paths that don't exist are skipped.
+    """Restrict this thread and everything it starts from now on. Paths that don't exist are skipped.
 
     Raises:
         OSError: a step failed; the process must not go on.

@@ -1,7 +1,7 @@
-"""Jupyter's messages: a signed header, parent, metadata and content, each a frame of JSON.
+"""Write and read Jupyter's messages: a signed header, parent, metadata and content, each a frame of JSON.
 
-Source: jupyter-client.readthedocs.io, "Messaging in Jupyter", protocol 5.4. Both sides of our kernels use this;
-jupyter_client's `Session` reads what it writes and the other way round.
+Source: jupyter-client.readthedocs.io, "Messaging in Jupyter", protocol 5.4. Both sides of our kernels use this, and
+jupyter_client's `Session` understands it.
 """
 
 import hmac
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 Message = dict[str, Any]
-"""Keys header, parent_header, metadata, content."""
+"""A dictionary with the keys header, parent_header, metadata and content."""
 
 PROTOCOL = "5.4"
 _DELIMITER = b"<IDS|MSG>"
@@ -20,15 +20,17 @@ _PARTS = ("header", "parent_header", "metadata", "content")
 
 
 class Signer:
-    """Packs and unpacks the messages of one connection; `key` is what both sides share."""
+    """Packs and unpacks the messages of one connection."""
 
     def __init__(self, key: str, username: str) -> None:
+        """Sign with `key`, which both sides share; `username` is who the messages are from."""
         self._hmac = hmac.new(key.encode(), digestmod="sha256")
         self._session = secrets.token_hex(8)
         self._numbers = itertools.count()
         self._username = username
 
     def header(self, kind: str) -> Message:
+        """Return the header of a new message of type `kind`."""
         return {
             "msg_id": f"{self._session}_{next(self._numbers)}",
             "session": self._session,
@@ -39,15 +41,15 @@ class Signer:
         }
 
     def pack(self, header: Message, content: Message, parent: Message | None = None) -> list[bytes]:
-        """The frames of a message; `parent` is the header of the request it answers."""
+        """Return the frames of a message; `parent` is the header of the request it answers."""
         parts = [json.dumps(part).encode() for part in (header, parent or {}, {}, content)]
         return [_DELIMITER, self._signature(parts), *parts]
 
     def unpack(self, frames: list[bytes]) -> Message:
-        """The message in `frames`, whoever it is addressed to.
+        """Return the message in `frames`; an address before it is skipped.
 
         Raises:
-            ValueError: it is none, or not signed with our key.
+            ValueError: there is no message, or it isn't signed with our key.
         """
         start = frames.index(_DELIMITER) + 1
         signature, *parts = frames[start : start + 5]

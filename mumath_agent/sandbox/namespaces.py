@@ -1,11 +1,11 @@
-"""Namespaces: a kernel sees no network, no process but its siblings, and no files but libraries and its own work.
+"""Hide the host with namespaces: no network, no processes except sibling kernels, no files except libraries and work.
 
-Two floors. The fork server leaves the host once: its own process ids, network, and a root that holds read-only binds of
-what Python needs. Each kernel then gets a user namespace of its own (so that process limits count for it alone) and a
-mount namespace with a work directory in memory.
+This takes two steps. The fork server leaves the host once: it gets process ids and a network of its own, and a root
+that holds read-only binds of what Python needs. Each kernel then gets a user namespace of its own (so that process
+limits count for it alone) and a mount namespace with a work directory in memory.
 
-An ordinary user may do this where the system allows unprivileged user namespaces. Root does the mounting as root, so
-that a Python installed where only root may look is seen, and turns into an ordinary user afterwards.
+An ordinary user may do this where the system allows unprivileged user namespaces. Root mounts as root, so that a Python
+that only root can read is found, and becomes an ordinary user afterwards.
 """
 
 import os
@@ -17,16 +17,16 @@ from mumath_agent.sandbox.linux import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, 
 from mumath_agent.sandbox.spec import WORK
 
 NOBODY = 65534
-"""Who root turns into."""
+"""The user root turns into."""
 INNER_UID = 1000
-"""Who a kernel is in its own user namespace."""
+"""The user a kernel is in its own user namespace."""
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _SYSTEM = ("/usr", "/etc/ld.so.cache", "/etc/localtime")
 _ROOT_LINKS = ("lib", "lib64", "lib32", "bin", "sbin")
 
 
 def leave_process_ids() -> None:
-    """From here on the process's children live among process ids of their own; the first of them is number 1."""
+    """Give this process's future children a process id namespace of their own; the first of them is number 1."""
     if os.getuid() == 0:
         linux.unshare(linux.CLONE_NEWPID)
     else:
@@ -36,7 +36,7 @@ def leave_process_ids() -> None:
 
 
 def leave_host(runtime: str, libraries: list[str], *, was_root: bool) -> None:
-    """Have a network, a host name and a root directory of our own, and be nobody."""
+    """Take on a network, a host name and a root directory of our own, and the rights of an ordinary user."""
     kinds = linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS
     linux.unshare(kinds)
     _change_root(str(Path(runtime) / "root"), libraries, owner=NOBODY if was_root else 0)
@@ -47,14 +47,15 @@ def leave_host(runtime: str, libraries: list[str], *, was_root: bool) -> None:
 
 
 def become_nobody() -> None:
+    """Turn from root into the ordinary user NOBODY, for good."""
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
-    linux.prctl(linux.PR_SET_DUMPABLE, 1)  # else /proc/self belongs to root, and ids can't be mapped
+    linux.prctl(linux.PR_SET_DUMPABLE, 1)  # otherwise /proc/self belongs to root, and ids can't be mapped
 
 
 def enter_kernel(work_mb: int) -> None:
-    """A user namespace and a mount namespace for one kernel, with an empty work directory of at most `work_mb`."""
+    """Give a kernel a user and a mount namespace, with an empty work directory of at most `work_mb` megabytes."""
     uid, gid = os.getuid(), os.getgid()
     linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNS)
     map_ids(INNER_UID, uid, INNER_UID, gid)
@@ -63,6 +64,7 @@ def enter_kernel(work_mb: int) -> None:
 
 
 def mount_work(work_mb: int, owner: int | None = None) -> None:
+    """Mount an empty work directory in memory, of at most `work_mb` megabytes."""
     size = f"size={work_mb}m,nr_inodes=4096,mode=700"
     if owner is not None:
         size += f",uid={owner},gid={owner}"
@@ -70,12 +72,12 @@ def mount_work(work_mb: int, owner: int | None = None) -> None:
 
 
 def hide_processes() -> None:
-    """Nothing may read `/proc` from here on."""
+    """Cover `/proc`, so that nothing can read it from here on."""
     linux.mount("tmpfs", "/proc", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k")
 
 
 def map_ids(inner_uid: int, outer_uid: int, inner_gid: int, outer_gid: int, process: str = "self") -> None:
-    """Say who `process` is inside its new user namespace."""
+    """Set who `process` is inside its new user namespace."""
     for name, line in (
         ("setgroups", "deny"),
         ("uid_map", f"{inner_uid} {outer_uid} 1"),
@@ -109,7 +111,7 @@ def _change_root(new: str, libraries: list[str], owner: int) -> None:
 def _bind(path: str, target: str) -> None:
     """Show `path` of the host at `target`, read-only."""
     if not Path(path).exists() or Path(target).exists():
-        return  # not there, or shown already as a part of something above it
+        return  # not there, or there already as a part of a directory bound before
     if Path(path).is_dir():
         Path(target).mkdir(parents=True)
     else:

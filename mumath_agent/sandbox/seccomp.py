@@ -1,10 +1,10 @@
-"""seccomp: which system calls a process may make, decided by itself, once, and for all it starts.
+"""Limit which system calls a process may make, with seccomp: once, for itself and everything it starts.
 
-The filter is a program for the kernel's classic packet filter machine, assembled here: default is refusal. It sees the
-call's number and its register arguments, never what a pointer points to.
+The filter is a program for the Linux kernel's classic packet filter machine, assembled here; what it doesn't name is
+refused. It sees a call's number and register arguments, never what a pointer points to.
 
-One thing is neither allowed nor refused but put to a supervisor: copying the process (`fork`, and the user and mount
-namespace a copy needs). The fork server answers; it says yes when it was asked for a branch of this kernel.
+One thing is neither allowed nor refused but left to a supervisor: copying the process (`fork`, and the user and mount
+namespace a copy needs). The fork server answers; it permits the copy if it was asked for a branch of this kernel.
 """
 
 import ctypes
@@ -48,9 +48,9 @@ _Case = tuple[int, tuple[_Argument, ...]]
 """An action, and the conditions that must all hold for it."""
 
 _TERMINAL_QUERIES = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
-"""TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
+"""TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX and FIOCLEX."""
 _FILE_CONTROLS = (0, 1, 2, 3, 4, 5, 6, 7, 1030, 1031, 1032, 1033, 1034)
-"""F_DUPFD to F_SETLKW, F_DUPFD_CLOEXEC, pipe sizes, seals; not the ones that have signals sent to others."""
+"""F_DUPFD to F_SETLKW, F_DUPFD_CLOEXEC, pipe sizes and seals; not those that have signals sent to other processes."""
 _PR_GET_NAME, _PR_SET_NAME, _PR_SET_VMA = 16, 15, 0x53564D41
 _SIGKILL = 9
 _ABOUT_ONESELF = {
@@ -64,14 +64,14 @@ _ABOUT_ONESELF = {
     "sched_getscheduler": 0,
     "sched_setaffinity": 0,
 }
-"""Which argument names the process they are about; 0 is the caller."""
+"""Which argument names the process that the call is about; the value 0 is the caller."""
 _CLOCKS = ("clock_getres", "clock_gettime", "clock_nanosleep", "timer_create")
 _SIGN = 0x80000000
-"""Negative clocks are those of other processes."""
+"""The sign bit: clocks with negative numbers are those of other processes."""
 
 
 def _cases(call: str, supervised: bool) -> list[_Case]:
-    """What decides about a call of `CHECKED`; where no case applies it is refused."""
+    """Return the cases that decide about a call of `CHECKED`; where none applies it is refused."""
     asked = _ASK if supervised else _REFUSE
     table: dict[str, list[_Case]] = {
         "clone": [
@@ -96,7 +96,7 @@ def _cases(call: str, supervised: bool) -> list[_Case]:
 
 
 def program(*, supervised: bool) -> bytes:
-    """The filter. `supervised`: copies of the process are put to a supervisor instead of being refused."""
+    """Assemble the filter; with `supervised`, copies of the process are left to a supervisor instead of refused."""
     code = [
         _step(_LOAD, _ARCH_AT),
         _step(_JUMP_EQ, _AUDIT_ARCH, then=1),
@@ -117,7 +117,7 @@ def program(*, supervised: bool) -> bytes:
 
 
 def install(filter_program: bytes, *, supervised: bool) -> int | None:
-    """Filter this thread's calls from now on; the result is the descriptor its supervisor needs, if it has one.
+    """Filter this thread's calls from now on; return the descriptor that its supervisor needs, if it has one.
 
     Raises:
         OSError: the kernel took no filter; the process must not go on.
@@ -130,7 +130,7 @@ def install(filter_program: bytes, *, supervised: bool) -> int | None:
 
 
 def _case(case: _Case) -> bytes:
-    """Returns the action if all conditions hold, else falls through to what follows."""
+    """Assemble one case: return its action if all conditions hold, else fall through to what follows."""
     action, conditions = case
     code = _step(_RETURN, action)
     for condition in reversed(conditions):
@@ -142,5 +142,5 @@ def _case(case: _Case) -> bytes:
 
 
 def _step(operation: int, value: int, *, then: int = 0, otherwise: int = 0) -> bytes:
-    """One instruction; `then` and `otherwise` are how many to skip after a comparison."""
+    """Assemble one instruction; `then` and `otherwise` are how many to skip after a comparison."""
     return struct.pack("HBBI", operation, then, otherwise, value)

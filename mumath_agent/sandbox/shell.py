@@ -1,10 +1,10 @@
-"""IPython as a cell finds it: what it shows, what an error looks like, what it must not do to the kernel.
+"""Set up IPython as a cell finds it: what it shows, what an error looks like, what a cell can't do to the kernel.
 
-- an error is told in two lines, the line of the cell and the exception, instead of a coloured traceback;
-- cells are files named `<cell 1>`, `<cell 2>`, so that a warning or a traceback reads the same in every run;
-- `input()` finds the end of its input, `exit()` ends the cell and not the kernel;
-- results are shown as plain text, figures as PNG;
-- no configuration, profile or history of a user is read or written.
+- An error is two lines, the line of the cell and the exception, instead of a coloured traceback.
+- Cells are files named `<cell 1>`, `<cell 2>`, so that a warning or a traceback reads the same in every run.
+- `input()` is at the end of its input; `exit()` ends the cell and not the kernel.
+- Results are shown as plain text, figures as PNG.
+- No configuration, profile or history of a user is read or written.
 
 The shell is made before a kernel is forked, so that no kernel spends time on it.
 """
@@ -53,6 +53,7 @@ class CellCompiler(CachingCompiler):
 
     @classmethod
     def get_code_name(cls, *_args: Any) -> str:
+        """Name the next cell's file."""
         cls.cells += 1
         cls.latest = f"<cell {cls.cells}>"
         return cls.latest
@@ -64,36 +65,40 @@ class Result(DisplayHook):
     shell: Any
 
     def quiet(self) -> bool:
-        return False  # a semicolon at the end hides nothing: the model wants to read it
+        """Hide nothing, not even the value before a semicolon: the model wants to read it."""
+        return False
 
     def write_output_prompt(self) -> None:
-        pass
+        """Write no prompt."""
 
     def write_format_data(self, format_dict: dict[str, Any], md_dict: Any = None) -> None:
+        """Publish a value."""
         content = {"execution_count": self.shell.execution_count, "metadata": {}}
         self.shell.publish("execute_result", content | {"data": self.shell.shown(format_dict)})
 
     def log_output(self, format_dict: dict[str, Any]) -> None:
-        pass
+        """Keep no log."""
 
     def finish_displayhook(self) -> None:
+        """End the display of a value; IPython's own would print a line end."""
         self._is_active = False
 
 
 class Display(DisplayPublisher):
-    """Shows what `display` and figures ask for."""
+    """Shows what `display` was given, and figures."""
 
     shell: Any
 
     def publish(
         self, data: Any, *_metadata: Any, transient: Any = None, update: Any = False, **_: Any
     ) -> None:
+        """Publish a value or a figure."""
         kind = "update_display_data" if update else "display_data"
         content = {"data": self.shell.shown(data), "metadata": {}, "transient": transient or {}}
         self.shell.publish(kind, content)
 
     def clear_output(self, wait: bool = False) -> None:
-        pass
+        """Clear nothing: what was shown is sent already."""
 
 
 class Shell(InteractiveShell):
@@ -104,13 +109,13 @@ class Shell(InteractiveShell):
     publish: Publish = staticmethod(lambda kind, content: None)
     max_output_chars = 1 << 18
     last_error: dict[str, Any] | None = None
-    """What the running cell failed with."""
+    """The content of the error message of the running cell, if it failed."""
 
     def init_virtualenv(self) -> None:
-        pass
+        """Do nothing: the module path is set already."""
 
     def shown(self, data: dict[str, Any]) -> dict[str, str]:
-        """Those of a value's forms that are wanted, cut to size."""
+        """Return those of a value's forms that are shown, cut to size."""
         forms: dict[str, str] = {}
         if "text/plain" in data:
             forms["text/plain"] = valid(shortened(str(data["text/plain"]), self.max_output_chars))
@@ -121,34 +126,36 @@ class Shell(InteractiveShell):
         return forms
 
     def system(self, cmd: str) -> None:
-        """`!command`; where processes can't be started this raises, which IPython's own way does not."""
+        """Run `!command`. Where processes can't be started this raises, unlike IPython's own."""
         command = self.var_expand(cmd, depth=1)  # type: ignore[no-untyped-call]
         self.user_ns["_exit_code"] = subprocess.run(command, shell=True, check=False).returncode
 
     def enable_gui(self, gui: Any = None) -> None:
-        """Figures need no event loop."""
+        """Do nothing: figures need no event loop."""
 
     def showtraceback(self, exc_tuple: Any = None, *_args: Any, **_kwargs: Any) -> None:
+        """Publish an error: the line of the cell that failed, and the exception."""
         info: Any = exc_tuple or sys.exc_info()
         kind, error, trace = info
         if issubclass(kind, SystemExit) and error.code in (None, 0):
-            return  # a program that says it is done
+            return  # the program says it is done
         if issubclass(kind, MemoryError):
             spare_memory()
-            traceback.clear_frames(trace)  # what the failing functions had gathered
+            traceback.clear_frames(trace)  # frees what the failing functions had gathered
             kind = MemoryError  # numpy raises a subclass of its own
         lines = error_lines(error, trace, CellCompiler.latest)
         self.last_error = {"ename": kind.__name__, "evalue": lines[-1], "traceback": lines}
         self.publish("error", self.last_error)
 
     def showsyntaxerror(self, *_args: Any, **_kwargs: Any) -> None:
+        """Publish a syntax error like any other."""
         self.showtraceback()
 
     showindentationerror = showsyntaxerror
 
 
 def new_shell() -> Shell:
-    """The one shell of this process."""
+    """Make the one shell of this process."""
     settings = Config()
     settings.HistoryManager.enabled = False
     # With automagic a bare word of prose such as `time` or `ls` would run as a command.
@@ -161,7 +168,7 @@ def new_shell() -> Shell:
     shell.loop_runner = run_async
     formatter: Any = shell.display_formatter
     formatter.active_types = list(MIME_TYPES)
-    shell.input_transformer_manager.cleanup_transforms.remove(leading_empty_lines)  # it shifts line numbers
+    shell.input_transformer_manager.cleanup_transforms.remove(leading_empty_lines)  # would shift line numbers
     shell.events.register("post_run_cell", forget_error)
     shell.user_ns["exit"] = shell.user_ns["quit"] = sys.exit  # IPython's own would stop the kernel
     warnings.filterwarnings("ignore", message="To exit: use")
@@ -171,7 +178,7 @@ def new_shell() -> Shell:
 
 
 def run_async(coroutine: Any) -> Any:
-    """Run a cell with a top-level `await`. The loop goes when no task is left in it: its files would be in the way."""
+    """Run a cell with a top-level `await`. Close its loop if no task is left: open files prevent branches."""
     loop = get_asyncio_loop()  # type: ignore[no-untyped-call]
     try:
         return loop.run_until_complete(coroutine)
@@ -181,6 +188,7 @@ def run_async(coroutine: Any) -> Any:
 
 
 def no_input(prompt: object = "", /) -> str:
+    """Stand in for `input`: raise EOFError."""
     raise EOFError("this program can't ask for input: nobody is there to answer")
 
 
@@ -192,7 +200,7 @@ def forget_error(result: Any) -> None:
 
 
 def spare_memory() -> None:
-    """Let the kernel work on after a MemoryError; also when not one small object could be allocated any more."""
+    """Let the kernel go on after a MemoryError, even if not one more small object could be allocated."""
     _reserve.clear()
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:
@@ -205,7 +213,7 @@ _reserve = [bytearray(SPARE_BYTES // 64)]
 
 
 def error_lines(error: BaseException, trace: TracebackType | None, filename: str) -> list[str]:
-    """The line of the cell that failed, if there is one, and the error's name and message."""
+    """Return the line of the cell that failed, if there is one, then the error's name and message."""
     told = traceback.format_exception_only(error)
     if isinstance(error, SyntaxError):
         told = told[-1:]  # the rest repeats file and line
@@ -214,7 +222,7 @@ def error_lines(error: BaseException, trace: TracebackType | None, filename: str
 
 
 def cell_line(error: BaseException, trace: TracebackType | None, filename: str) -> str | None:
-    """The innermost line of this cell that was running, also when an older cell's function or a library failed."""
+    """Return the innermost line of this cell that was running, even if a library or an older cell's function failed."""
     number, text = 0, ""
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == filename:
@@ -228,5 +236,5 @@ def cell_line(error: BaseException, trace: TracebackType | None, filename: str) 
 
 
 def _shown(text: str, max_chars: int) -> str:
-    """`text` cut to size and fit for UTF-8."""
+    """Return `text` cut to size and fit for UTF-8."""
     return valid(text if len(text) <= max_chars else text[:max_chars] + " ...")

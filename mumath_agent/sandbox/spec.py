@@ -1,4 +1,4 @@
-"""What the agent tells the fork server and what it asks of each kernel: plain values, sent as JSON."""
+"""Describe a fork server and its kernels: plain values that the agent sends as JSON."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -6,13 +6,13 @@ from typing import Any, Self
 
 NAMESPACES, LANDLOCK, SECCOMP, RLIMITS = "namespaces", "landlock", "seccomp", "rlimits"
 LAYERS = (NAMESPACES, LANDLOCK, SECCOMP, RLIMITS)
-"""The layers of isolation; each holds by itself what it can, so that a hole in one is no way out."""
+"""The layers of isolation. Each denies by itself whatever it can, so that a hole in one isn't a way out."""
 
 CHANNELS = ("shell", "iopub", "stdin", "hb", "control")
 """Jupyter's five channels, in the order of a connection file."""
 
 WORK = "/home/work"
-"""Where a kernel with its own mount namespace lives: its current directory, home and temporary directory."""
+"""The current, home and temporary directory of a kernel with a mount namespace of its own."""
 
 
 class _Json:
@@ -33,30 +33,31 @@ class ServerSpec(_Json):
     preload: list[str]
     """Modules imported before the first fork."""
     path: list[str]
-    """`sys.path`, so that the same installation is used as by the agent."""
+    """The agent's `sys.path`, so that kernels use the same installation."""
     libraries: list[str]
     """Directories a kernel may read modules and shared libraries from."""
     runtime: str
     """The agent's private directory; the server removes it when the agent is gone."""
     nobody: bool = False
-    """Started by root: kernels without a user namespace turn into an ordinary user."""
+    """True if root started it: kernels without a user namespace turn into an ordinary user."""
     forks: bool = True
-    """False: the process becomes its first kernel itself."""
+    """False lets the process become its first and only kernel."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class KernelSpec(_Json):
-    """One kernel. The descriptors sent along are, in this order, its report channel and one for each of `channels`."""
+    """One kernel. The descriptors sent along are its channel to the agent and one socket for each of `channels`."""
 
     key: str
-    """Signs messages (HMAC-SHA256)."""
+    """The key that signs messages (HMAC-SHA256)."""
     channels: list[str]
-    """Names of `CHANNELS`; connected sockets, or listening ones if `listening`."""
+    """Names of `CHANNELS`, one for each socket."""
     listening: bool = False
+    """Whether the sockets listen for clients, instead of being connected to one."""
     work: str
-    """Its directory, where it has no mount namespace of its own."""
+    """Its directory, if it has no mount namespace of its own."""
     memory_mb: int
     work_mb: int
     max_output_chars: int
     seed: int | None = None
-    """Of `random`, numpy and sympy; None draws a new one."""
+    """The seed of `random`, numpy and sympy; None draws a new one."""

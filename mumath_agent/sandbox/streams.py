@@ -1,9 +1,9 @@
-"""stdout and stderr of a cell: sent while it runs, bounded, and never another cell's.
+"""Send what a cell prints: while it runs, within limits, and never as another cell's.
 
-The first lines go out as they come, the rest in portions when enough has gathered or some time has passed. Of a stream
-longer than its limit the head is sent as it comes and the tail when the cell ends, with a mark between them that says
-how much is missing. What is written to the descriptors 1 and 2 directly (by libraries in C, by child processes) lands
-in files in memory, and follows when the cell ends.
+The first lines are sent as they come, later ones in portions, when enough has gathered or some time has passed. If a
+stream is longer than its limit, its head is sent as it comes and its tail when the cell ends, with a mark between them
+that says how much is missing. What is written to the descriptors 1 and 2 directly (by libraries in C, by child
+processes) goes to files in memory, and is sent when the cell ends.
 """
 
 import contextvars
@@ -19,21 +19,21 @@ from typing import Any
 
 PORTION_CHARS = 8192
 PROMPT_LINES = 100
-"""So many lines of a cell are sent as they come, so that a dying cell leaves what it said."""
+"""How many lines of a cell are sent as they come, so that a cell that dies leaves what it printed."""
 PAUSE_S = 0.01
-"""Later lines gather for so long."""
+"""How long later lines gather before they are sent."""
 
 _cell: contextvars.ContextVar[int] = contextvars.ContextVar("cell")
-"""The cell a thread belongs to: the one that started it."""
+"""The number of the cell a thread belongs to: the one that started it."""
 
 
 def valid(text: str) -> str:
-    """`text` with lone surrogates escaped: no message could carry them."""
+    """Return `text` with lone surrogates escaped, which no message can carry."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def shortened(text: str, max_chars: int) -> str:
-    """`text`, or its head and tail with a mark between them."""
+    """Return `text`, or its head and tail with a mark between them if it is too long."""
     if len(text) <= max_chars:
         return text
     half = max_chars // 2
@@ -45,9 +45,10 @@ def _mark(left_out: int) -> str:
 
 
 class Stream(io.TextIOBase):
-    """One of a cell's two streams. `publish` takes portions of text."""
+    """One of a cell's two streams."""
 
     def __init__(self, descriptor: int, max_chars: int, publish: Callable[[str], None]) -> None:
+        """Stand in for `descriptor`; `publish` sends a portion of text, `max_chars` is the limit for a cell."""
         self._descriptor = descriptor
         self._max_chars = max_chars
         self._publish = publish
@@ -57,20 +58,24 @@ class Stream(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
+        """The encoding a program sees."""
         return "utf-8"
 
     @property
     def errors(self) -> str:  # type: ignore[override]
+        """The error handler a program sees."""
         return "backslashreplace"
 
     def fileno(self) -> int:
+        """Return the descriptor this stream stands in for."""
         return self._descriptor
 
     def writable(self) -> bool:
+        """Return True."""
         return True
 
     def begin(self, number: int) -> None:
-        """From now on text belongs to cell `number`."""
+        """Begin cell `number`: text belongs to it from now on."""
         with self._lock:
             self._number = number
             self._open = True
@@ -83,14 +88,16 @@ class Stream(io.TextIOBase):
             self._sent_at = 0.0
 
     def write(self, text: str) -> int:
+        """Take in text, unless it comes from a thread that outlived its cell."""
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         with self._lock:
-            if self._open and _cell.get(self._number) == self._number:  # else a thread that outlived its cell
+            if self._open and _cell.get(self._number) == self._number:
                 self._add(valid(text))
         return len(text)
 
     def flush(self) -> None:
+        """Send the text that has gathered."""
         with self._lock:
             text, self._head, self._head_chars = "".join(self._head), [], 0
             self._sent_at = time.monotonic()
@@ -98,7 +105,7 @@ class Stream(io.TextIOBase):
                 self._publish(text)
 
     def finish(self) -> None:
-        """The cell is over: send the rest."""
+        """End the cell: send the rest."""
         with self._lock:
             self._add(self._from_descriptor())
             self._trim()
@@ -124,18 +131,18 @@ class Stream(io.TextIOBase):
                 self._trim()
 
     def _is_time(self) -> bool:
-        """Whether a line is sent by itself: the first ones, and later where it doesn't happen too often."""
+        """Return whether to send a line at once: true for the first ones, and later if the last was some time ago."""
         self._lines += 1
         return self._lines <= PROMPT_LINES or time.monotonic() - self._sent_at > PAUSE_S
 
     def _trim(self) -> None:
-        """Let go of what is too old in the tail."""
+        """Drop what is too old for the tail."""
         kept = "".join(self._tail)[-(self._max_chars // 2) :]
         self._left_out += self._tail_chars - len(kept)
         self._tail, self._tail_chars = [kept] if kept else [], len(kept)
 
     def _from_descriptor(self) -> str:
-        """What was written past us, and forget it."""
+        """Take what was written to the descriptor directly."""
         try:
             size = os.fstat(self._descriptor).st_size
         except OSError:
@@ -154,7 +161,7 @@ class Stream(io.TextIOBase):
 
 
 def capture_descriptors() -> None:
-    """Let the descriptors 1 and 2 be files in memory, and 0 be empty."""
+    """Replace the descriptors 1 and 2 by files in memory, and 0 by an empty one."""
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
@@ -171,12 +178,12 @@ def capture_descriptors() -> None:
 
 
 def belong_to(number: int) -> None:
-    """This thread, and those it starts, belong to cell `number`."""
+    """Assign this thread, and those it starts, to cell `number`."""
     _cell.set(number)
 
 
 def start_threads_in_context() -> None:
-    """Have threads know the cell that started them; Python does so by itself from 3.14 on, if asked."""
+    """Let threads inherit the context, and so the cell, they are started in; Python 3.14 can do so by itself."""
     start: Any = threading.Thread.start
 
     def start_in_context(thread: threading.Thread) -> None:

@@ -1,7 +1,7 @@
-"""Answering system calls that a kernel's filter puts to the fork server (seccomp user notification).
+"""Answer the system calls that a kernel's filter leaves to the fork server (seccomp user notification).
 
-The caller is stopped in the call until it is answered. Only the call's number and its register arguments are looked at:
-they can't change after the check, as memory could. Structures: linux/seccomp.h.
+The caller is stopped in the call until it is answered. Only the call's number and register arguments count: unlike
+memory, they can't change after the check. The structures are those of linux/seccomp.h.
 """
 
 import errno
@@ -16,11 +16,11 @@ from mumath_agent.sandbox.seccomp import BRANCH_NAMESPACES, FORK_FLAGS
 from mumath_agent.sandbox.syscalls import CHECKED
 
 _NOTIF = struct.Struct("=QIIiIQ6Q")
-"""id, pid, flags; then seccomp_data: number, architecture, instruction pointer, arguments."""
+"""Fields: id, pid, flags; then seccomp_data: number, architecture, instruction pointer, arguments."""
 _ANSWER = struct.Struct("=QqiI")
-"""id, result, error, flags."""
+"""Fields: id, result, error, flags."""
 _ADDITION = struct.Struct("=QIIII")
-"""id, flags, our descriptor, the caller's, its flags."""
+"""Fields: id, flags, our descriptor, the caller's descriptor, its flags."""
 _RECV, _SEND, _ADD = 0xC0502100, 0xC0182101, 0x40182103
 _CONTINUE = 1
 _AT_NUMBER = 1
@@ -32,22 +32,24 @@ class Call:
 
     id: int
     process: int
-    """The caller, as numbered where the supervisor lives."""
+    """The caller, as numbered in the supervisor's process id namespace."""
     number: int
     flags: int
     """Its first argument."""
 
     @property
     def is_fork(self) -> bool:
+        """True if the process wants to copy itself."""
         return self.number == CHECKED["clone"] and self.flags == FORK_FLAGS
 
     @property
     def is_unshare(self) -> bool:
+        """True if it wants a user and a mount namespace of its own."""
         return self.number == CHECKED["unshare"] and self.flags == BRANCH_NAMESPACES
 
 
 def next_call(listener: int) -> Call | None:
-    """The call that waits; None if it was given up meanwhile.
+    """Return the call that waits; None if the caller gave it up meanwhile.
 
     Raises:
         EOFError: no process with this filter is left.
@@ -63,26 +65,26 @@ def next_call(listener: int) -> Call | None:
     return Call(number, process, call, flags & 0xFFFFFFFF)
 
 
-class Verdict(Enum):
-    """What becomes of a call."""
+class Ruling(Enum):
+    """What the supervisor decides about a call."""
 
     REFUSED = auto()
     MADE = auto()
-    """The kernel of the system makes it."""
+    """Linux makes the call."""
     DONE = auto()
-    """It is answered with success and not made: it was a message to the supervisor."""
+    """The call isn't made but answered with success: it was a message to the supervisor."""
 
 
-def answer(listener: int, call: Call, verdict: Verdict) -> None:
-    """Let the caller go on."""
-    error = -errno.EPERM if verdict is Verdict.REFUSED else 0
-    reply = _ANSWER.pack(call.id, 0, error, _CONTINUE if verdict is Verdict.MADE else 0)
+def answer(listener: int, call: Call, ruling: Ruling) -> None:
+    """Answer a call and let the caller go on."""
+    error = -errno.EPERM if ruling is Ruling.REFUSED else 0
+    reply = _ANSWER.pack(call.id, 0, error, _CONTINUE if ruling is Ruling.MADE else 0)
     with suppress(OSError):  # the caller is gone
         fcntl.ioctl(listener, _SEND, reply)
 
 
 def give(listener: int, call: Call, descriptor: int, number: int) -> None:
-    """Open `descriptor` of ours in the caller, as `number`.
+    """Open our descriptor `descriptor` in the caller, as `number`.
 
     Raises:
         OSError: the caller is gone.
@@ -91,7 +93,7 @@ def give(listener: int, call: Call, descriptor: int, number: int) -> None:
 
 
 def host_number(handle: int) -> int:
-    """The process of a process descriptor as numbered in the `/proc` we see.
+    """Return the process id that a process descriptor has in the `/proc` we see.
 
     Raises:
         ProcessLookupError: it has ended.
@@ -104,7 +106,7 @@ def host_number(handle: int) -> int:
 
 
 def threads_of(process: int) -> int:
-    """How many threads `process` has."""
+    """Return how many threads `process` has."""
     handle = os.pidfd_open(process)
     try:
         with open(f"/proc/{host_number(handle)}/status") as file:  # noqa: PTH123

@@ -1,13 +1,14 @@
-"""The system calls a kernel may make, reviewed one by one, with their numbers: `name:x86_64:aarch64`.
+"""List the system calls a kernel may make, reviewed one by one, with their numbers: `name:x86_64:aarch64`.
 
-Everything absent is refused. What is here was seen in use by Python, IPython, numpy, scipy, sympy, matplotlib and the C
-library, or is a harmless sibling of such a call. Numbers are those of the Linux headers; `-` where a machine has none.
+Everything absent is refused. The calls listed were seen in use by Python, IPython, numpy, scipy, sympy, matplotlib and
+the C library, or are harmless relatives of such calls. Numbers are those of the Linux headers; `-` means a machine
+doesn't have the call.
 """
 
 from mumath_agent.sandbox.linux import X86_64
 
 NEWEST_REVIEWED = 462
-"""mseal. A later call is answered as if this Linux didn't have it, which the C library knows how to live with."""
+"""The number of mseal. Later calls are answered as if this Linux didn't have them; the C library expects that."""
 
 _ALLOWED = """
 accept4:288:242 access:21:- alarm:37:- brk:12:214 capset:126:91 chdir:80:49 close:3:57 close_range:436:436
@@ -33,7 +34,7 @@ timer_delete:226:111 timer_getoverrun:225:109 timer_gettime:224:108 timer_settim
 timerfd_gettime:287:87 timerfd_settime:286:86 times:100:153 truncate:76:45 umask:95:166 uname:63:160 unlink:87:-
 unlinkat:263:35 wait4:61:260 waitid:247:95 write:1:64 writev:20:66
 """
-"""May be made with any arguments: they reach only what the process has anyway, or what Landlock guards."""
+"""Calls allowed with any arguments: they reach only what the process has anyway, or what Landlock guards."""
 
 _CHECKED = """
 clock_getres:229:114 clock_gettime:228:113 clock_nanosleep:230:115 clone3:435:435 clone:56:220 fcntl:72:25
@@ -41,13 +42,13 @@ get_robust_list:274:100 getpgid:121:155 getpriority:140:141 getsid:124:156 ioctl
 prlimit64:302:261 sched_getaffinity:204:123 sched_getparam:143:121 sched_getscheduler:145:120
 sched_setaffinity:203:122 socketpair:53:199 timer_create:222:107 unshare:272:97
 """
-"""May be made with some arguments only: `seccomp.py` says with which."""
+"""Calls allowed with some arguments only; `seccomp.py` says with which."""
 
 _PRETENDED = """
 chmod:90:- chown:92:- fchmod:91:52 fchmodat2:452:452 fchmodat:268:53 fchown:93:55 fchownat:260:54 futimesat:261:-
 lchown:94:- utime:132:- utimensat:280:88 utimes:235:-
 """
-"""Answered with success and not done: a refusal would break `shutil.copy`, doing it would reach outside."""
+"""Calls answered with success but not made: refusal would break `shutil.copy`, making them would reach outside."""
 
 
 def _numbers(table: str) -> dict[str, int]:

@@ -1,7 +1,7 @@
-"""Programs the fork server runs in its idle moments, so that kernels needn't do for the first time what most will do.
+"""Warm the fork server up: run typical programs in its idle moments, so that their one-time cost is paid once.
 
-A first `solve` imports three dozen modules and fills caches; done before the fork, its result is shared by all kernels.
-Nothing a warm-up defines is left, and random generators are seeded anew in every kernel.
+A first `solve` imports three dozen modules and fills caches; done before the fork, all kernels share the result.
+Nothing a warm-up program defines is left, and random generators are seeded anew in every kernel.
 """
 
 import contextlib
@@ -33,12 +33,12 @@ solve(x**2 - 5*x + 6, x)
 
 
 def programs(shell: Shell) -> Iterator[None]:
-    """Run one program each time this is advanced; in between the shell is as new, for it may be forked."""
+    """Run one program each time this is advanced; in between the shell is as new, because it may be forked then."""
     names = dict(shell.user_ns)
     made: dict[str, object] = {}
     for program in PROGRAMS:
         shell.user_ns.update(made)
-        # What isn't installed can't be warmed up. The output goes nowhere.
+        # A library may be missing. The output goes nowhere.
         with contextlib.suppress(Exception):
             shell.run_cell(program)  # type: ignore[no-untyped-call]
         made = {name: value for name, value in shell.user_ns.items() if name not in names}
@@ -53,7 +53,7 @@ def programs(shell: Shell) -> Iterator[None]:
 
 
 def _forget(shell: Shell) -> None:
-    """Let go of what a cell leaves behind beside its names."""
+    """Drop what a cell leaves behind besides its names."""
     shell.displayhook._ = shell.displayhook.__ = shell.displayhook.___ = ""
     shell.last_error = None
     for name in [name for name in linecache.cache if name.startswith("<cell ")]:

@@ -1,7 +1,7 @@
-"""ZeroMQ's wire format (ZMTP 3.0, mechanism NULL), without sockets: bytes in, messages out.
+"""Speak ZeroMQ's wire format (ZMTP 3.0, mechanism NULL), without sockets: bytes in, messages out.
 
-libzmq moves messages on threads of its own. A kernel that speaks the format itself needs no thread, so it can be
-copied with all its state by `fork`; and a client that speaks it waits on one descriptor in its event loop. Source:
+libzmq moves messages on threads of its own. A kernel that speaks the format itself needs no thread, so `fork` can copy
+it with all its state; and a client that speaks it waits on one descriptor in its event loop. Source:
 rfc.zeromq.org/spec/23.
 """
 
@@ -14,7 +14,7 @@ _MORE, _LONG, _COMMAND = 1, 2, 4
 
 
 class ProtocolError(Exception):
-    """The other side speaks something else, or sends more than it may."""
+    """Raised when the other side speaks something else, or sends more than it may."""
 
 
 class Wire:
@@ -24,7 +24,7 @@ class Wire:
     """
 
     def __init__(self, socket_type: str, *, max_bytes: int) -> None:
-        """A side that is a `socket_type` ("ROUTER", "SUB", ...) and takes messages of at most `max_bytes`."""
+        """Be a socket of type `socket_type` ("ROUTER", "SUB", ...) and take messages of at most `max_bytes`."""
         self.opening = _GREETING + _ready(socket_type)
         self._max_bytes = max_bytes
         self._received = bytearray()
@@ -33,7 +33,7 @@ class Wire:
         self._frames_bytes = 0
 
     def decode(self, data: bytes) -> list[list[bytes]]:
-        """The messages that `data` completes, each as its frames.
+        """Take in `data` and return the messages it completes, each as its frames.
 
         Raises:
             ProtocolError: this connection can't be used any more.
@@ -71,7 +71,7 @@ class Wire:
         return True
 
     def _frame_at(self, position: int) -> tuple[int, int, int] | None:
-        """Flags, start and end of the frame at `position`; None while it isn't complete."""
+        """Return flags, start and end of the frame at `position`; None while it isn't complete."""
         left = len(self._received) - position
         if left < 2:
             return None
@@ -89,7 +89,7 @@ class Wire:
 
 
 def encode(frames: list[bytes]) -> bytes:
-    """The bytes of one message."""
+    """Return the bytes of one message."""
     last = len(frames) - 1
     return b"".join(_frame(body, _MORE if n < last else 0) for n, body in enumerate(frames))
 

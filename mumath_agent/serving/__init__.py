@@ -1,11 +1,11 @@
-"""A vLLM server of one's own: started with settings that fit the model and the machine, and ended with what it served.
+"""Start a vLLM server of your own, with settings that fit the model and the machine, and stop it again.
 
     with serving("weihao1/MuMath-Code-CL-7B") as base_url:
         ...
 
-vLLM pins too much to live in this environment. It runs in its own, and the two meet over HTTP: nothing here imports it.
-`checks` say what is wrong with a model before it is loaded, `command` makes the vLLM command, `server` runs it.
-Replicas on several machines are not started from here; docs/serving.md says how vLLM does it.
+vLLM pins too many versions to share this environment. It runs in its own and is reached over HTTP; nothing here
+imports it. `checks` find out what is wrong with a model before it is loaded, `command` builds the vLLM command and
+`server` runs it. Replicas on several machines aren't started from here; docs/serving.md explains how vLLM does it.
 """
 
 import socket
@@ -14,16 +14,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mumath_agent.serving.command import Launch, ServeOptions, build_command
+from mumath_agent.serving.command import ServeOptions, ServerCommand, build_command
 from mumath_agent.serving.machine import PYTHON, Gpu, visible_gpus, vllm_python
-from mumath_agent.serving.server import Server, running
+from mumath_agent.serving.server import VllmServer, running
 
 __all__ = [
     "PYTHON",
     "Gpu",
-    "Launch",
     "ServeOptions",
-    "Server",
+    "ServerCommand",
+    "VllmServer",
     "build_command",
     "free_port",
     "running",
@@ -44,25 +44,31 @@ def serving(
     log: Path | None = None,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[str]:
-    """Serve a folder or a model of the hub on a free port of this machine; yields the address.
+    """Serve a local folder or a model of the hub on a free port of this machine; yield the server's address.
 
-    `python` has vLLM (by default it is looked for), `log` is written anew (by default a file in a temporary folder).
+    Args:
+        model: the folder, or the model's id on the hub.
+        python: the interpreter that has vLLM; by default it is looked for.
+        name: the name to serve the model by; by default its id or its folder's name.
+        dtype: vLLM's --dtype; by default chosen for this machine.
+        flags: more flags for vLLM.
+        log: the file for vLLM's output, overwritten; by default one in a new temporary folder.
+        on_progress: called with what vLLM says it is doing.
 
     Raises:
-        InputError: there is no such model or interpreter, or the model would not be served well.
+        InputError: the model or the interpreter doesn't exist, or a check of the model failed.
         ModelUnreachable: the server ended or didn't become ready.
     """
     options = ServeOptions(model=str(model), name=name, port=free_port(), dtype=dtype, flags=flags)
-    launch = build_command(options, vllm_python(python), visible_gpus())
-    log = (
-        log or Path(tempfile.mkdtemp(prefix="mumath-vllm-")) / "vllm.log"
-    )  # kept: it says why, if it doesn't start
-    with running(launch, log=log, on_progress=on_progress) as server:
+    command = build_command(options, vllm_python(python), visible_gpus())
+    # The temporary log is kept: it says why a server didn't start.
+    log = log or Path(tempfile.mkdtemp(prefix="mumath-vllm-")) / "vllm.log"
+    with running(command, log=log, on_progress=on_progress) as server:
         yield server.url
 
 
 def free_port() -> int:
-    """One that nobody on this machine listens at just now."""
+    """Return a port of this machine that is free at the moment."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

@@ -1,8 +1,10 @@
-"""From what a person asks for to the one vLLM command that does it: flags, environment, and what was found on the way.
+"""Build the vLLM command for a model and a machine: flags, environment, and what the checks found.
 
-Decides, starts nothing. Settings differ between GPUs, where they are for speed, and a CPU, where they are for trying
-things out and give other engines' tokens (float32). What nobody said is derived: the context from the model and its
-family, the split over GPUs from arithmetic on the config.
+    ServeOptions, GPUs ─▶ `build_command` ─▶ ServerCommand (argv, environment, findings) ─▶ `server.running`
+
+Nothing is started here. The settings for GPUs are for speed; those for a CPU are for trying things out, with the same
+tokens as other engines (float32). Options that were left open are derived: the context from the model and its family,
+the split over GPUs from arithmetic on the config.
 """
 
 import shlex
@@ -17,30 +19,29 @@ from mumath_agent.errors import InputError
 from mumath_agent.serving.checks import (
     LORA_RANKS,
     MEMORY_SHARE,
-    Finding,
-    Level,
     adapter_rank,
     check_adapter,
-    check_config,
     check_context,
     check_memory,
     check_ram,
+    check_rope,
     check_split,
     usable_bytes,
 )
-from mumath_agent.serving.config import Shape, config_of, local, read_json, shape_of
+from mumath_agent.serving.config import Shape, config_of, local_path, read_json, shape_of
+from mumath_agent.serving.finding import Finding, Status, warn
 from mumath_agent.serving.machine import Gpu
 
 DRAIN_S = 30
-"""How long a server that is asked to stop works on what it has begun."""
+"""How long a server that was asked to stop may finish what it has begun."""
 _CONTEXT_TOKENS = 8192
-"""Where nobody says: four turns of 1,024 new tokens, what programs print, and room. A cache for more is paid for."""
+"""The default: four turns of 1,024 new tokens, what programs print, and some room. A longer cache costs memory."""
 _WEIGHTS_AT_MOST = 0.75
-"""Of what a GPU has for weights and cache. With more there are too few sequences at a time to keep it busy."""
+"""The weights' largest part of a GPU's usable memory; with more, too few sequences fit to keep the GPU busy."""
 _FULL_SEQUENCES = 4
-"""What the cache holds on a CPU, where memory is the limit."""
+"""The sequences that the cache holds on a CPU, where memory is the limit."""
 _RAM_PER_CACHE = 8
-"""On a CPU the cache gets this part of the memory at most."""
+"""On a CPU the cache gets at most one part in this many of the memory."""
 _FLAGS = "--enable-prefix-caching --enable-prompt-tokens-details --generation-config vllm"
 _CPU_FLAGS = "--enforce-eager --block-size 32"
 _KEY = "VLLM_API_KEY"
@@ -49,12 +50,12 @@ _VLLM_CLI = Path(__file__).with_name("vllm_cli.py")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
-    """What a person asks for; None leaves it to us."""
+    """The options of a server; None is filled in by `build_command`."""
 
     model: str
     """A folder, or an id on the hub."""
     name: str | None = None
-    """What the model is served as; None for its id or its folder's name."""
+    """The name the model is served by; None for its id or its folder's name."""
     host: str = "127.0.0.1"
     port: int = 8000
     context_tokens: int | None = None
@@ -62,42 +63,43 @@ class ServeOptions:
     tensor_parallel: int | None = None
     data_parallel: int | None = None
     loras: Mapping[str, Path] = field(default_factory=dict)
-    """LoRA adapters: the name each is served as, and its folder."""
+    """LoRA adapters: the name each is served by, and its folder."""
     api_key: str | None = None
     flags: tuple[str, ...] = ()
-    """More flags for vLLM, as they are; they win over ours."""
+    """More flags for vLLM, passed on as they are; they override ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Launch:
-    """A command that is ready to be run."""
+class ServerCommand:
+    """A vLLM command, ready to run."""
 
-    command: tuple[str, ...]
+    argv: tuple[str, ...]
     environment: Mapping[str, str]
-    """What is added to ours."""
+    """What is added to our own environment."""
     host: str
     port: int
     findings: tuple[Finding, ...]
+    """What the checks found; none of them failed."""
 
     @property
     def url(self) -> str:
-        """The address for this machine's programs, without a path."""
+        """The address for programs on this machine, without a path."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def __str__(self) -> str:
-        """For a shell."""
+        """Return the command for a shell, with the API key masked."""
         shown = {name: "***" if name == _KEY else value for name, value in self.environment.items()}
-        return shlex.join(["env", *(f"{name}={value}" for name, value in shown.items()), *self.command])
+        return shlex.join(["env", *(f"{name}={value}" for name, value in shown.items()), *self.argv])
 
 
-def build_command(options: ServeOptions, python: Path, gpus: Sequence[Gpu]) -> Launch:
-    """The command for this options on this machine.
+def build_command(options: ServeOptions, python: Path, gpus: Sequence[Gpu]) -> ServerCommand:
+    """Return the command that serves the model on these GPUs, or on the CPU if there are none.
 
     Raises:
-        InputError: the model or an adapter is not there, or something in it would go wrong.
+        InputError: the model or an adapter doesn't exist, or a check failed.
     """
-    path, config = local(options.model), config_of(options.model)
+    path, config = local_path(options.model), config_of(options.model)
     family = family_of(options.model, config)
     shape = shape_of(config or {})
     context = options.context_tokens or min(
@@ -106,11 +108,7 @@ def build_command(options: ServeOptions, python: Path, gpus: Sequence[Gpu]) -> L
     adapters = {name: read_json(folder / "adapter_config.json") for name, folder in options.loras.items()}
     split = _split(options, shape, gpus)
     findings = [
-        *(
-            check_config(options.model, config, options.flags)
-            if config is not None
-            else [_unknown(options.model)]
-        ),
+        _no_config(options.model) if config is None else check_rope(shape, family.rope_theta, options.flags),
         check_context(shape, context),
         check_split(shape, split[0]),
         *_memory(options, shape, context, split[0], gpus),
@@ -127,8 +125,8 @@ def build_command(options: ServeOptions, python: Path, gpus: Sequence[Gpu]) -> L
         *_device_flags(split, gpus),
         *_lora_flags(options.loras, [adapter_rank(adapter) or 1 for adapter in adapters.values()]),
     ]
-    return Launch(
-        command=(str(python), str(_VLLM_CLI), "serve", str(path or options.model), *flags, *options.flags),
+    return ServerCommand(
+        argv=(str(python), str(_VLLM_CLI), "serve", str(path or options.model), *flags, *options.flags),
         environment=_environment(options, shape, context, gpus),
         host=options.host,
         port=options.port,
@@ -137,7 +135,7 @@ def build_command(options: ServeOptions, python: Path, gpus: Sequence[Gpu]) -> L
 
 
 def _split(options: ServeOptions, shape: Shape, gpus: Sequence[Gpu]) -> tuple[int, int]:
-    """GPUs that share one copy of the model, and copies."""
+    """Return how many GPUs share one copy of the model, and how many copies there are."""
     if not gpus:
         return options.tensor_parallel or 1, options.data_parallel or 1
     parallel = options.tensor_parallel or _fewest(shape, gpus)
@@ -145,7 +143,7 @@ def _split(options: ServeOptions, shape: Shape, gpus: Sequence[Gpu]) -> tuple[in
 
 
 def _fewest(shape: Shape, gpus: Sequence[Gpu]) -> int:
-    """As few as leave room for a cache beside the weights; if none do, as many as can share."""
+    """Return the fewest GPUs that leave room for a cache beside the weights, or as many as can share if none do."""
     possible = [n for n in (1, 2, 4, 8, 16) if n <= len(gpus) and (shape.heads or n) % n == 0]
     memory = _smallest(gpus)
     if memory is None or shape.weight_bytes is None:
@@ -159,7 +157,7 @@ def _memory(
 ) -> list[Finding]:
     if not gpus:
         wide = (options.dtype or _dtype(gpus)) == "float32"
-        return [check_ram(shape, psutil.virtual_memory().total, bytes_a_number=4 if wide else 2)]
+        return [check_ram(shape, psutil.virtual_memory().total, bytes_per_number=4 if wide else 2)]
     memory = _smallest(gpus)
     if memory is None:
         return []
@@ -203,19 +201,19 @@ def _lora_flags(loras: Mapping[str, Path], ranks: list[int]) -> list[str]:
 def _environment(options: ServeOptions, shape: Shape, context: int, gpus: Sequence[Gpu]) -> dict[str, str]:
     environment = {
         "VLLM_NO_USAGE_STATS": "1",
-        "PYTHONSAFEPATH": "1",  # the folder of vllm_cli.py holds names that vLLM's imports could meet
+        "PYTHONSAFEPATH": "1",  # modules beside vllm_cli.py must not shadow what vLLM imports
     }
-    if local(options.model):
+    if local_path(options.model):
         environment["HF_HUB_OFFLINE"] = "1"
     if options.api_key:
-        environment[_KEY] = options.api_key  # not as a flag: others can read those
+        environment[_KEY] = options.api_key  # not as a flag: other users can read those
     if not gpus:
         environment |= {
             "VLLM_CPU_KVCACHE_SPACE": str(_cache_gib(shape, context)),
-            # Left to itself vLLM binds threads to cores and waits for messages in a loop: small machines stall.
+            # By default vLLM pins threads to cores and polls for messages: small machines stall.
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "VLLM_USE_SPINLOOP_EXT": "1",
-            # Eager or not, the first request for log-probabilities is compiled, which takes a C++ compiler a minute.
+            # Even eager mode compiles the first request for log-probabilities, which takes a C++ compiler a minute.
             "TORCHDYNAMO_DISABLE": "1",
             "OMP_NUM_THREADS": str(max((psutil.cpu_count(logical=False) or 2) - 1, 1)),
         }
@@ -223,22 +221,18 @@ def _environment(options: ServeOptions, shape: Shape, context: int, gpus: Sequen
 
 
 def _cache_gib(shape: Shape, context: int) -> int:
-    """The cache on a CPU, in whole GiB: some full sequences in float32, within a part of the memory."""
+    """Return the cache's size on a CPU in whole GiB: some full sequences in float32, but only a part of the memory."""
     wanted = 2 * _FULL_SEQUENCES * context * (shape.kv_bytes_per_token or 0)
     most = psutil.virtual_memory().total // _RAM_PER_CACHE
     return max(-(-min(wanted, most) >> 30), 1)
 
 
-def _unknown(model: str) -> Finding:
-    return Finding(
-        level=Level.WARN,
-        about="config",
-        said=f"the config of {model} can't be had here, so nothing in it is checked",
-    )
+def _no_config(model: str) -> Finding:
+    return warn(f"the config of {model} can't be read here, so the model isn't checked", name="config")
 
 
 def _refuse(model: str, findings: Sequence[Finding]) -> None:
-    bad = [finding for finding in findings if finding.level is Level.FAIL]
-    if bad:
-        reasons = "; ".join(f"{finding.about}: {finding.said}. Remedy: {finding.remedy}" for finding in bad)
+    failed = [finding for finding in findings if finding.status is Status.FAIL]
+    if failed:
+        reasons = "; ".join(f"{found.name}: {found.detail}. Remedy: {found.remedy}" for found in failed)
         raise InputError(f"{model} would not be served well: {reasons}")

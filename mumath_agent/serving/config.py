@@ -1,7 +1,7 @@
-"""What a model's config.json says about its size and its positions, and where it is found.
+"""Find a model's config.json and read its sizes and positions.
 
-Read once, at the edge; the checks and the command of a launch work with a `Shape`. What a config does not say is None:
-nothing is guessed here.
+It is read once, here; the checks and `command` work with a `Shape`. What a config doesn't say is None: nothing is
+guessed.
 """
 
 import json
@@ -13,12 +13,12 @@ from mumath_agent.errors import InputError
 
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
 _BYTES = 2
-"""Of one number in 16 bits."""
+"""The size of one 16-bit number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """A decoder's measures."""
+    """The sizes of a decoder; None is unknown."""
 
     model_type: str
     vocabulary: int | None
@@ -26,31 +26,31 @@ class Shape:
     max_positions: int | None
     rope_theta: float | None
     rope_is_scaled: bool
-    """Positions are stretched (linear, YaRN, Llama 3): the base alone doesn't decide."""
+    """Whether positions are scaled (linear, YaRN, Llama 3), so that the base alone says little."""
     parameters: int | None
-    """None where the plain count would be wrong: experts, quantised weights, unknown parts."""
+    """None where a plain count would be wrong: experts, quantised weights, unknown parts."""
     kv_bytes_per_token: int | None
-    """Of the cache, in 16 bits."""
+    """The cache's size for one token, in 16-bit numbers."""
 
     @property
     def weight_bytes(self) -> int | None:
-        """In 16 bits."""
+        """The weights' size in 16-bit numbers."""
         return None if self.parameters is None else self.parameters * _BYTES
 
 
 def shape_of(config: Mapping[str, object]) -> Shape:
-    """The measures in a config.json, in the forms of transformers 4 and 5."""
-    heads = _whole(config, "num_attention_heads")
-    layers, hidden = _whole(config, "num_hidden_layers"), _whole(config, "hidden_size")
-    kv_heads = _whole(config, "num_key_value_heads") or heads
-    head_size = _whole(config, "head_dim") or (hidden // heads if hidden and heads else None)
+    """Read the sizes from a config.json, as transformers 4 or 5 writes it."""
+    heads = _int(config, "num_attention_heads")
+    layers, hidden = _int(config, "num_hidden_layers"), _int(config, "hidden_size")
+    kv_heads = _int(config, "num_key_value_heads") or heads
+    head_size = _int(config, "head_dim") or (hidden // heads if hidden and heads else None)
     rope = _rope(config)
     theta = rope.get("rope_theta", config.get("rope_theta"))
     return Shape(
         model_type=str(config.get("model_type", "")),
-        vocabulary=_whole(config, "vocab_size"),
+        vocabulary=_int(config, "vocab_size"),
         heads=heads,
-        max_positions=_whole(config, "max_position_embeddings"),
+        max_positions=_int(config, "max_position_embeddings"),
         rope_theta=float(theta) if isinstance(theta, int | float) else None,
         rope_is_scaled=rope.get("rope_type", rope.get("type", "default")) != "default",
         parameters=_parameters(config, head_size),
@@ -60,23 +60,23 @@ def shape_of(config: Mapping[str, object]) -> Shape:
     )
 
 
-def local(model: str) -> Path | None:
-    """The folder or file of this name, if there is one; else it is an id on the hub."""
+def local_path(model: str) -> Path | None:
+    """Return the folder or file of this name, or None: then it is an id on the hub."""
     path = Path(model).expanduser().resolve()
     return path if path.exists() else None
 
 
 def config_of(model: str) -> Mapping[str, object] | None:
-    """The config.json of a folder, or of a model on the hub: from the cache if it is there. None if it can't be had.
+    """Return the config.json of a folder or of a model on the hub (from its cache if it is there); None if unavailable.
 
     Raises:
-        InputError: there is no such folder or model.
+        InputError: the folder or the model doesn't exist.
     """
-    if (path := local(model)) is not None:
-        return read_json(path / "config.json") if path.is_dir() else None  # GGUF: its measures are in itself
+    if (path := local_path(model)) is not None:
+        return read_json(path / "config.json") if path.is_dir() else None  # a GGUF file holds its own config
     if model.startswith(("/", ".", "~")) or model.count("/") > 1:
         raise InputError(
-            f"there is no folder {model}; give a folder with a config.json, or a model's id on the hub"
+            f"there is no folder {model}; give a folder with a config.json, or the id of a model on the hub"
         )
     return _config_on_hub(model)
 
@@ -91,7 +91,7 @@ def _config_on_hub(model: str) -> Mapping[str, object] | None:
         except (RepositoryNotFoundError, HFValidationError) as error:
             reason = str(error).strip().splitlines()[0]
             raise InputError(
-                f"the hub has no model {model} for you ({reason}); a gated one needs `hf auth login`"
+                f"the hub has no model {model} that you may read ({reason}); for a gated one run `hf auth login`"
             ) from None
         except (EntryNotFoundError, OSError):  # not cached, no such file, or no way to the hub
             continue
@@ -99,45 +99,45 @@ def _config_on_hub(model: str) -> Mapping[str, object] | None:
 
 
 def read_json(path: Path) -> Mapping[str, object]:
-    """A JSON object of a file.
+    """Read the JSON object in a file.
 
     Raises:
-        InputError: there is none.
+        InputError: the file can't be read or holds something else.
     """
     try:
         value = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror}") from None
     except ValueError as error:
-        raise InputError(f"{path} is no JSON: {error}") from None
+        raise InputError(f"{path} isn't JSON: {error}") from None
     if not isinstance(value, dict):
-        raise InputError(f"{path} holds no JSON object")
+        raise InputError(f"{path} doesn't hold a JSON object")
     return value
 
 
 def _parameters(config: Mapping[str, object], head_size: int | None) -> int | None:
-    """Of a Llama-like decoder; biases and norms are too few to matter."""
-    if any(_whole(config, name) for name in _EXPERTS) or "quantization_config" in config:
+    """Count the parameters of a Llama-like decoder; biases and norms are too few to matter."""
+    if any(_int(config, name) for name in _EXPERTS) or "quantization_config" in config:
         return None
-    hidden, wide = _whole(config, "hidden_size"), _whole(config, "intermediate_size")
-    layers, heads = _whole(config, "num_hidden_layers"), _whole(config, "num_attention_heads")
-    vocabulary = _whole(config, "vocab_size")
+    hidden, wide = _int(config, "hidden_size"), _int(config, "intermediate_size")
+    layers, heads = _int(config, "num_hidden_layers"), _int(config, "num_attention_heads")
+    vocabulary = _int(config, "vocab_size")
     if not (hidden and wide and layers and heads and vocabulary and head_size):
         return None
-    kv_heads = _whole(config, "num_key_value_heads") or heads
+    kv_heads = _int(config, "num_key_value_heads") or heads
     attention = hidden * head_size * (2 * heads + 2 * kv_heads)
     embeddings = vocabulary * hidden * (1 if config.get("tie_word_embeddings") else 2)
     return embeddings + layers * (attention + 3 * hidden * wide)
 
 
 def _rope(config: Mapping[str, object]) -> Mapping[str, object]:
-    """transformers 5 keeps all in `rope_parameters`; before, the base stood by itself, scaling in `rope_scaling`."""
+    """Return transformers 5's `rope_parameters`, or the `rope_scaling` of older configs, which lacks the base."""
     for name in ("rope_parameters", "rope_scaling"):
         if isinstance(found := config.get(name), dict):
             return found
     return {}
 
 
-def _whole(config: Mapping[str, object], name: str) -> int | None:
+def _int(config: Mapping[str, object], name: str) -> int | None:
     value = config.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,4 +1,4 @@
-"""What this machine has for a server: its visible NVIDIA GPUs, its memory, and an interpreter that has vLLM."""
+"""Find out what this machine has for a server: visible NVIDIA GPUs, and an interpreter that has vLLM."""
 
 import importlib.util
 import os
@@ -14,38 +14,38 @@ PYTHON = "MUMATH_VLLM_PYTHON"
 """The environment variable that names the interpreter of vLLM's environment."""
 _QUERY = ("--query-gpu=uuid,memory.total,compute_cap", "--format=csv,noheader,nounits")
 _AMPERE = 8.0
-"""The compute capability from which on GPUs know bfloat16."""
+"""The lowest compute capability with bfloat16."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """As nvidia-smi tells of it."""
+    """A GPU, as nvidia-smi reports it."""
 
     uuid: str
     memory_bytes: int | None
-    """None for a part of a GPU (MIG), and where nvidia-smi doesn't tell."""
+    """None for a slice of a GPU (MIG), and where nvidia-smi doesn't say."""
     has_bfloat16: bool
 
 
 def visible_gpus() -> tuple[Gpu, ...]:
-    """The GPUs a server started here would see; none where there is no nvidia-smi.
+    """Return the GPUs that a server started here would see; none without nvidia-smi.
 
-    A container's NVIDIA_VISIBLE_DEVICES has had its effect on nvidia-smi already; CUDA_VISIBLE_DEVICES has not.
+    nvidia-smi already respects a container's NVIDIA_VISIBLE_DEVICES, but not CUDA_VISIBLE_DEVICES.
     """
     try:
         listed = subprocess.run(["nvidia-smi", *_QUERY], capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return ()
     gpus = [] if listed.returncode else [_gpu(line) for line in listed.stdout.splitlines()]
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return tuple(gpus) if chosen is None else _chosen(gpus, chosen)
+    selection = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return tuple(gpus) if selection is None else _selected(gpus, selection)
 
 
 def vllm_python(given: Path | None) -> Path:
-    """The interpreter that has vLLM: the one given, this one, or that of the `vllm` command on the PATH.
+    """Return the interpreter that has vLLM: the one given, this one, or that of the `vllm` command on the PATH.
 
     Raises:
-        InputError: none of them.
+        InputError: none of them exists.
     """
     if given is not None:
         return given
@@ -54,8 +54,8 @@ def vllm_python(given: Path | None) -> Path:
     if (command := shutil.which("vllm")) and (python := Path(command).resolve().with_name("python")).exists():
         return python
     raise InputError(
-        "vLLM is not in this environment: install it in one of its own (python3 -m venv .venv-vllm && "
-        f".venv-vllm/bin/pip install vllm) and name that with --vllm-python .venv-vllm/bin/python or {PYTHON}"
+        "vLLM isn't installed in this environment: install it in its own (python3 -m venv .venv-vllm && "
+        f".venv-vllm/bin/pip install vllm) and pass --vllm-python .venv-vllm/bin/python or set {PYTHON}"
     )
 
 
@@ -68,10 +68,10 @@ def _gpu(line: str) -> Gpu:
     )
 
 
-def _chosen(gpus: list[Gpu], chosen: str) -> tuple[Gpu, ...]:
-    """CUDA's rule: indices or (beginnings of) UUIDs; the first that names none ends the list."""
+def _selected(gpus: list[Gpu], selection: str) -> tuple[Gpu, ...]:
+    """Apply CUDA's rule: indices, or UUIDs or their beginnings; the first that matches no GPU ends the list."""
     found: list[Gpu] = []
-    for name in filter(None, (part.strip() for part in chosen.split(","))):
+    for name in filter(None, (part.strip() for part in selection.split(","))):
         named = [gpu for at, gpu in enumerate(gpus) if name == str(at) or gpu.uuid.startswith(name)]
         if name.startswith("MIG-"):
             named = [Gpu(uuid=name, memory_bytes=None, has_bfloat16=True)]

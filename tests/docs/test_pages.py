@@ -9,11 +9,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "llms.txt", *sorted((ROOT / "docs").glob("*.md"))]
+BESIDE = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"]
 _LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
 _FENCED = re.compile(r"^(```+).*?^\1", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *BESIDE], ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
     for target in _LINK.findall(_FENCED.sub("", page.read_text("utf-8"))):
         assert target.startswith("http") or (page.parent / target).exists(), target
@@ -32,5 +33,5 @@ def test_the_reference_is_made_of_the_docstrings(tmp_path: Path) -> None:
     packages = {path.parent.name for path in here.glob("*/__init__.py")}
     pages = {path.stem for path in (tmp_path / "mumath_agent").glob("*.html")}
     assert modules | packages <= pages
-    made = (tmp_path / "mumath_agent" / "solver.html").read_text("utf-8")
+    made = (tmp_path / "mumath_agent" / "agent" / "solver.html").read_text("utf-8")
     assert "Answer one question and wait for it" in made

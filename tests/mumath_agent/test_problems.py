@@ -38,11 +38,11 @@ def test_jsonl_takes_the_names_the_public_sets_use(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"question": "q"', "p.jsonl line 2: no valid JSON"),
-        ("[1]", "p.jsonl line 2: a JSON object is expected, this is list"),
+        ('{"question": "q"', "p.jsonl line 2: not valid JSON"),
+        ("[1]", "p.jsonl line 2: expected a JSON object, not list"),
         ('{"text": "q"}', "p.jsonl line 2: no question"),
         ('{"question": 3}', "p.jsonl line 2: no question"),
-        ("[" * 100_000, "p.jsonl line 2: no valid JSON"),
+        ("[" * 100_000, "p.jsonl line 2: not valid JSON"),
     ],
 )
 def test_a_broken_line_is_named_and_the_rest_is_kept(line: str, message: str) -> None:
@@ -61,7 +61,10 @@ def test_no_text_breaks_the_reader(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [(b"\x89PNG\r\n", "is no UTF-8 text (byte 0 is 0x89)"), (b"a\0b", "is no text (it holds a zero byte)")],
+    [
+        (b"\x89PNG\r\n", "isn't UTF-8 text (byte 0 is 0x89)"),
+        (b"a\0b", "isn't text (it contains a zero byte)"),
+    ],
 )
 def test_a_binary_file_is_refused_in_one_line(data: bytes, message: str) -> None:
     with pytest.raises(InputError) as caught:

@@ -1,11 +1,11 @@
-"""A page to read a run in: one HTML file, nothing loaded from anywhere, every attempt in it.
+"""Write a page to read runs in: one HTML file with every attempt in it, which loads nothing.
 
-    runs ─ entries ─▶ JSON island ┐
-    reports ─ report_layout ──────┴─ page.html ─▶ one file with its style and script
+    runs ─ entries ──▶ JSON island ┐
+    reports ─ layout ──────────────┴─ page.html ─▶ one file with its style and script
 
 Whatever a model wrote is data: it reaches the page inside a JSON island whose angle brackets are escaped, and the
-script puts it there as text nodes only. A content security policy names the one style and the one script by hash and
-allows no address at all, so that even text that slipped through could load and run nothing.
+script shows it as text nodes only. A content security policy names the one style and the one script by hash and allows
+no address at all, so even text that slipped through could neither load nor run anything.
 """
 
 import json
@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchmarks.report.attempts import tag_order
-from benchmarks.report.figures import Report
+from benchmarks.report.figures import RunReport
 from benchmarks.report.layout import named_remarks, sections
 from benchmarks.report.viewer.entries import Entry, entries
 from benchmarks.runs import Run
@@ -40,7 +40,7 @@ class Filter:
     options: tuple[tuple[str, int], ...]
 
 
-def write_page(path: Path, runs: Sequence[Run], reports: Sequence[Report]) -> None:
+def write_page(path: Path, runs: Sequence[Run], reports: Sequence[RunReport]) -> None:
     """Write the page of some runs.
 
     Raises:
@@ -52,8 +52,8 @@ def write_page(path: Path, runs: Sequence[Run], reports: Sequence[Report]) -> No
         raise InputError(f"can't write {path}: {error.strerror}") from None
 
 
-def page(runs: Sequence[Run], reports: Sequence[Report]) -> str:
-    """The page as text; `reports` are those of `runs`, in the same order."""
+def page(runs: Sequence[Run], reports: Sequence[RunReport]) -> str:
+    """Return the page as text; `reports` are those of `runs`, in the same order."""
     listed = entries(runs)
     style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     environment = Environment(
@@ -72,14 +72,14 @@ def page(runs: Sequence[Run], reports: Sequence[Report]) -> str:
     )
 
 
-def _title(reports: Sequence[Report]) -> str:
-    """What was run, of as many runs as there are."""
+def _title(reports: Sequence[RunReport]) -> str:
+    """Name what was run, in each run."""
     names = [f"{r.manifest.task} · {r.settings.model}" if r.manifest else r.name for r in reports]
     return " | ".join(dict.fromkeys(names))
 
 
 def _filters(listed: Sequence[Entry]) -> Iterator[Filter]:
-    """One for each facet in which attempts differ."""
+    """Yield a filter for each facet in which attempts differ."""
     for name in dict.fromkeys(name for entry in listed for name in entry.facets):
         counts = Counter(entry.facets[name] for entry in listed if name in entry.facets)
         options = sorted(counts.items(), key=lambda option: tag_order(option[0]))
@@ -89,7 +89,7 @@ def _filters(listed: Sequence[Entry]) -> Iterator[Filter]:
 
 
 def _island(value: object) -> Markup:
-    """JSON that no HTML parser finds an end tag or a comment in."""
+    """Return JSON in which no HTML parser finds an end tag or a comment."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 

@@ -1,19 +1,18 @@
-"""Attempts as the page shows them: turn by turn, each program with its execution.
+"""Prepare attempts for the page: turn by turn, each program with its execution.
 
-What a turn is comes from the completions, not from the segments: a model can write a block that looks like an output,
-and only what stands after a completion's text was written by a kernel.
+A model can write a block that looks like an output. `turns_of` tells it from the kernel's, and the page marks it.
 """
 
 import re
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 
 from benchmarks.report.attempts import cause_of, tags_of
 from benchmarks.report.viewer.highlight import colours
 from benchmarks.runs import Run
-from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason, RunRecord, Trajectory
+from mumath_agent.records import Execution, ExecutionStatus, FinishReason, RunRecord
+from mumath_agent.runs.executed import Turn, turns_of
 from mumath_agent.transcript import Kind, Segment
 
 _FIGURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+={0,2}")
@@ -33,13 +32,13 @@ class Part:
     text: str
     after: str
     colours: str = ""
-    """Of code, see `highlight`."""
+    """The runs of a program's colours, see `highlight`."""
     unclosed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellResult:
-    """What the page says of an execution beside its output."""
+    """What the page says about an execution besides its output."""
 
     status: str
     failed: bool
@@ -50,14 +49,14 @@ class CellResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class TurnView:
     """A completion and the execution that answered it."""
 
     parts: tuple[Part, ...]
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cut: bool = False
-    """By the token limit."""
+    """The token limit ended it."""
     ran: CellResult | None = None
 
 
@@ -84,11 +83,11 @@ class Entry:
     tokens: int
     """Completion tokens."""
     cells: int
-    turns: tuple[Turn, ...]
+    turns: tuple[TurnView, ...]
 
 
 def entries(runs: Sequence[Run]) -> list[Entry]:
-    """All attempts of the runs, in order."""
+    """Return all attempts of the runs, in order."""
     taken: Counter[str] = Counter()
     several = len(runs) > 1
     found = []
@@ -123,38 +122,22 @@ def _entry(record: RunRecord, name: str, run_name: str) -> Entry:
         seconds=attempt.duration_s,
         tokens=sum(completion.completion_tokens for completion in attempt.completions),
         cells=len(attempt.executions),
-        turns=tuple(_turns(attempt)),
+        turns=tuple(map(_turn, turns_of(record))),
     )
 
 
-def _turns(attempt: Trajectory) -> Iterator[Turn]:
-    segments, start = deque(attempt.transcript.segments), 0
-    for completion, execution in zip_longest(attempt.completions, attempt.executions):
-        written = start + len(completion.text.rstrip()) if completion else start
-        parts = []
-        while segments:
-            segment = segments.popleft()
-            is_real = segment.kind is Kind.OUTPUT and start >= written
-            parts.append(_part(segment, is_real))
-            start += len(segment.text)
-            if is_real:
-                break
-        if parts or completion:
-            yield _turn(parts, completion, execution)
-    if segments:
-        yield Turn(parts=tuple(_part(segment, is_real=True) for segment in segments))
-
-
-def _turn(parts: Sequence[Part], completion: Completion | None, execution: Execution | None) -> Turn:
-    ran = _ran(execution) if execution else None
-    if completion is None:
-        return Turn(parts=tuple(parts), ran=ran)
-    return Turn(
+def _turn(turn: Turn) -> TurnView:
+    completion = turn.completion
+    # Where no completion is known, nothing tells which outputs a model made up.
+    parts = [_part(segment, is_real=completion is None) for segment in turn.written]
+    if turn.output is not None:
+        parts.append(_part(turn.output, is_real=True))
+    return TurnView(
         parts=tuple(parts),
-        prompt_tokens=completion.prompt_tokens,
-        completion_tokens=completion.completion_tokens,
-        cut=completion.finish_reason is FinishReason.LENGTH,
-        ran=ran,
+        prompt_tokens=completion.prompt_tokens if completion else 0,
+        completion_tokens=completion.completion_tokens if completion else 0,
+        cut=completion is not None and completion.finish_reason is FinishReason.LENGTH,
+        ran=_ran(turn.execution) if turn.execution else None,
     )
 
 
@@ -169,7 +152,7 @@ def _ran(execution: Execution) -> CellResult:
     )
 
 
-def _part(segment: Segment, is_real: bool) -> Part:
+def _part(segment: Segment, *, is_real: bool) -> Part:
     is_prose = segment.kind is Kind.RATIONALE
     opening = (_TOKENS_BEFORE if is_prose else _OPENING).match(segment.text)
     body = segment.text[opening.end() :] if opening else segment.text

@@ -1,7 +1,7 @@
-"""Colours of Python programs, as runs of characters: "k3 1f4" is a keyword of 3, 1 plain, a function's name of 4.
+"""Colour Python programs, as runs of characters: "k3p1f4" is a keyword of 3, 1 plain one, a function's name of 4.
 
-The page colours a program when it is looked at; a few characters of runs are all it has to carry for that, and no
-markup is ever made of what a model wrote.
+The page colours a program when it is looked at. It carries only these runs, and no markup is ever made of what a model
+wrote.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _LEXER = PythonLexer()
 
 
 def colours(program: str) -> str:
-    """The runs of a program; their lengths, in code points, add up to its own."""
+    """Return the runs of a program; their lengths, in code points, add up to its own."""
     runs = groupby(_characters(program), key=lambda run: run[0])
     return "".join(f"{mark}{sum(length for _, length in run)}" for mark, run in runs)
 

@@ -1,1 +1,1 @@
-"""Models behind an OpenAI-compatible server."""
+"""Talk to models behind an OpenAI-compatible server."""

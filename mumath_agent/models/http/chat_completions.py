@@ -1,8 +1,8 @@
-"""A chat model behind an OpenAI-compatible `POST /v1/chat/completions`, hosted ones included.
+"""Answer conversations with an OpenAI-compatible `POST /v1/chat/completions`, including hosted models.
 
-The sister of `completions.py`: prompts are conversations, the rest is alike. Answers stream, cancelling ends the
-generation, passing troubles are tried again. Calls of the tool `python` come back as fenced blocks behind what was
-said, because a completion is text (`dialects/chat.py`).
+Apart from its prompts this works like `completions.py`: answers stream, cancelling ends the generation, transient
+failures are retried. Calls of the tool `python` come back as fenced blocks after the text, because a completion is text
+(`dialects/chat.py`).
 """
 
 import json
@@ -13,13 +13,12 @@ from mumath_agent.dialects.chat import fenced_call
 from mumath_agent.errors import ModelRefused
 from mumath_agent.models import as_conversation
 from mumath_agent.models.context import within_context
-from mumath_agent.models.http.completions import _told_once
 from mumath_agent.models.http.connection import READ_TIMEOUT_S, Connection
 from mumath_agent.models.http.retries import TransientError, with_retries
 from mumath_agent.models.http.wire import SEE_LOG
-from mumath_agent.models.stopping import TextUntilStop
-from mumath_agent.protocols import CompletionRequest, OnText
-from mumath_agent.records import Completion, Conversation, FinishReason, Message, Role
+from mumath_agent.models.stopping import TextUntilStop, new_text_only
+from mumath_agent.protocols import CompletionRequest, Conversation, Message, OnText, Role
+from mumath_agent.records import Completion, FinishReason
 
 TOOL = {
     "type": "function",
@@ -33,7 +32,7 @@ TOOL = {
         },
     },
 }
-"""The one tool a chat model is given, as JSON schema."""
+"""The one tool that a chat model gets, as JSON schema."""
 
 _FINISH = {
     "stop": FinishReason.STOP,
@@ -43,15 +42,11 @@ _FINISH = {
     "length": FinishReason.LENGTH,
 }
 _MAX_STOP = 4
-"""Servers refuse more stop strings; the others are found by us alone."""
+"""Servers refuse more stop strings; `TextUntilStop` finds the others."""
 
 
 class ChatCompletionsModel:
-    """See the module; implements `CompletionModel`, and may be used from several event loops.
-
-    `extra_body` is merged into every request, for what a server wants besides or wants called otherwise; a value of
-    None leaves a field out.
-    """
+    """A `CompletionModel` behind `/v1/chat/completions`; it can be used from several event loops."""
 
     def __init__(
         self,
@@ -63,19 +58,33 @@ class ChatCompletionsModel:
         read_timeout_s: float = READ_TIMEOUT_S,
         extra_body: Mapping[str, object] | None = None,
     ) -> None:
+        """Prepare a client; nothing is sent yet.
+
+        Args:
+            base_url: the server's address, with or without "/v1".
+            model: the model's name on the server.
+            api_key: sent with every request, if there is one.
+            attempts: how often a request is tried while it fails with a transient error.
+            read_timeout_s: the longest silence; a whole completion may take any time.
+            extra_body: fields that a server needs besides, or under another name; a value of None leaves a field out.
+
+        Raises:
+            InputError: the address or the key can't be used.
+        """
         self.name = model
         self._connection = Connection(base_url, api_key, read_timeout_s=read_timeout_s)
         self._attempts = attempts
         self._extra = dict(extra_body or {})
 
     def __repr__(self) -> str:
+        """Show the address and the model's name."""
         return f"ChatCompletionsModel({self._connection.url!r}, {self.name!r})"
 
     async def warm_up(self) -> None:
-        """Nothing to load, and nothing that every server could be asked."""
+        """Do nothing: there is nothing to load, and no request that every server accepts."""
 
     async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
-        """See `CompletionModel.complete`."""
+        """Answer the conversation; see `CompletionModel.complete`."""
         conversation = as_conversation(request.prompt, self.name)
         body: dict[str, object] = {
             "model": self.name,
@@ -88,7 +97,7 @@ class ChatCompletionsModel:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        tell = _told_once(on_text)
+        tell = new_text_only(on_text)
 
         async def ask(tokens: int) -> Completion:
             fields = body | {"max_tokens": tokens} | self._extra
@@ -115,7 +124,7 @@ class ChatCompletionsModel:
                     _add_calls(calls, delta.get("tool_calls") or ())
                     finish = choice.get("finish_reason") or finish
                 tell(text.settled)
-                if text.stopped and not finish:  # the server doesn't know this stop string: make it end
+                if text.stopped and not finish:  # the server ignored this stop string: end the request
                     break
         url = self._connection.url
         if finish == "content_filter":
@@ -135,7 +144,7 @@ class ChatCompletionsModel:
 
 
 def wire_messages(conversation: Conversation) -> list[dict[str, Any]]:
-    """The messages as OpenAI's protocol writes them, which LangChain reads, too."""
+    """Return the messages as OpenAI's protocol writes them; LangChain reads them, too."""
     written, calls = list[dict[str, Any]](), 0
     for message in conversation.messages:
         if message.code is not None:
@@ -145,17 +154,17 @@ def wire_messages(conversation: Conversation) -> list[dict[str, Any]]:
 
 
 def with_calls(text: str, calls: list[str], *, cut: bool) -> str:
-    """What was said, and behind it the program of each call, whose JSON `arguments` are given.
+    """Return the text followed by the program of each call as a fenced block; `calls` are the calls' JSON arguments.
 
-    Where the token limit `cut` the last call short, its block is left open, so that nobody runs it.
+    If the token limit `cut` the last call short, its block is left open, so that it isn't run.
     """
     if not calls:
         return text
-    said = text if not text or text.endswith("\n") else f"{text}\n"
+    lead = text if not text or text.endswith("\n") else f"{text}\n"
     blocks = [fenced_call(_program(arguments)) for arguments in calls]
     if cut:
         blocks[-1] = blocks[-1].removesuffix("```\n")
-    return said + "".join(blocks)
+    return lead + "".join(blocks)
 
 
 def _wire_message(message: Message, call: str) -> dict[str, Any]:
@@ -169,7 +178,7 @@ def _wire_message(message: Message, call: str) -> dict[str, Any]:
 
 
 def _add_calls(calls: dict[int, str], pieces: Iterable[dict[str, Any]]) -> None:
-    """Add what has arrived of the calls' arguments to what is there."""
+    """Append the new pieces of the calls' arguments to those in `calls`."""
     for piece in pieces:
         number = int(piece.get("index") or 0)
         arguments = (piece.get("function") or {}).get("arguments") or ""
@@ -177,7 +186,7 @@ def _add_calls(calls: dict[int, str], pieces: Iterable[dict[str, Any]]) -> None:
 
 
 def _program(arguments: str) -> str:
-    """The program in a call's arguments; some models write it there bare."""
+    """Return the program in a call's arguments; some models write it without JSON."""
     try:
         given = json.loads(arguments)
     except ValueError:

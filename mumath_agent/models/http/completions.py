@@ -1,8 +1,7 @@
-"""A model behind an OpenAI-compatible `POST /v1/completions`, vLLM first.
+"""Continue raw text with an OpenAI-compatible `POST /v1/completions`, vLLM first.
 
-Prompts are raw text and answers always stream, so that cancelling aborts the generation on the server.
-TransientError troubles (no connection, 429, 5xx, a stream that breaks off) are tried again with growing pauses; a
-"no" (400, 401, 404) never is. Starting a server is not done here.
+Answers always stream, so that cancelling a request ends the generation on the server. Transient failures (no
+connection, 429, 5xx, a stream that breaks off) are retried with growing pauses; refusals (400, 401, 404) are not.
 """
 
 import asyncio
@@ -15,8 +14,8 @@ from mumath_agent.models import as_text
 from mumath_agent.models.context import within_context
 from mumath_agent.models.http.connection import READ_TIMEOUT_S, Connection
 from mumath_agent.models.http.retries import TransientError, with_retries
-from mumath_agent.models.http.wire import SEE_LOG, NotThere, checked
-from mumath_agent.models.stopping import TextUntilStop
+from mumath_agent.models.http.wire import SEE_LOG, NotFound, checked
+from mumath_agent.models.stopping import TextUntilStop, new_text_only
 from mumath_agent.protocols import CompletionRequest, OnText
 from mumath_agent.records import Completion, FinishReason
 
@@ -27,21 +26,17 @@ _FINISH = {
     "length": FinishReason.LENGTH,
 }
 _MAX_STOP = 4
-"""Servers refuse more stop strings; the others are found by us alone."""
+"""Servers refuse more stop strings; `TextUntilStop` finds the others."""
 
 
 class CompletionsModel:
-    """See the module; implements `CompletionModel`, and may be used from several event loops.
+    """A `CompletionModel` behind `/v1/completions`; it can be used from several event loops.
 
-    `base_url` may end in "/v1" or not. Without `model` the server is asked once and must serve exactly one.
-    `read_timeout_s` is the longest silence allowed; there is no limit on a whole completion. `extra_body` is merged
-    into every request, for what a kind of server or model wants besides; a value of None leaves a field out.
-
-    When a stream breaks off and is tried again, `on_text` gets only what goes past the longest text it was
-    given before. With temperature 0 the pieces still add up to the completion; in any case it is the returned
-    one that counts. Token counts are the server's, and 0 where it gives none (so when it doesn't know a stop
-    string and we cut ourselves). A text that doesn't fit the model's context is no error: it ends at the token
-    limit, earlier than at `max_tokens`, and empty if there is no room at all.
+    When a stream breaks off and is retried, `on_text` gets only what goes beyond the longest text it was given before.
+    With temperature 0 the pieces still add up to the completion; in any case the returned completion counts. Token
+    counts are the server's, and 0 where it gives none (as when it ignores a stop string and we stop reading). A text
+    that doesn't fit the model's context isn't an error: it ends at the token limit, before `max_tokens`, and is empty
+    if there is no room at all.
     """
 
     def __init__(
@@ -54,26 +49,40 @@ class CompletionsModel:
         read_timeout_s: float = READ_TIMEOUT_S,
         extra_body: Mapping[str, object] | None = None,
     ) -> None:
+        """Prepare a client; nothing is sent yet.
+
+        Args:
+            base_url: the server's address, with or without "/v1".
+            model: the model's name on the server; None asks the server, which must then serve exactly one.
+            api_key: sent with every request, if there is one.
+            attempts: how often a request is tried while it fails with a transient error.
+            read_timeout_s: the longest silence; a whole completion may take any time.
+            extra_body: fields that a server or model needs besides; a value of None leaves a field out.
+
+        Raises:
+            InputError: the address or the key can't be used.
+        """
         self._connection = Connection(base_url, api_key, read_timeout_s=read_timeout_s)
         self._url = self._connection.url
         self._model = model
         self._attempts = attempts
         self._extra = dict(extra_body or {})
         self._context_tokens: int | None = None
-        """Where the server told it together with its model's name."""
+        """Known if the server listed it together with the model's name."""
         self._naming: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
-        """Held while the server is asked for its model."""
+        """One lock per event loop, held while the server is asked for its model."""
 
     def __repr__(self) -> str:
+        """Show the address and the model's name."""
         return f"CompletionsModel({self._url!r}, model={self._model!r})"
 
     @property
     def name(self) -> str:
-        """The model's name on the server; the server's address as long as the name is not known."""
+        """The model's name on the server; the server's address until the name is known."""
         return self._model or self._url
 
     async def warm_up(self) -> None:
-        """Find out the model's name where none was given, so that a missing server is noticed early.
+        """Ask the server for its model's name if none was given, so that a missing server is noticed early.
 
         Raises:
             ModelUnreachable, ModelRefused: as `complete`.
@@ -83,7 +92,7 @@ class CompletionsModel:
                 self._model = await with_retries(self._attempts, self._only_model)
 
     async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
-        """See `CompletionModel.complete`."""
+        """Continue the prompt; see `CompletionModel.complete`."""
         await self.warm_up()
         body: dict[str, object] = {
             "model": self._model,
@@ -96,27 +105,27 @@ class CompletionsModel:
             "stream_options": {"include_usage": True},
         }
         body = {name: value for name, value in (body | self._extra).items() if value is not None}
-        tell = _told_once(on_text)
+        tell = new_text_only(on_text)
 
         async def ask(tokens: int) -> Completion:
             asked = body | {"max_tokens": tokens}
             return await with_retries(self._attempts, self._attempt, asked, request.stop, tell)
 
         max_tokens = request.max_tokens
-        if self._context_tokens:  # servers refuse to be asked for as many
+        if self._context_tokens:  # servers refuse a larger number
             max_tokens = min(max_tokens, self._context_tokens - 1)
         return await within_context(max_tokens, ask)
 
     async def facts(self) -> dict[str, str]:
-        """What the server says of itself, for the record of a run: address, model, context length, engine's version."""
+        """Return the server's address, model, context and version, for the record of a run."""
         found = {"url": self._url, "model": self.name}
         for entry in (await self._json("/models")).get("data") or ():
             if isinstance(entry, dict) and entry.get("id") == self.name:
                 found |= {
                     key: str(entry[key]) for key in ("root", "max_model_len", "owned_by") if entry.get(key)
                 }
-        if said := (await self._json("/../version")).get("version"):  # vLLM's, beside "/v1"
-            found["version"] = str(said)
+        if version := (await self._json("/../version")).get("version"):  # vLLM's, beside "/v1"
+            found["version"] = str(version)
         return found
 
     async def aclose(self) -> None:
@@ -135,11 +144,11 @@ class CompletionsModel:
                         text.add(choice.get("text") or "")
                         finish = choice.get("finish_reason") or finish
                     tell(text.settled)
-                    if text.stopped and not finish:  # the server doesn't know this stop string: make it end
+                    if text.stopped and not finish:  # the server ignored this stop string: end the request
                         break
-        except NotThere:
+        except NotFound:
             raise await self._not_found() from None
-        if not text.stopped and finish not in _FINISH:  # "abort", or none at all: the server was stopped
+        if not text.stopped and finish not in _FINISH:  # "abort" or nothing: the server was stopped
             raise TransientError(
                 f"{self._url} broke off its answer (finish_reason {finish or 'missing'})", SEE_LOG
             )
@@ -155,21 +164,21 @@ class CompletionsModel:
         served = await self._served()
         if len(served) != 1:
             names = ", ".join(map(repr, served)) or "none"
-            raise ModelRefused(f"{self._url} serves several models or none ({names}); say which to use")
+            raise ModelRefused(f"{self._url} doesn't serve exactly one model ({names}); name the one to use")
         ((name, self._context_tokens),) = served.items()
         return name
 
     async def _served(self) -> dict[str, int | None]:
-        """The server's models, each with the length of its context where the server tells it, as vLLM and SGLang do."""
+        """Return the server's models, each with the length of its context if the server says it, as vLLM does."""
         async with self._connection.answer("GET", "/models") as response:
             await (await checked(response)).aread()
         try:
             return {str(model["id"]): model.get("max_model_len") for model in response.json()["data"]}
         except (ValueError, LookupError, TypeError, AttributeError):
-            raise ModelRefused(f"{self._url}/models lists no models; say which to use") from None
+            raise ModelRefused(f"{self._url}/models doesn't list models; name the one to use") from None
 
     async def _json(self, path: str) -> dict[str, Any]:
-        """What the server has at `path`; empty where it has nothing of the kind."""
+        """Return the JSON object at `path`, empty if the server doesn't have one."""
         try:
             async with self._connection.answer("GET", path) as response:
                 await response.aread()
@@ -179,25 +188,14 @@ class CompletionsModel:
         return value if isinstance(value, dict) else {}
 
     async def _not_found(self) -> ModelRefused:
-        """What is wrong when there is no such path or no such model."""
+        """Find out whether the path or the model is missing, and return the error that says so."""
         try:
             names = await self._served()
         except (TransientError, ModelRefused):
-            return ModelRefused(f"{self._url} knows no /completions or no model {self._model!r}")
+            return ModelRefused(f"{self._url} has no /completions or doesn't serve {self._model!r}")
         if self._model in names:
-            return ModelRefused(f"{self._url} has no /completions; a server for text completions is needed")
+            return ModelRefused(
+                f"{self._url} has no /completions; use a server for raw text, or --dialect chat"
+            )
         served = ", ".join(map(repr, names))
-        return ModelRefused(f"{self._url} serves no model {self._model!r}; it serves {served}")
-
-
-def _told_once(on_text: Callable[[str], None] | None) -> Callable[[str], None]:
-    """A function that takes the text so far and tells `on_text` what is beyond the longest so far."""
-    told = 0
-
-    def tell(so_far: str) -> None:
-        nonlocal told
-        if on_text and len(so_far) > told:
-            news, told = so_far[told:], len(so_far)
-            on_text(news)
-
-    return tell
+        return ModelRefused(f"{self._url} doesn't serve {self._model!r}; it serves {served}")

@@ -1,7 +1,8 @@
-"""How many requests a server gets at once: all that are wanted, until it says that they are too many.
+"""Limit how many requests a server gets at once: no limit until it says that there are too many.
 
-As TCP does: "busy" halves what may be under way, once for all that were sent before it; a round of good answers allows
-one more. Whoever waits is served in turn. When the same request is tried again is `retries.py`'s.
+The limit adapts as TCP's congestion window does: "busy" halves the requests in flight, once for all that were sent
+before; each round of good answers allows one more. Waiting requests are served in order. `retries.py` decides when a
+refused request is tried again.
 """
 
 import math
@@ -14,28 +15,29 @@ import anyio
 from mumath_agent.models.http.retries import Overloaded
 
 
-class Pressure:
-    """See the module; belongs to one event loop."""
+class CongestionLimit:
+    """An adaptive limit on a server's requests in flight; belongs to one event loop."""
 
     def __init__(self) -> None:
-        self._places = anyio.CapacityLimiter(math.inf)
+        """Start without a limit."""
+        self._slots = anyio.CapacityLimiter(math.inf)
         self._good_answers = 0
-        """Since the limit was changed."""
+        """Counted since the limit last changed."""
         self._narrowed_at = -math.inf
 
     @property
     def limit(self) -> float:
-        """How many requests may be under way."""
-        return self._places.total_tokens
+        """How many requests may be in flight."""
+        return self._slots.total_tokens
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Hold a place among the requests under way; the block is one request.
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait for a slot and hold it during the block, which is one request.
 
         Raises:
-            Overloaded: the server refused it.
+            Overloaded: the block raised it; the limit is lowered.
         """
-        async with self._places:
+        async with self._slots:
             began_at = time.monotonic()
             try:
                 yield
@@ -46,11 +48,11 @@ class Pressure:
             self._widen()
 
     def _narrow(self) -> None:
-        self._places.total_tokens = max(1, self._places.borrowed_tokens // 2)
+        self._slots.total_tokens = max(1, self._slots.borrowed_tokens // 2)
         self._narrowed_at, self._good_answers = time.monotonic(), 0
 
     def _widen(self) -> None:
         self._good_answers += 1
         if self._good_answers >= self.limit:  # never, as long as there is no limit
-            self._places.total_tokens += 1
+            self._slots.total_tokens += 1
             self._good_answers = 0

@@ -1,7 +1,7 @@
-"""What the answers of an OpenAI-compatible server mean.
+"""Interpret the responses of an OpenAI-compatible server.
 
-Turns HTTP responses and broken connections into events, into `TransientError` (try again) or into `ModelRefused`
-(don't). When and how often to try again is not said here. The API key never gets into a message.
+HTTP responses and broken connections become events, a `TransientError` (to be retried) or a `ModelRefused` (not to be
+retried). The API key never appears in a message.
 """
 
 import json
@@ -22,72 +22,74 @@ SEE_LOG = "see the server's log"
 _NO_SERVER = "is a server running there? `mumath-agent serve MODEL` starts one"
 
 
-class NotThere(ModelRefused):
-    """There is no such path, or no such model: servers answer both with 404."""
+class NotFound(ModelRefused):
+    """The path or the model doesn't exist; servers answer both with 404."""
 
 
 def api_url(base_url: str) -> str:
-    """`base_url` ending in "/v1", without a slash after it.
+    """Return `base_url` ending in "/v1", without a slash after it.
 
     Raises:
-        InputError: it is no http address, or has a password in it.
+        InputError: it isn't an http address, or has a password in it.
     """
     base_url = base_url.strip()
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as error:
-        raise InputError(f"base_url {base_url!r} is no address: {error}") from None
-    if url.userinfo:  # it would be shown wherever the address is
-        raise InputError("base_url holds a user name or password; give the API key as api_key instead")
+        raise InputError(f"base_url {base_url!r} isn't an address: {error}") from None
+    if url.userinfo:  # messages and records show the address
+        raise InputError("base_url contains a user name or password; pass the API key as api_key instead")
     if url.scheme not in ("http", "https") or not url.host:
-        raise InputError(f"base_url {base_url!r} is no http address; write e.g. http://127.0.0.1:8000/v1")
+        raise InputError(f"base_url {base_url!r} isn't an http address; write e.g. http://127.0.0.1:8000/v1")
     return base_url.rstrip("/").removesuffix("/v1") + "/v1"
 
 
 def auth_header(api_key: str) -> dict[str, str]:
-    """The header that carries the key; none for an empty key.
+    """Return the header with the key; no header for an empty key.
 
     Raises:
         InputError: the key can't be sent.
     """
     if not (api_key.isascii() and api_key.isprintable()):
-        raise InputError("api_key can't be sent: it has a character that no HTTP header may hold")
+        raise InputError(
+            "api_key can't be sent: it contains a character that isn't allowed in an HTTP header"
+        )
     return {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
 
 async def checked(response: httpx.Response) -> httpx.Response:
-    """The response, if its status says that all is well.
+    """Return the response if it was successful.
 
     Raises:
-        TransientError: the server is busy or failed.
-        ModelRefused: it said no; `TooLong`, where it said that the text doesn't fit.
+        TransientError: the server is busy (`Overloaded`) or failed.
+        ModelRefused: the server refused the request; `TooLong` if the text doesn't fit, `NotFound` for a 404.
     """
     if response.is_success:
         return response
     await response.aread()
     error = _error(response)
-    said = f"{response.request.url} answered {response.status_code}: {_said(error, response.request)}"
+    message = f"{response.request.url} answered {response.status_code}: {_one_line(error, response.request)}"
     retry_after = response.headers.get("retry-after")
     if response.status_code == 429 or (response.status_code == 503 and retry_after):
-        raise Overloaded(said, "send fewer requests at once or wait", _seconds(retry_after or ""))
+        raise Overloaded(message, "send fewer requests at once or wait", _seconds(retry_after or ""))
     if response.status_code == 408:
-        raise TransientError(said, SEE_LOG)
-    if response.status_code in (400, 413, 422) and (refused := too_long(error, said)):
+        raise TransientError(message, SEE_LOG)
+    if response.status_code in (400, 413, 422) and (refused := too_long(error, message)):
         raise refused
     if response.status_code >= 500:
-        raise TransientError(said, SEE_LOG)
+        raise TransientError(message, SEE_LOG)
     if response.status_code == 404:
-        raise NotThere(said)
+        raise NotFound(message)
     hint = "; check the API key" if response.status_code in (401, 403) else ""
-    raise ModelRefused(said + hint)
+    raise ModelRefused(message + hint)
 
 
 async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
-    """The JSON objects of an event stream, up to its "[DONE]" or its end.
+    """Yield the JSON objects of an event stream, up to its "[DONE]" or its end.
 
     Raises:
-        TransientError: the server reported an error within the stream, or sent what is no JSON object.
-        TooLong: that error is that the text doesn't fit.
+        TransientError: the server reported an error within the stream, or sent something that isn't a JSON object.
+        TooLong: the reported error is that the text doesn't fit.
     """
     url = response.request.url
     async for line in _lines(response):
@@ -103,14 +105,14 @@ async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
         if not isinstance(event, dict):
             raise TransientError(f"{url} sent a broken stream", SEE_LOG)
         if error := event.get("error"):
-            said = f"{url} failed while answering: {_said(error, response.request)}"
-            raise too_long(error, said) or TransientError(said, SEE_LOG)
+            message = f"{url} failed while answering: {_one_line(error, response.request)}"
+            raise too_long(error, message) or TransientError(message, SEE_LOG)
         yield event
 
 
 def broken(error: httpx.RequestError, base_url: str) -> TransientError | ModelUnreachable:
-    """What a failed connection means."""
-    if isinstance(error, httpx.ReadTimeout):  # another try would wait as long again
+    """Return the error that a failed connection means."""
+    if isinstance(error, httpx.ReadTimeout):  # a retry would wait as long again
         return ModelUnreachable(f"{base_url} sent nothing for too long; {SEE_LOG} or raise read_timeout_s")
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         return TransientError(f"nothing answers at {base_url} ({_reason(error)})", _NO_SERVER)
@@ -128,7 +130,7 @@ def _reason(error: httpx.RequestError) -> str:
 
 
 async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
-    # httpx's own aiter_lines also cuts at U+2028 and the like, which servers send unescaped inside JSON.
+    # httpx's own aiter_lines also splits at U+2028 and the like, which servers send unescaped inside JSON.
     rest = b""
     async for piece in response.aiter_bytes():
         *lines, rest = (rest + piece).split(b"\n")
@@ -146,7 +148,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _seconds(retry_after: str) -> float:
-    """What a `Retry-After` header asks for: seconds, or a date."""
+    """Return the seconds until the time that a `Retry-After` header gives, as seconds or as a date."""
     if retry_after.isdecimal():
         return float(retry_after)
     with suppress(ValueError):
@@ -155,7 +157,7 @@ def _seconds(retry_after: str) -> float:
 
 
 def _error(response: httpx.Response) -> Any:
-    """The server's error: the JSON object that describes it, or whatever else it sent."""
+    """Return the server's error: the JSON object that describes it, or whatever else it sent."""
     try:
         body = response.json()
     except ValueError:
@@ -163,8 +165,8 @@ def _error(response: httpx.Response) -> Any:
     return body.get("error", body) if isinstance(body, dict) else body
 
 
-def _said(body: Any, request: httpx.Request) -> str:
-    """The server's message on one short line."""
+def _one_line(body: Any, request: httpx.Request) -> str:
+    """Return the server's message on one short line."""
     for key in ("error", "message", "detail"):
         body = body.get(key, body) if isinstance(body, dict) else body
     line = " ".join(str(body).split()) or "no message"

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from benchmarks.commands import perf
+from benchmarks.perf import command as perf
 from benchmarks.perf.programs import only_computes
-from benchmarks.perf.table import Row, print_table, row_to_json
+from benchmarks.perf.table import Measurement, print_table, row_to_json
 from mumath_agent.errors import InputError
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -53,18 +53,18 @@ def test_every_row_is_measured(tmp_path: Path) -> None:
 
 
 def test_a_ratio_says_how_many_times_better_ours_is() -> None:
-    faster = Row(what="start", unit="ms", ours=10.0, reference=150.0, at_least=15)
+    faster = Measurement(what="start", unit="ms", ours=10.0, reference=150.0, at_least=15)
     assert (faster.ratio, faster.target, faster.met) == (15.0, "15x", True)
-    more = Row(what="cells", unit="/s", ours=39.0, reference=1.0, at_least=25, limit=40)
+    more = Measurement(what="cells", unit="/s", ours=39.0, reference=1.0, at_least=25, limit=40)
     assert (more.ratio, more.target, more.met) == (39.0, "25x and ≥ 40 /s", False)
-    alone = Row(what="lease", unit="ms", ours=10.0, limit=10)
+    alone = Measurement(what="lease", unit="ms", ours=10.0, limit=10)
     assert (alone.ratio, alone.target, alone.met) == (None, "≤ 10 ms", True)
-    assert Row(what="size", unit="MB", ours=3.0).met is None
-    assert not Row(what="slow", unit="ms", ours=11.0, reference=200.0, at_least=15, limit=10).met
+    assert Measurement(what="size", unit="MB", ours=3.0).met is None
+    assert not Measurement(what="slow", unit="ms", ours=11.0, reference=200.0, at_least=15, limit=10).met
 
 
 def test_what_is_skipped_says_why(capsys: pytest.CaptureFixture[str]) -> None:
-    row = Row(what="programs", unit="/s", limit=40, skipped="skipped: no file")
+    row = Measurement(what="programs", unit="/s", limit=40, skipped="skipped: no file")
     about = {
         "cores": 1,
         "load_before": [0.0],

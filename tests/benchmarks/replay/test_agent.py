@@ -193,7 +193,7 @@ async def test_our_own_client_solves_problems_with_the_server(served: tuple[Repl
 @pytest.mark.anyio
 async def test_the_server_refuses_an_unknown_prompt_for_good(served: tuple[ReplayModel, str]) -> None:
     client = CompletionsModel(served[1])
-    with pytest.raises(ModelRefused, match="nothing is recorded"):
+    with pytest.raises(ModelRefused, match="nothing was recorded"):
         await client.complete(CompletionRequest(prompt="What?", max_tokens=9))
     await client.aclose()
 

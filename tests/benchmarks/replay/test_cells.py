@@ -9,11 +9,12 @@ from typing import Any
 import anyio
 import pytest
 
-from benchmarks.replay.cells import Difference, Replay, differences, replay_all
-from benchmarks.replay.outputs import Cause
+from benchmarks.replay.cells import CellDifference, differences, replay_cells
+from benchmarks.replay.outputs import DifferenceCause
 from benchmarks.replay.recordings import RecordedCell, RecordedSolution, Runtime, load_recorded
 from mumath_agent.errors import InputError
 from mumath_agent.records import Execution, ExecutionStatus
+from mumath_agent.runs.replay import Replay
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 HEAD = f"{'-' * 75} ZeroDivisionError      Traceback (most recent call last)"
@@ -44,12 +45,12 @@ def solutions_of(path: Path) -> list[RecordedSolution]:
 
 def replayed(path: Path, **options: Any) -> list[Replay]:
     async def run() -> list[Replay]:
-        return await replay_all(solutions_of(path), timeout_s=10, concurrency=2, **options)
+        return await replay_cells(solutions_of(path), timeout_s=10, concurrency=2, **options)
 
     return anyio.run(run)
 
 
-def differing(path: Path) -> list[Difference]:
+def differing(path: Path) -> list[CellDifference]:
     return [
         row
         for solution, replay in zip(solutions_of(path), replayed(path), strict=True)
@@ -133,9 +134,9 @@ def test_a_mathcoder_solution_runs_in_one_session(tmp_path: Path) -> None:
     ]
     rows = differing(written(tmp_path / "a.jsonl", mathcoder(*cells)))
     assert [(row.cell, row.cause) for row in rows] == [
-        (2, Cause.FLOAT_FORMAT),
-        (3, Cause.TEXT_FORMAT),
-        (4, Cause.OURS),
+        (2, DifferenceCause.FLOAT_FORMAT),
+        (3, DifferenceCause.TEXT_FORMAT),
+        (4, DifferenceCause.OURS),
     ]
 
 
@@ -152,7 +153,7 @@ def test_a_cell_that_was_not_run_here_is_ours_to_explain(tmp_path: Path) -> None
     (solution,) = solutions_of(written(tmp_path / "a.jsonl", mathcoder(("5", "5"), ("6", "6"))))
     executions = [Execution(status=ExecutionStatus.OK, result="5")]
     (row,) = differences(solution, executions)
-    assert (row.cell, row.cause) == (2, Cause.OURS)
+    assert (row.cell, row.cause) == (2, DifferenceCause.OURS)
 
 
 @pytest.mark.kernel
@@ -185,7 +186,7 @@ def test_what_isolation_denies_is_told_apart(tmp_path: Path, code: str) -> None:
     file = written(tmp_path / "a.jsonl", mathcoder((code.replace("@", str(mark)), "done")))
     (row,) = differing(file)
     assert not mark.exists()
-    assert row.cause is Cause.REFUSED
+    assert row.cause is DifferenceCause.REFUSED
 
 
 def test_a_file_of_something_else_is_not_continued(tmp_path: Path) -> None:

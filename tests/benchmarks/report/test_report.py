@@ -14,13 +14,14 @@ from typer.testing import CliRunner
 
 from benchmarks.commands.reports import report as command
 from benchmarks.report.attempts import Cause, cause_of, is_correct, is_strictly_correct
-from benchmarks.report.figures import Report, make_report
+from benchmarks.report.figures import RunReport, make_report
 from benchmarks.report.layout import markdown, named_remarks, sections
-from benchmarks.runs import BROKEN, Manifest, Run
+from benchmarks.runs import Run, RunManifest
 from mumath_agent.bridge import run_sync
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.records import (
+    BROKEN,
     AnswerSource,
     Completion,
     Execution,
@@ -40,18 +41,18 @@ NO_ANSWER = {"outcome": Outcome.NO_ANSWER, "answer": None}
 KERNEL_ERROR = {"outcome": None, "answer": None, "stop": StopReason.KERNEL_ERROR}
 
 
-def report_of(*records: RunRecord, manifest: Manifest | None = None) -> Report:
+def report_of(*records: RunRecord, manifest: RunManifest | None = None) -> RunReport:
     run = Run(path=Path("a-run"), manifest=manifest, records=records)
 
-    async def made() -> Report:
+    async def made() -> RunReport:
         async with Grader() as grader:
             return await make_report(run, grader)
 
     return run_sync(made())
 
 
-def manifest_of(record: RunRecord, problems: int) -> Manifest:
-    return Manifest(
+def manifest_of(record: RunRecord, problems: int) -> RunManifest:
+    return RunManifest(
         task="sums",
         source="here",
         problems=problems,
@@ -222,7 +223,7 @@ def test_each_sample_has_a_seed_of_its_own_and_that_is_no_other_way(attempt: Att
 
 def test_json_reads_back_as_the_same_report(attempt: Attempt) -> None:
     found = report_of(attempt("1", tags=("level:1",)), manifest=manifest_of(attempt(), problems=1))
-    assert from_json(Report, json.loads(json.dumps(to_json(found)))) == found
+    assert from_json(RunReport, json.loads(json.dumps(to_json(found)))) == found
 
 
 def test_markdown_has_a_column_a_run_and_model_names_break_no_table(attempt: Attempt) -> None:

@@ -83,6 +83,12 @@ def solved(dialect: Dialect, *steps: str | Execution) -> dict[str, object]:
     }
 
 
+def spoken(dialect: str, attempt: Attempt, *steps: str | Execution) -> RunRecord:
+    """The record of an attempt in a dialect."""
+    made = attempt(**solved(get_dialect(dialect), *steps))
+    return replace(made, settings=replace(made.settings, dialect=dialect))
+
+
 @dataclass
 class Outline(HTMLParser):
     """Which elements a page has, and which addresses and handlers."""
@@ -155,11 +161,23 @@ def test_marks_of_the_block_dialect_stand_apart_too(attempt: Attempt) -> None:
         Execution(status=ExecutionStatus.OK, stdout="1\n"),
         "<|text|>\\boxed{1}<|endofblock|>",
     )
-    (entry,) = entries([run(attempt(**solved(get_dialect("blocks"), *written)))])
+    (entry,) = entries([run(spoken("blocks", attempt, *written))])
     assert [[part.text for part in turn.parts] for turn in entry.turns] == [
         ["Count.", "print(1)", "1"],
         ["\\boxed{1}"],
     ]
+
+
+def test_a_completion_of_which_a_dialect_keeps_the_beginning_has_the_kernels_output(attempt: Attempt) -> None:
+    written = (
+        "```python\n1 + 1\n```\nThat prints 3, so the answer is, after a long thought, \\boxed{3}.",
+        Execution(status=ExecutionStatus.OK, result="2"),
+        "It is \\boxed{2}.",
+    )
+    (entry,) = entries([run(spoken("chat", attempt, *written))])
+    kinds = [[part.kind for part in turn.parts] for turn in entry.turns]
+    assert kinds == [["code", "output"], ["rationale"]]
+    assert [turn.ran is not None for turn in entry.turns] == [True, False]
 
 
 texts = st.text(st.sampled_from("a\n `p<|>é𝔸"), max_size=30) | st.sampled_from(

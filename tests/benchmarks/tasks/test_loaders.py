@@ -108,13 +108,13 @@ def test_rows_the_papers_leave_out_don_t_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (lines(*ROWS) + '\n{"input": "Is', "addsub.jsonl line 4: no valid JSON"),
+        (lines(*ROWS) + '\n{"input": "Is', "addsub.jsonl line 4: not valid JSON"),
         (lines(ROWS[0], [1]), "line 2: a JSON object is expected, this is list"),
         (lines(ROWS[0], {"input": "Q?"}), "line 2: no target; its columns are input"),
-        (lines(ROWS[0], {"input": "Q?", "target": "five"}), "line 2: the gold answer 'five' is no number"),
+        (lines(ROWS[0], {"input": "Q?", "target": "five"}), "line 2: the gold answer 'five' isn't a number"),
         (lines({"input": "Q?" * 20_000, "target": 5}), "line 1: the question has 40,000 characters"),
-        ('{"input": "\\ud800?", "target": 5}', "line 1: the question is no text"),
-        ("[" * 100_000, "line 1: no valid JSON"),
+        ('{"input": "\\ud800?", "target": 5}', "line 1: the question isn't text"),
+        ("[" * 100_000, "line 1: not valid JSON"),
     ],
 )
 def test_a_bad_row_refuses_the_set_with_its_place(tmp_path: Path, text: str, message: str) -> None:
@@ -134,7 +134,7 @@ def test_files_that_are_no_text_or_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has no file for addsub; it may be any of mawps/addsub\.jsonl"):
         load_problems(addsub(), tmp_path)
     (tmp_path / "addsub.jsonl").write_bytes(b"\xff\xfe{}")
-    with pytest.raises(InputError, match="no UTF-8 text"):
+    with pytest.raises(InputError, match="isn't UTF-8 text"):
         load_problems(addsub(), tmp_path)
 
 

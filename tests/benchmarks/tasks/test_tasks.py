@@ -16,7 +16,7 @@ from benchmarks.commands.tasks import tasks as tasks_command
 from benchmarks.data import DATA
 from benchmarks.grading.self_check import self_check, spellings
 from benchmarks.tasks import TASKS, get_task
-from benchmarks.tasks.loaders import Loaded, is_at_hand, load_problems
+from benchmarks.tasks.loaders import LoadedProblems, is_at_hand, load_problems
 from benchmarks.tasks.rows import numeral
 from benchmarks.tasks.rules import bare_list
 from mumath_agent.errors import InputError
@@ -199,21 +199,21 @@ def test_rows_the_papers_leave_out(name: str, row: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("name", "row", "message"),
     [
-        ("gsm8k", {"question": "Q?", "answer": "So it is 5 apples."}, "is no number"),
-        ("gsm8k", {"question": "Q?", "answer": "#### "}, "is no number"),
+        ("gsm8k", {"question": "Q?", "answer": "So it is 5 apples."}, "isn't a number"),
+        ("gsm8k", {"question": "Q?", "answer": "#### "}, "isn't a number"),
         ("gsm8k", {"question": "", "answer": "#### 5"}, "question is ''"),
         ("gsm8k", {"problem": "Q?", "answer": "#### 5"}, "no question; its columns are problem, answer"),
         ("math", {"problem": "P", "level": 1, "type": "A", "solution": "So 5."}, r"no \\boxed answer"),
         ("svamp", {"Body": "A", "Question": "B?", "Answer": None, "Type": "Sum"}, "no Answer"),
-        ("mawps", {"input": "Q?", "target": float("nan")}, "is no number"),
-        ("mawps", {"input": "Q?", "target": "1,2"}, "is no number"),
-        ("mawps", {"input": "Q?", "target": "e5"}, "is no number"),
-        ("mawps", {"input": "Q?", "target": True}, "is no number"),
+        ("mawps", {"input": "Q?", "target": float("nan")}, "isn't a number"),
+        ("mawps", {"input": "Q?", "target": "1,2"}, "isn't a number"),
+        ("mawps", {"input": "Q?", "target": "e5"}, "isn't a number"),
+        ("mawps", {"input": "Q?", "target": True}, "isn't a number"),
         ("simuleq", {"messages": [], "ground_truth": {"answer": "5"}}, "as MathCoder's files have them"),
         ("simuleq", {"messages": MATHCODER, "ground_truth": "5"}, "as MathCoder's files have them"),
         ("simuleq", {"messages": MATHCODER, "ground_truth": {}}, "as MathCoder's files have them"),
-        ("olympiadbench", OLYMPIAD | {"final_answer": "5"}, "no list of answers"),
-        ("olympiadbench", OLYMPIAD | {"final_answer": []}, "no list of answers"),
+        ("olympiadbench", OLYMPIAD | {"final_answer": "5"}, "isn't a list of answers"),
+        ("olympiadbench", OLYMPIAD | {"final_answer": []}, "isn't a list of answers"),
         ("tabmwp", {"question": "Which?", "answer": "5"}, "no table"),
     ],
 )
@@ -304,7 +304,7 @@ async def test_a_gold_answer_that_is_lost_or_not_understood_is_a_failure() -> No
     golds = {"good": "1/2", "lost": "}{", "unread": "x" * 3000}
     problems = tuple(Problem(id=id, question="Q?", target=gold) for id, gold in golds.items())
     async with Grader() as grader:
-        check = await self_check(get_task("gsm8k"), Loaded(problems=problems, source="here"), grader)
+        check = await self_check(get_task("gsm8k"), LoadedProblems(problems=problems, source="here"), grader)
     assert (check.problems, check.correct) == (3, 1)
     assert {(f.id, f.verdict.outcome) for f in check.failures} == {
         ("lost", Outcome.NO_ANSWER),

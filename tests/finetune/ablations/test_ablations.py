@@ -24,9 +24,9 @@ from finetune.ablations.findings import (
     over_seeds_and_schemas,
 )
 from finetune.ablations.material import held_out, questions, rows
-from finetune.ablations.page import page, says
-from finetune.ablations.running import Job, Run, RunLost, make_runs, recipes, unit
-from finetune.ablations.solving import Solved
+from finetune.ablations.page import conclusion, page
+from finetune.ablations.running import PlannedRun, Run, RunLost, make_runs, recipes, unit
+from finetune.ablations.solving import ProblemResult
 from finetune.commands.ablating import Amount, ablations, findings_of
 from finetune.data.records import SolutionFormat
 from mumath_agent.answers import boxed_answers
@@ -39,12 +39,12 @@ SCHEMAS = tuple(asked.problem.source for asked in held_out(TINY.problems))
 
 def run_of(arm: Arm, seed: int, right: int) -> Run:
     """A run that solved the first `right` problems."""
-    solved = tuple(
-        Solved(outcome=Outcome.CORRECT if number < right else Outcome.INCORRECT, copied=True)
+    results = tuple(
+        ProblemResult(outcome=Outcome.CORRECT if number < right else Outcome.INCORRECT, copied=True)
         for number in range(len(SCHEMAS))
     )
     return Run(
-        arm=arm.name, seed=seed, parameters=1, steps=8, tokens=99, train_s=1.0, solve_s=1.0, solved=solved
+        arm=arm.name, seed=seed, parameters=1, steps=8, tokens=99, train_s=1.0, solve_s=1.0, results=results
     )
 
 
@@ -70,7 +70,7 @@ def test_arms_of_one_stage_differ_in_one_thing(one: Arm, other: Arm, field: str)
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("arm", ARMS, ids=lambda arm: arm.name)
 def test_recipes_of_an_arm_are_the_units_and_only_the_first_makes_a_model(size, arm: Arm) -> None:
-    made = list(recipes(Job(arm=arm, seed=5, size=size, work=Path())))
+    made = list(recipes(PlannedRun(arm=arm, seed=5, size=size, work=Path())))
     steps = unit(size).steps
     assert steps is not None and [recipe.steps for recipe in made] == [
         steps * stage.units for stage in arm.stages
@@ -118,7 +118,7 @@ def test_held_out_problems_are_spread_over_schemas_that_no_question_comes_from()
 
 def test_the_numbers_that_count_as_needed_stand_in_the_question() -> None:
     assert all(
-        one.taken and all(number.replace(".", "").isdigit() for number in one.taken) for one in held_out(50)
+        one.needed and all(number.replace(".", "").isdigit() for number in one.needed) for one in held_out(50)
     )
 
 
@@ -205,7 +205,7 @@ def test_a_claim_holds_where_both_intervals_say_so(
     (claim,) = claim_findings([run_of(CODE, 0, 4), run_of(COT, 0, 2)], SCHEMAS)
     low_high = [Interval(low=pair[0], high=pair[1]) if pair else None for pair in (seeds, schemas)]
     found = replace(claim, difference=difference, over_seeds=low_high[0], over_seeds_and_schemas=low_high[1])
-    assert says(found) == said
+    assert conclusion(found) == said
 
 
 # The command
@@ -215,7 +215,7 @@ def write_runs(work: Path, *, but: tuple[Arm, int]) -> None:
     """Results of all runs of two seeds but one, as an earlier command left them."""
     for seed in range(2):
         for number, arm in enumerate(ARMS):
-            job = Job(arm=arm, seed=seed, size=TINY, work=work)
+            job = PlannedRun(arm=arm, seed=seed, size=TINY, work=work)
             if (arm, seed) != but:
                 job.out.mkdir(parents=True)
                 job.result.write_text(json.dumps(to_json(run_of(arm, seed, number + seed))))
@@ -237,7 +237,7 @@ def test_the_command_makes_what_is_missing_and_tells_it(
     assert [claim["seeds"] for claim in told["claims"]] == [[0, 1]] * len(CLAIMS)
     made = from_json(Run, json.loads((work / "seed-1" / "cot-then-code" / "run.json").read_text()))
     steps = unit(TINY).steps
-    assert steps is not None and made.steps == 2 * steps and len(made.solved) == TINY.problems
+    assert steps is not None and made.steps == 2 * steps and len(made.results) == TINY.problems
     assert 0.8 * 512 * made.steps < made.tokens <= 512 * made.steps
     before = page.read_text()
     assert "10 of 10 runs are done" in before and before.count("\n| CoT, then code | ") == 2
@@ -269,7 +269,7 @@ def test_another_design_takes_another_folder(tmp_path: Path) -> None:
     work = tmp_path / "work"
     write_runs(work, but=(CODE, 9))
     assert len(make_runs(TINY, 2, work, workers=1, on_run=lambda _: None)) == 2 * len(ARMS)
-    with pytest.raises(InputError, match="begun with another size; name another --work"):
+    with pytest.raises(InputError, match=r"made with size\.seeds 40, now it is 41"):
         make_runs(replace(TINY, seeds=41), 2, work, workers=1, on_run=lambda _: None)
 
 
@@ -278,7 +278,7 @@ def test_two_commands_in_one_folder_are_refused(tmp_path: Path) -> None:
     write_runs(tmp_path, but=(CODE, 9))
 
     def second(runs: Sequence[Run]) -> None:
-        with pytest.raises(InputError, match="another command is at work in"):
+        with pytest.raises(InputError, match="another command is using"):
             make_runs(TINY, 2, tmp_path, workers=1, on_run=lambda _: None)
 
     for _ in range(2):

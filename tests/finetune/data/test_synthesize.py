@@ -174,7 +174,7 @@ def test_the_command_goes_on_where_it_was_cut_off_and_says_what_it_was_made_with
     [
         (["--teacher", "own"], "say --format cot"),
         (["--teacher", "http://127.0.0.1:9/v1"], "nothing answers"),
-        (["--teacher", "ftp://x"], "no http address"),
+        (["--teacher", "ftp://x"], "isn't an http address"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(tmp_path: Path, arguments: list[str], said: str) -> None:

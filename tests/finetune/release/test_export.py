@@ -35,7 +35,7 @@ from mumath_agent.errors import InputError
 pytestmark = pytest.mark.train
 
 ROOT = Path(__file__).parents[3]
-RECIPES = ROOT / "finetune" / "recipes"
+RECIPES = ROOT / "finetune" / "training" / "recipes"
 
 
 @pytest.fixture(scope="module")

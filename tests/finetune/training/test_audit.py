@@ -52,9 +52,9 @@ def test_long_rows_are_counted_and_named(tokenizer: PreTrainedTokenizerFast) -> 
     assert any("too long" in warning for warning in found.warnings)
 
 
-def test_a_merged_seam_is_counted(llama3_like: PreTrainedTokenizerFast) -> None:
+def test_a_merged_prefix_is_counted(llama3_like: PreTrainedTokenizerFast) -> None:
     found = look([GOOD, Row(question="q", solution="\nx")], llama3_like)
-    assert found.broken_seams == 1
+    assert found.broken_prefixes == 1
     assert any("served" in warning for warning in found.warnings)
 
 
@@ -101,7 +101,7 @@ def test_the_command_shows_examples_counts_and_warnings(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("none.jsonl", "--tokenizer", "{corpus}"), "no such file"),
+        (("none.jsonl", "--tokenizer", "{corpus}"), "No such file"),
         (("{corpus}/few.jsonl", "--tokenizer", "{corpus}", "--dialect", "latin"), "unknown dialect 'latin'"),
         (("{corpus}/few.jsonl", "--tokenizer", "/"), "no tokenizer.json in /"),
     ],

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from finetune.training.encode import UNTRAINED, Row, encode, read_rows, trained_texts, whole_text
-from finetune.training.prefix_check import broken_seams, served_prompts
+from finetune.training.audit import broken_prefixes, served_prompts
+from finetune.training.encode import UNTRAINED, Encoded, Row, encode, read_rows, whole_text
 from mumath_agent.dialects import get_dialect
 from mumath_agent.errors import InputError
 from mumath_agent.protocols import Dialect
@@ -50,6 +50,11 @@ TRAINED = {
     "code that is not run": ("```python\nprint(1)\n```\nDone.", "```python\nprint(1)\n```\nDone."),
     "nothing": ("", ""),
 }
+
+
+def trained_texts(rows: list[Encoded], tokenizer: PreTrainedTokenizerFast) -> list[str]:
+    """Return the text that the loss sees of each row."""
+    return [str(tokenizer.decode(row.ids[row.labels != UNTRAINED].tolist())) for row in rows]
 
 
 @pytest.mark.parametrize(("solution", "trained"), TRAINED.values(), ids=TRAINED)
@@ -96,9 +101,9 @@ def test_long_rows_are_dropped_whole_and_counted(tokenizer: PreTrainedTokenizerF
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", ":1: no JSON object"),
-        ('{"question": "a", "solution": "b"}\n[]', ":2: no JSON object"),
-        ('{"question": "a"}', ":1: no JSON object"),
+        ("{\n", "line 1 isn't a JSON object"),
+        ('{"question": "a", "solution": "b"}\n[]', "line 2 isn't a JSON object"),
+        ('{"question": "a"}', "line 1 isn't a JSON object"),
         ('{"question": "a", "solution": 3}', "must be strings"),
     ],
 )
@@ -110,7 +115,7 @@ def test_rows_that_are_none(tmp_path: Path, content: str, message: str) -> None:
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="No such file"):
         read_rows(tmp_path / "rows.jsonl")
 
 
@@ -259,15 +264,15 @@ def test_a_begin_token_is_there_as_served_and_never_trained(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_the_agent_writes_has_no_broken_seam(request: pytest.FixtureRequest, family: str) -> None:
+def test_what_the_agent_writes_has_no_broken_prefix(request: pytest.FixtureRequest, family: str) -> None:
     tokenizer = request.getfixturevalue(family)
     outputs = ["1", "", "a\n\n", "\n\nb", " ```", "é分½", "  x  "]
     turns = [f"Add.\n```python\nprint(1)\n```\n```output\n{output}\n```\n" for output in outputs]
     row = Row(question="What is 1 + 1?\n", solution=f"{''.join(turns)}{TAIL}")
     assert len(list(served_prompts(row, FENCED))) == len(outputs) + 1
-    assert broken_seams([row], tokenizer, FENCED) == []
+    assert broken_prefixes([row], tokenizer, FENCED) == []
 
 
-def test_a_seam_that_a_tokenizer_merges_is_reported(llama3_like: PreTrainedTokenizerFast) -> None:
+def test_a_prefix_that_a_tokenizer_merges_is_reported(llama3_like: PreTrainedTokenizerFast) -> None:
     rows = [Row(question="q", solution="x"), Row(question="q", solution=f"\n{TAIL}")]
-    assert [number for number, _ in broken_seams(rows, llama3_like, FENCED)] == [1]
+    assert [number for number, _ in broken_prefixes(rows, llama3_like, FENCED)] == [1]

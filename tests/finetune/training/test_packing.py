@@ -18,13 +18,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.models.gemma2 import Gemma2Config
 
-from finetune.training.batches import collate
+from finetune.training.batches import collate, pack
 from finetune.training.encode import UNTRAINED, Encoded
 from finetune.training.loss import require_plain_logits
-from finetune.training.packing import pack
 from finetune.training.packing_speed import measure, plain_loss
 from finetune.training.recipe import read_recipe
-from finetune.training.train import Stage, losses, prepare
+from finetune.training.train import TrainingRun, losses, prepare
 from mumath_agent.errors import InputError
 
 pytestmark = pytest.mark.train
@@ -36,7 +35,7 @@ QUESTION_WEIGHT = 0.3
 
 
 @pytest.fixture(scope="module")
-def stage(corpus: Path, tokenizer: PreTrainedTokenizerFast) -> Stage:
+def stage(corpus: Path, tokenizer: PreTrainedTokenizerFast) -> TrainingRun:
     tokenizer.save_pretrained(corpus)
     torch.manual_seed(0)
     return prepare(RECIPE, data=corpus / "stage2.jsonl", start=corpus)
@@ -56,7 +55,7 @@ def test_batches_are_almost_full() -> None:
     assert sum(lengths) / (2048 * len(batches)) > 0.98
 
 
-def alone(stage: Stage, row: Encoded) -> tuple[torch.Tensor, torch.Tensor]:
+def alone(stage: TrainingRun, row: Encoded) -> tuple[torch.Tensor, torch.Tensor]:
     """Losses of all tokens of a row but the first, and their weights: slowly, from the logits transformers gives."""
     ids = torch.tensor(row.ids, dtype=torch.long)
     each = functional.cross_entropy(
@@ -67,14 +66,14 @@ def alone(stage: Stage, row: Encoded) -> tuple[torch.Tensor, torch.Tensor]:
     return each, weights
 
 
-def gradient_of(stage: Stage, loss: torch.Tensor) -> torch.Tensor:
+def gradient_of(stage: TrainingRun, loss: torch.Tensor) -> torch.Tensor:
     stage.model.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     return torch.cat([weight.grad.flatten() for weight in stage.model.parameters()])  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_losses_and_gradients_are_those_of_the_rows_alone(stage: Stage, packed: bool) -> None:
+def test_losses_and_gradients_are_those_of_the_rows_alone(stage: TrainingRun, packed: bool) -> None:
     for start in (0, 30):
         rows = stage.rows.trained[start : start + 30]
         batch = collate(rows, pad_id=0, packed=packed, question_weight=QUESTION_WEIGHT)
@@ -91,13 +90,13 @@ def test_losses_and_gradients_are_those_of_the_rows_alone(stage: Stage, packed: 
         )
 
 
-def test_the_loss_that_packing_is_measured_against_is_the_same(stage: Stage) -> None:
+def test_the_loss_that_packing_is_measured_against_is_the_same(stage: TrainingRun) -> None:
     batch = collate(stage.rows.trained[:16], pad_id=0)
     mean = losses(stage, batch).weighted / batch.weights[:, 1:].sum()
     torch.testing.assert_close(plain_loss(stage, batch), mean, atol=1e-5, rtol=1e-5)
 
 
-def test_a_row_sees_nothing_of_its_neighbours(stage: Stage) -> None:
+def test_a_row_sees_nothing_of_its_neighbours(stage: TrainingRun) -> None:
     first, middle, last, other = stage.rows.trained[:4]
     with torch.no_grad():
         one = losses(stage, collate([first, middle, last], pad_id=0, packed=True)).trained
@@ -106,7 +105,7 @@ def test_a_row_sees_nothing_of_its_neighbours(stage: Stage) -> None:
     torch.testing.assert_close(one[-length:], two[-length:], atol=1e-5, rtol=1e-5)
 
 
-def test_row_lengths_are_what_keeps_rows_apart(stage: Stage) -> None:
+def test_row_lengths_are_what_keeps_rows_apart(stage: TrainingRun) -> None:
     """Without them the losses differ: the test above can fail."""
     batch = collate(stage.rows.trained[:3], pad_id=0, packed=True)
     with torch.no_grad():
@@ -133,7 +132,7 @@ class Largest(TorchDispatchMode):
         return made
 
 
-def test_the_logits_of_a_batch_are_never_held(stage: Stage) -> None:
+def test_the_logits_of_a_batch_are_never_held(stage: TrainingRun) -> None:
     """The plain loss holds them, so the test can see them."""
     batch = collate(stage.rows.trained[:30], pad_id=0)
     with Largest(len(stage.tokenizer)) as ours:
@@ -152,7 +151,7 @@ def test_a_model_whose_logits_are_made_otherwise_is_refused() -> None:
         require_plain_logits(AutoModelForCausalLM.from_config(config))
 
 
-def test_the_three_ways_are_measured(stage: Stage) -> None:
+def test_the_three_ways_are_measured(stage: TrainingRun) -> None:
     speeds = measure(stage, rounds=2, processes=2)
     assert list(speeds) == ["reference", "grouped", "packed"]
     assert all(speed.tokens_per_s > 0 for speed in speeds.values())

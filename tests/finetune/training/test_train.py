@@ -25,17 +25,16 @@ from transformers import PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
 from finetune.cli import app
-from finetune.training.batches import endless
+from finetune.training.batches import endless, layout_of
 from finetune.training.checkpoints import checkpoints
-from finetune.training.recipe import read_recipe
-from finetune.training.tracking import Tracking
+from finetune.training.encode import encoded_rows
+from finetune.training.metrics import Tracking
+from finetune.training.recipe import RECIPES, read_recipe
 from finetune.training.train import (
     MANIFEST,
-    Stage,
     TrainingDiverged,
-    encoded_rows,
+    TrainingRun,
     evaluation_loss,
-    layout,
     prepare,
     train,
 )
@@ -44,7 +43,6 @@ from mumath_agent.errors import InputError
 pytestmark = pytest.mark.train
 
 ROOT = Path(__file__).parents[3]
-RECIPES = ROOT / "finetune" / "recipes"
 FIRST, SECOND = RECIPES / "tiny-stage1.toml", RECIPES / "tiny-stage2.toml"
 
 
@@ -246,7 +244,7 @@ def test_epochs_are_counted_in_steps(start: Path) -> None:
     stage = prepare(recipe, data=start / "stage1.jsonl", start=start)
     seen = [
         row
-        for numbers in islice(endless(stage.rows.lengths, layout(recipe, seed=0), skip=0), stage.steps)
+        for numbers in islice(endless(stage.rows.lengths, layout_of(recipe, seed=0), skip=0), stage.steps)
         for row in numbers
     ]
     assert all(count >= 3 for count in Counter(seen).values())
@@ -321,13 +319,14 @@ def test_a_disk_that_fills_up_late_loses_nothing(
     recipe = read_recipe(FIRST).model_copy(update={"checkpoint_every": 30, "solve_every": 35})
     with ExitStack() as full:
 
-        def fill(stage: Stage) -> None:
+        def fill(training: TrainingRun) -> float:
             full.enter_context(files_up_to(room))
+            return 0.0
 
         with pytest.raises(
             InputError, match=f"can't write .*{what}.*; what was written before is safe"
         ) as caught:
-            train(recipe, data=start / "stage1.jsonl", start=start, out=tmp_path, solved=fill)
+            train(recipe, data=start / "stage1.jsonl", start=start, out=tmp_path, solve_rate=fill)
     assert "\n" not in str(caught.value)
     assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-30"]
     train(recipe, data=start / "stage1.jsonl", start=start, out=tmp_path)
@@ -348,7 +347,7 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
 def test_tensorboard_shows_what_the_log_says_also_after_an_interruption(start: Path, tmp_path: Path) -> None:
     recipe = read_recipe(FIRST).model_copy(update={"solve_every": 20})
 
-    def stopped_once(stage: Stage) -> float:
+    def stopped_once(training: TrainingRun) -> float:
         if not (tmp_path / "stopped").exists():
             (tmp_path / "stopped").touch()
             raise KeyboardInterrupt
@@ -356,7 +355,14 @@ def test_tensorboard_shows_what_the_log_says_also_after_an_interruption(start: P
 
     def go() -> None:
         rows = start / "stage1.jsonl"
-        train(recipe, data=rows, start=start, out=tmp_path, solved=stopped_once, track=[Tracking.TENSORBOARD])
+        train(
+            recipe,
+            data=rows,
+            start=start,
+            out=tmp_path,
+            solve_rate=stopped_once,
+            track=[Tracking.TENSORBOARD],
+        )
 
     with pytest.raises(KeyboardInterrupt):
         go()
@@ -367,7 +373,7 @@ def test_tensorboard_shows_what_the_log_says_also_after_an_interruption(start: P
         for name, value in values:
             logged.setdefault(name, []).append((step[1], pytest.approx(value)))
     assert set(logged) == {
-        "loss", "gradient_norm", "rate", "tokens", "tokens_per_s", "evaluation_loss", "solved"
+        "loss", "gradient_norm", "learning_rate", "tokens", "tokens_per_s", "evaluation_loss", "solved"
     }  # fmt: skip
     assert curves(tmp_path) == logged
 
@@ -411,13 +417,13 @@ def test_a_finished_stage_is_left_alone(start: Path, stage1: Path) -> None:
     assert (stage1 / "model.safetensors").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize(("change", "what"), [({"seed": 5}, "recipe"), ({}, "data_sha256")])
+@pytest.mark.parametrize(("change", "what"), [({"seed": 5}, "recipe.seed"), ({}, "data_sha256")])
 def test_a_folder_of_another_run_is_refused(
     start: Path, stage1: Path, change: dict[str, int], what: str
 ) -> None:
     recipe = read_recipe(FIRST).model_copy(update=change)
     data = start / ("stage2.jsonl" if what == "data_sha256" else "stage1.jsonl")
-    with pytest.raises(InputError, match=f"made with another {what}"):
+    with pytest.raises(InputError, match=f"made with {what} .*, now it is"):
         train(recipe, data=data, start=start, out=stage1)
 
 

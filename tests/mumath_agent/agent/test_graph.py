@@ -219,9 +219,9 @@ def test_only_the_new_turn_is_sent_to_the_kernel_and_every_prompt_extends_the_la
     assert all(later.startswith(earlier) for earlier, later in pairwise(prompts))
 
 
-def test_the_readme_shows_the_graph_as_it_is() -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-    assert build_graph().get_graph().draw_mermaid().strip() in readme
+def test_the_architecture_page_shows_the_graph_as_it_is() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert build_graph().get_graph().draw_mermaid().strip() in page
 
 
 class Asked(TypedDict):

@@ -226,8 +226,8 @@ def test_a_level_that_does_not_confine_is_had_by_insisting_and_warned_of_in_one_
     [
         (["no-such-file.py"], b"", "can't read no-such-file.py: No such file or directory"),
         (["."], b"", "can't read .: Is a directory"),
-        ([], b"\x89PNG\r\n", "stdin is no UTF-8 text (byte 0 is 0x89)"),
-        ([], b"1\0", "stdin is no text (it holds a zero byte)"),
+        ([], b"\x89PNG\r\n", "stdin isn't UTF-8 text (byte 0 is 0x89)"),
+        ([], b"1\0", "stdin isn't text (it contains a zero byte)"),
         ([], b"", "stdin is empty: there is no cell to run"),
         (["-"], b"\n \n# %%\n", "stdin is empty: there is no cell to run"),
         (["--timeout", "0"], b"1", "--timeout is 0; it must be positive"),

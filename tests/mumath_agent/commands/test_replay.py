@@ -23,21 +23,21 @@ from mumath_agent.records import (
     StopReason,
     to_json,
 )
-from mumath_agent.runs.executed import Session
+from mumath_agent.runs.executed import ExecutedSession
 from mumath_agent.runs.notebook import write_notebook
-from mumath_agent.runs.replay import (
-    Found,
-    Outcome,
-    Replayed,
-    compared,
+from mumath_agent.runs.reproduction import (
+    CellComparison,
+    CellOutcome,
+    SessionComparison,
+    compare_executions,
     recorded_sessions,
-    replay_all,
+    reproduce_all,
     same_numbers,
 )
 from mumath_agent.testing import ScriptedModel
 
 OK, ERROR, TIMEOUT, DIED = (ExecutionStatus(value) for value in ("ok", "error", "timeout", "died"))
-SAME, ROUNDED, DIFFERS, FAILED, TIMED_OUT, UNDECIDED = Outcome
+SAME, ROUNDED, DIFFERS, FAILED, TIMED_OUT, UNDECIDED = CellOutcome
 
 
 def printed(text: str, **more: bool) -> Execution:
@@ -77,17 +77,18 @@ STOPPED = Execution(status=TIMEOUT, stdout="1\n2\n", error="TimeoutError: the pr
         (STOPPED, replace(STOPPED, stdout="1\n"), SAME),
         (STOPPED, printed("42\n"), UNDECIDED),
         (STOPPED, Execution(status=DIED), UNDECIDED),
+        (replace(printed("42\n"), edited="print(42)"), printed("42\n"), SAME),
         (figure("AAAA"), figure("AAAA"), SAME),
         (figure("AAAA"), figure("BBBB"), UNDECIDED),
         (figure("AAAA"), printed(""), UNDECIDED),
     ],
 )
-def test_what_counts_as_the_same(recorded: Execution, now: Execution, outcome: Outcome) -> None:
-    assert compared(recorded, now).outcome is outcome
+def test_what_counts_as_the_same(recorded: Execution, now: Execution, outcome: CellOutcome) -> None:
+    assert compare_executions(recorded, now).outcome is outcome
 
 
 def test_the_first_line_that_differs_is_shown_cut() -> None:
-    found = compared(printed("a\nb\nc\n"), printed(f"a\n{'x' * 1000}\nd\n"))
+    found = compare_executions(printed("a\nb\nc\n"), printed(f"a\n{'x' * 1000}\nd\n"))
     assert found.recorded == "b"
     assert found.now is not None and found.now.startswith("xxx") and len(found.now) < 250
 
@@ -103,8 +104,10 @@ def settings(*, timeout_s: float = 20.0, fresh_cells: bool = False) -> Settings:
     return Settings(model="m", dialect="fenced", limits=limits, sampling=Sampling(), fresh_cells=fresh_cells)
 
 
-def session(name: str, *cells: tuple[str, Execution], of: Settings | None = None) -> Session:
-    return Session(id=name, cells=tuple(ExecutedCell(*cell) for cell in cells), settings=of or settings())
+def session(name: str, *cells: tuple[str, Execution], of: Settings | None = None) -> ExecutedSession:
+    return ExecutedSession(
+        id=name, cells=tuple(ExecutedCell(*cell) for cell in cells), settings=of or settings()
+    )
 
 
 NO_X = failed("NameError: name 'x' is not defined")
@@ -147,7 +150,10 @@ SESSIONS = [
         [SAME, SAME, SAME],
     ),
     (session("random", ("import random; random.random()", Execution(status=OK, result="0.1"))), [UNDECIDED]),
-    (Session(id="of others", cells=(ExecutedCell("print(42)", printed("42\n")),), settings=None), [SAME]),
+    (
+        ExecutedSession(id="of others", cells=(ExecutedCell("print(42)", printed("42\n")),), settings=None),
+        [SAME],
+    ),
     (session("nothing"), []),
 ]
 
@@ -155,21 +161,21 @@ SESSIONS = [
 @pytest.mark.kernel
 @pytest.mark.anyio
 async def test_sessions_run_again_as_they_were_run() -> None:
-    found: list[Replayed] = []
-    await replay_all((each for each, _ in SESSIONS), concurrency=3, on_replayed=found.append)
-    outcomes = {replayed.id: [cell.outcome for cell in replayed.cells] for replayed in found}
+    found: list[SessionComparison] = []
+    await reproduce_all((each for each, _ in SESSIONS), concurrency=3, on_compared=found.append)
+    outcomes = {each.id: [cell.outcome for cell in each.cells] for each in found}
     assert outcomes == {each.id: expected for each, expected in SESSIONS}
-    assert {replayed.isolation for replayed in found} == {"full", "nothing ran"}
-    (cell,) = next(replayed.cells for replayed in found if replayed.id == "differs")
-    assert cell == Found(outcome=DIFFERS, recorded="41", now="42")
+    assert {each.isolation for each in found} == {"full", "nothing ran"}
+    (cell,) = next(each.cells for each in found if each.id == "differs")
+    assert cell == CellComparison(outcome=DIFFERS, recorded="41", now="42")
 
 
 @pytest.mark.kernel
 @pytest.mark.anyio
 async def test_another_time_limit_can_be_asked_for() -> None:
-    found: list[Replayed] = []
+    found: list[SessionComparison] = []
     slow = session("slow", ("import time; time.sleep(30)", printed("")))
-    await replay_all([slow], concurrency=1, timeout_s=0.5, on_replayed=found.append)
+    await reproduce_all([slow], concurrency=1, timeout_s=0.5, on_compared=found.append)
     assert found[0].cells[0].outcome is TIMED_OUT
 
 
@@ -225,10 +231,10 @@ def test_a_run_with_a_difference_is_1_and_shows_it(record: RunRecord, tmp_path: 
 @pytest.mark.kernel
 def test_json_is_one_object_with_every_cell_and_a_bad_line_is_2(record: RunRecord, tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    path.write_text(lines(said_41(record)) + '{"torn": ')
+    path.write_text(lines(said_41(record)) + '{"not": "a record"}\n{"torn": ')
     done = replay(path, "--json")
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {path} line 2 is no run record")
+    assert done.stderr.startswith(f"error: {path} line 2: ")
     found = json.loads(done.stdout)
     assert found["cells"]["differs"] == 1
     (replayed,) = found["sessions"]
@@ -240,7 +246,7 @@ def test_json_is_one_object_with_every_cell_and_a_bad_line_is_2(record: RunRecor
     ("name", "text", "message"),
     [
         ("a.jsonl", "", "a.jsonl holds no run record"),
-        ("a.ipynb", "{}", "a.ipynb is no notebook that can be used"),
+        ("a.ipynb", "{}", "a.ipynb isn't a notebook that can be used"),
         ("missing.jsonl", None, "can't read missing.jsonl: No such file or directory"),
         ("missing.ipynb", None, "can't read missing.ipynb: No such file or directory"),
     ],
@@ -260,7 +266,7 @@ def test_sessions_of_a_long_file_are_read_one_at_a_time(tmp_path: Path, record: 
     path = tmp_path / "run.jsonl"
     path.write_text(lines(record) + "no record\n")
     sessions = recorded_sessions(path)
-    assert isinstance(next(sessions), Session)
+    assert isinstance(next(sessions), ExecutedSession)
     assert isinstance(next(sessions), InputError)
 
 
@@ -268,4 +274,4 @@ def test_what_ran_before_machinery_broke_is_replayed_too(record: RunRecord, tmp_
     broken = replace(record.trajectory, stop_reason=StopReason.MODEL_ERROR, error="gone", answer=None)
     (tmp_path / "run.jsonl").write_text(lines(replace(record, trajectory=broken)))
     (found,) = recorded_sessions(tmp_path / "run.jsonl")
-    assert isinstance(found, Session) and len(found.cells) == 1
+    assert isinstance(found, ExecutedSession) and len(found.cells) == 1

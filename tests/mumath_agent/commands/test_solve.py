@@ -70,9 +70,9 @@ def test_stdin_to_json_is_one_object() -> None:
         (["   "], b"", "the question is empty"),
         (["-"], b"\n", "the question is empty"),
         (["-"], b"x" * 1_000_000, "the question has 1,000,000 characters; at most 20,000 are taken"),
-        (["-"], b"\x89PNG\r\n\x1a\n", "stdin is no UTF-8 text (byte 0 is 0x89)"),
-        (["-"], b"How many\0?", "stdin is no text (it holds a zero byte)"),
-        (["How many\udcff?"], b"", "the question is no text: it holds a zero byte or half of a character"),
+        (["-"], b"\x89PNG\r\n\x1a\n", "stdin isn't UTF-8 text (byte 0 is 0x89)"),
+        (["-"], b"How many\0?", "stdin isn't text (it contains a zero byte)"),
+        (["How many\udcff?"], b"", "the question isn't text: it contains a zero byte or half of a character"),
         (["--file", "no-such-file.jsonl"], b"", "can't read no-such-file.jsonl: No such file or directory"),
         (["q", "--file", "f"], b"", "give either a question (or - for stdin) or --file"),
         (["q", "--output", "f"], b"", "--output goes with --file"),
@@ -105,7 +105,7 @@ def test_a_broken_line_is_reported_and_the_rest_is_solved(tmp_path: Path) -> Non
     ended = solve("--file", str(file), "--json")
     assert ended.code == 2
     assert [record.problem.id for record in ended.records()] == ["a"]
-    assert len(ended.errors) == 2 and "p.jsonl line 2: no valid JSON" in ended.errors[0]
+    assert len(ended.errors) == 2 and "p.jsonl line 2: not valid JSON" in ended.errors[0]
 
 
 def test_many_problems_are_solved_side_by_side_with_one_kernel_each(tmp_path: Path) -> None:

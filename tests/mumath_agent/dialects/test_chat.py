@@ -7,16 +7,8 @@ import pytest
 from mumath_agent.agent.graph import Handles, graph
 from mumath_agent.dialects import Chat
 from mumath_agent.dialects.chat import fenced_call
-from mumath_agent.records import (
-    Completion,
-    Conversation,
-    Execution,
-    ExecutionStatus,
-    FinishReason,
-    Message,
-    Role,
-    to_json,
-)
+from mumath_agent.protocols import Conversation, Message, Role
+from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason, to_json
 from mumath_agent.testing import ScriptedExecutor, ScriptedModel
 from mumath_agent.transcript import Kind, Transcript
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from mumath_agent.dialects import get_dialect
 from mumath_agent.dialects.fenced import harmless
 from mumath_agent.dialects.output import STATE_LOST, output_text
-from mumath_agent.protocols import Dialect
-from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason, Prompt
+from mumath_agent.protocols import Dialect, Prompt
+from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason
 from mumath_agent.transcript import Kind, Transcript
 
 LINES = [

@@ -65,8 +65,8 @@ def test_a_server_and_its_fault(tmp_path: Path, simulate: Callable[..., str]) ->
     assert name == {
         "name": "model name",
         "status": "fail",
-        "detail": "it serves no 'llama'; it serves 'mumath'",
-        "remedy": "name one of these with --model",
+        "detail": "the server doesn't have 'llama'; it has 'mumath'",
+        "remedy": "choose one of these with --model",
     }
 
 

@@ -45,7 +45,7 @@ async def test_this_installation_has_what_it_needs() -> None:
     ("required", "status", "detail", "remedy"),
     [
         ("no-such-package>=3", Status.FAIL, "missing: no-such-package", "pip install 'no-such-package>=3'"),
-        ("httpx<0.2", Status.WARN, "(made for <0.2)", "pip install 'httpx<0.2'"),
+        ("httpx<0.2", Status.WARN, "(supported: <0.2)", "pip install 'httpx<0.2'"),
         ("no-such-package; extra == 'dev'", Status.OK, "all within their ranges", None),
         ("no-such-package; python_version < '3'", Status.OK, "all within their ranges", None),
     ],

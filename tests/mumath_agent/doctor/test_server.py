@@ -10,7 +10,7 @@ import pytest
 
 from mumath_agent.doctor import Finding, Status, examine, weights
 from mumath_agent.doctor.endpoint import Endpoint
-from mumath_agent.doctor.survey import of_server
+from mumath_agent.doctor.survey import server_checks
 from mumath_agent.doctor.visit import Visit
 from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.models.replicas import API_KEY
@@ -35,7 +35,7 @@ async def found(url: str, **wanted: Any) -> dict[str, Finding]:
     """What the checks of a server find, by name."""
     async with Endpoint(url, os.environ.get(API_KEY)) as endpoint:
         visit = Visit(endpoint=endpoint, limits=wanted.pop("limits", Limits()), **wanted)
-        return {finding.name: finding async for finding in examine(of_server(visit))}
+        return {finding.name: finding async for finding in examine(server_checks(visit))}
 
 
 def faults(findings: dict[str, Finding]) -> dict[str, str]:
@@ -122,8 +122,8 @@ async def test_a_wrong_rope_base_is_found(simulate: Simulate, tmp_path: Path, to
     (folder / "tokenizer.json").write_bytes((DEFAULT / "tokenizer.json").read_bytes())
     root, given = (str(folder), None) if told_by == "server" else ("/models/of/another/machine", str(folder))
     findings = await found(simulate(root=root), files=given)
-    assert faults(findings) == {"config": "fail"}
-    assert "rope base: 10,000" in findings["config"].detail
+    assert faults(findings) == {"rope base": "fail"}
+    assert "10,000 in its config" in findings["rope base"].detail
     (folder / "config.json").write_text(json.dumps(CODE_LLAMA | {"rope_theta": 1e6}))
     assert faults(await found(simulate(root=root), files=given)) == {}
 
@@ -133,17 +133,17 @@ async def test_a_wrong_rope_base_is_found_before_anything_is_served(tmp_path: Pa
     folder.mkdir()
     without = {name: value for name, value in CODE_LLAMA.items() if name != "rope_theta"}
     (folder / "config.json").write_text(json.dumps(without))
-    found = await weights.config(str(folder))
+    found = await weights.rope_base(str(folder))
     assert found.status is Status.FAIL and "--hf-overrides" in (found.remedy or "")
-    assert (await weights.config(str(DEFAULT))).status is Status.OK
+    assert (await weights.rope_base(str(DEFAULT))).status is Status.OK
 
 
 async def test_files_that_are_elsewhere_are_asked_for(simulate: Simulate) -> None:
     findings = await found(simulate(root="/models/of/another/machine"), dialect="fenced")
-    assert faults(findings) == {"config": "warn", "token identity": "warn"}
-    assert all("--serve-model" in (findings[name].remedy or "") for name in ("config", "token identity"))
+    assert faults(findings) == {"rope base": "warn", "token identity": "warn"}
+    assert all("--serve-model" in (findings[name].remedy or "") for name in ("rope base", "token identity"))
 
 
 async def test_a_folder_that_is_named_must_be_there(simulate: Simulate) -> None:
     findings = await found(simulate(), files="/no/such/folder", dialect="fenced")
-    assert faults(findings)["config"] == "fail"
+    assert faults(findings)["rope base"] == "fail"

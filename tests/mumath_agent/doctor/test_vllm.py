@@ -7,7 +7,7 @@ import pytest
 
 from mumath_agent.doctor import Finding, Status, examine
 from mumath_agent.doctor.endpoint import Endpoint
-from mumath_agent.doctor.survey import of_server
+from mumath_agent.doctor.survey import server_checks
 from mumath_agent.doctor.visit import Visit
 from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.records import Limits
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.vllm]
 async def found(url: str, model: str | None = None) -> dict[str, Finding]:
     async with Endpoint(url) as endpoint:
         visit = Visit(endpoint=endpoint, limits=Limits(), model=model)
-        return {finding.name: finding async for finding in examine(of_server(visit))}
+        return {finding.name: finding async for finding in examine(server_checks(visit))}
 
 
 async def test_all_is_well(serve_vllm: Callable[[Path], str]) -> None:

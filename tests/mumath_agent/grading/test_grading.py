@@ -20,7 +20,7 @@ from mumath_agent.answers import extract_answer
 from mumath_agent.dialects import Fenced
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
-from mumath_agent.grading.comparison import Pair, Rows, decided
+from mumath_agent.grading.comparison import Pair, Rows, compare
 from mumath_agent.grading.lists import brackets
 from mumath_agent.records import Outcome, Verdict
 from mumath_agent.transcript import Transcript
@@ -128,7 +128,7 @@ def test_the_parent_never_imports_sympy() -> None:
 def test_numbers_need_no_worker_and_no_time() -> None:
     start = time.monotonic()
     for value in range(2000):
-        assert isinstance(decided(f"{value:,}.50", r"\frac{17}{2}"), Verdict)
+        assert isinstance(compare(f"{value:,}.50", r"\frac{17}{2}"), Verdict)
     assert time.monotonic() - start < 2
 
 
@@ -160,8 +160,8 @@ def test_numbers_need_no_worker_and_no_time() -> None:
 )
 def test_no_text_takes_long_before_a_worker_sees_it(text: str) -> None:
     start = time.monotonic()
-    decided(text, "5")
-    decided("5", text)
+    compare(text, "5")
+    compare("5", text)
     assert time.monotonic() - start < 1
 
 
@@ -172,7 +172,7 @@ pieces = st.sampled_from(
 
 @given(st.lists(pieces | st.text(max_size=3)).map("".join), st.lists(pieces).map("".join))
 def test_no_text_makes_it_raise(answer: str, target: str) -> None:
-    assert isinstance(decided(answer, target), Verdict | Pair | Rows)
+    assert isinstance(compare(answer, target), Verdict | Pair | Rows)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_what_holds_a_list(text: str, expected: str) -> None:
 
 @given(st.integers(), st.integers())
 def test_integers_are_equal_only_to_themselves(answer: int, target: int) -> None:
-    verdict = decided(f"{answer:,}", str(target))
+    verdict = compare(f"{answer:,}", str(target))
     assert isinstance(verdict, Verdict) and (verdict.outcome is Outcome.CORRECT) is (answer == target)
 
 

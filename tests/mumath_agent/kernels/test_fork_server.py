@@ -13,7 +13,7 @@ from outside import descendants
 
 from mumath_agent.errors import KernelError
 from mumath_agent.kernels import JupyterExecutor, Sandbox
-from mumath_agent.records import ExecutionStatus
+from mumath_agent.records import Execution, ExecutionStatus
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
@@ -192,8 +192,8 @@ async def test_a_branch_of_a_hostile_kernel(ambush: Ambush) -> None:
         async with JupyterExecutor() as origin:
             prepared = await origin.run(ambush.prepare, timeout_s=10)
             assert prepared.status is ExecutionStatus.OK, prepared.error
-            origin._repeatable = False  # no replay: the copy itself is meant
-            origin._history.clear()
+            stopped = Execution(status=ExecutionStatus.TIMEOUT, duration_s=1)
+            origin._history.add("", stopped)  # its programs can't run again: the copy itself is meant
             try:
                 branch = await origin.fork()
             except KernelError:

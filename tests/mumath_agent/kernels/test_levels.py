@@ -98,7 +98,7 @@ def test_a_refusal_says_what_is_missing_what_it_is_good_for_and_what_helps(
 @pytest.mark.parametrize("level", CONFINING + OTHERS)
 async def test_every_level_is_reached_here(level: str) -> None:
     async with JupyterExecutor(Sandbox(layers=layers_of(level), unsafe_local=True)) as executor:
-        assert executor.isolation == "not started"
+        assert executor.isolation == level  # known before anything runs
         execution = await run(executor, "import os\nopen('f', 'w').write('abc'), os.listdir()")
         assert (execution.result, execution.error) == ("(3, ['f'])", None)
         assert executor.isolation == level
@@ -111,6 +111,8 @@ async def test_the_best_level_is_taken_without_being_asked_for() -> None:
     async with JupyterExecutor() as executor:
         assert (await run(executor, "1 + 1")).result == "2"
         assert executor.isolation == "full"
+    async with JupyterExecutor(lazy=True) as idle:
+        assert idle.isolation == "full"  # what its kernels would have
 
 
 @pytest.mark.kernel

@@ -10,22 +10,24 @@ from hypothesis import strategies as st
 
 from mumath_agent.bridge import run_sync
 from mumath_agent.kernels import Sandbox
-from mumath_agent.langchain.session import Cell, Program, SessionHistory, SessionPolicy
-from mumath_agent.langchain.sessions import Sessions
+from mumath_agent.langchain.session import Program, SessionCell, SessionHistory, SessionPolicy
+from mumath_agent.langchain.session_pool import SessionPool
 from mumath_agent.records import ExecutionStatus, from_json, to_json
 
 pytestmark = pytest.mark.kernel
 
 
-def new_sessions(*, rebuild_state: bool = True, idle_s: float = 60, most: int = 64) -> Sessions:
-    return Sessions(SessionPolicy(sandbox=Sandbox(), rebuild_state=rebuild_state, idle_s=idle_s, most=most))
+def new_sessions(*, rebuild_state: bool = True, idle_s: float = 60, most: int = 64) -> SessionPool:
+    return SessionPool(
+        SessionPolicy(sandbox=Sandbox(), rebuild_state=rebuild_state, idle_s=idle_s, max_sessions=most)
+    )
 
 
 def program(code: str, call_id: str = "call") -> Program:
     return Program(code=code, call_id=call_id, timeout_s=10)
 
 
-def past(*cells: Cell, siblings: tuple[str, ...] = ()) -> SessionHistory:
+def past(*cells: SessionCell, siblings: tuple[str, ...] = ()) -> SessionHistory:
     return SessionHistory(cells=cells, siblings=frozenset(siblings))
 
 
@@ -41,12 +43,12 @@ def test_an_agent_that_goes_back_and_restarts_reads_only_what_its_own_past_did(
 
     async def walk() -> None:
         sessions = new_sessions()
-        cells: list[Cell] = []
+        cells: list[SessionCell] = []
         for number, (kept, restarts) in enumerate(steps):
             if restarts:
                 await sessions.aclose()
                 sessions = new_sessions()
-            cells = [from_json(Cell, to_json(cell)) for cell in cells[:kept]]
+            cells = [from_json(SessionCell, to_json(cell)) for cell in cells[:kept]]
             asked = program(APPEND.format(number=number), f"call {number}")
             cells.append(await sessions.run("a", asked, past=past(*cells, siblings=(asked.call_id,))))
             numbers = [int(cell.call_id.removeprefix("call ")) for cell in cells]
@@ -71,7 +73,7 @@ def ran(steps: Coroutine[Any, Any, Any]) -> Any:
 def test_what_a_program_broke_is_not_brought_back(breaking: str, status: ExecutionStatus) -> None:
     """The agent was told that its session is gone, or may hold half of what it did; another process knows it, too."""
 
-    async def steps() -> tuple[Cell, Cell]:
+    async def steps() -> tuple[SessionCell, SessionCell]:
         sessions = new_sessions(rebuild_state=False)
         first = await sessions.run("a", program("x = 1"), past=past())
         broke = await sessions.run("a", Program(code=breaking, timeout_s=0.3), past=past(first))
@@ -89,7 +91,7 @@ def test_what_a_program_broke_is_not_brought_back(breaking: str, status: Executi
 
 
 def test_a_call_is_answered_from_the_record_only_for_the_same_program() -> None:
-    async def steps() -> list[Cell]:
+    async def steps() -> list[SessionCell]:
         sessions = new_sessions()
         first = await sessions.run("a", program("x = 0"), past=past())
         codes = ("x += 1; print(x)", "x += 1; print(x)", "x += 5; print(x)")
@@ -120,7 +122,7 @@ def test_a_session_that_runs_a_program_is_never_the_one_that_makes_room() -> Non
 
 
 def test_releasing_waits_for_what_runs_and_who_waits_gets_another_session() -> None:
-    async def steps() -> tuple[Cell, Cell]:
+    async def steps() -> tuple[SessionCell, SessionCell]:
         sessions = new_sessions()
         before = past(await sessions.run("a", program("x = 1"), past=past()), siblings=("slow", "next"))
         slow = program("import time; time.sleep(0.5); print(x)", "slow")

@@ -174,7 +174,7 @@ def test_the_attempt_is_traced_as_a_part_of_the_call(in_async: bool) -> None:
         ({"model": "m"}, "needs base_url"),
         (
             {"base_url": "http://host", "solver": Solver(model=ScriptedModel(texts=[]))},
-            "base_url must be said there",
+            "set base_url in it",
         ),
         ({"temperature": 1}, "temperature"),
     ],

@@ -10,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from mumath_agent.errors import ModelError, ModelRefused
-from mumath_agent.models import onnx
+from mumath_agent.models import embedded_engine
 from mumath_agent.models.embedded import DEFAULT, EmbeddedModel
 from mumath_agent.protocols import CompletionRequest
 from mumath_agent.records import Completion, FinishReason, Sampling
@@ -85,7 +85,7 @@ async def test_top_p_leaves_out_what_is_unlikely(model: EmbeddedModel) -> None:
 @pytest.mark.parametrize("text", ["∑𝑥 = é", "日本語", "naïve 🙂 end"])
 def test_characters_of_several_tokens_are_not_torn(text: str) -> None:
     tokenizer = Tokenizer.from_file(str(DEFAULT / "tokenizer.json"))
-    decode = onnx.decoder(tokenizer)
+    decode = embedded_engine.decoder(tokenizer)
     pieces = [decode(token) for token in tokenizer.encode(text, add_special_tokens=False).ids]
     assert "".join(pieces) == text
     assert not any("\ufffd" in piece for piece in pieces)
@@ -158,7 +158,7 @@ async def test_missing_weights(tmp_path: Path) -> None:
     folder.mkdir()
     shutil.copy(DEFAULT / "tokenizer.json", folder)
     model = EmbeddedModel(folder)
-    with pytest.raises(ModelError, match=r"no model in .*: model.onnx is missing; name a server"):
+    with pytest.raises(ModelError, match=r"there is no model in .*: model.onnx is missing; name a server"):
         await model.warm_up()
     await model.aclose()
 

@@ -14,8 +14,8 @@ from mumath_agent.agent.graph import Handles, graph
 from mumath_agent.dialects import Chat
 from mumath_agent.errors import ModelRefused, ModelUnreachable
 from mumath_agent.models.langchain import LangChainModel
-from mumath_agent.protocols import CompletionRequest
-from mumath_agent.records import Completion, Conversation, FinishReason, Message, Role
+from mumath_agent.protocols import CompletionRequest, Conversation, Message, Role
+from mumath_agent.records import Completion, FinishReason
 from mumath_agent.testing import ScriptedExecutor
 
 pytestmark = pytest.mark.anyio

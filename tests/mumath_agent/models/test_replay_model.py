@@ -109,9 +109,9 @@ async def test_white_space_of_another_client_is_no_other_solution() -> None:
 @pytest.mark.parametrize(
     ("solution", "reason"),
     [
-        ("```python\nprint(6)\n```\n```output\n5\n```\n", "another one"),
-        ("```python\nprint(5)\n```\n```output\n", "another one"),
-        ("```python\nprint(5)\n```\n```output\n5\n```\nSo it is a.", "is over"),
+        ("```python\nprint(6)\n```\n```output\n5\n```\n", "differs from the prompt"),
+        ("```python\nprint(5)\n```\n```output\n", "differs from the prompt"),
+        ("```python\nprint(5)\n```\n```output\n5\n```\nSo it is a.", "solution ended"),
     ],
 )
 async def test_a_prompt_that_follows_from_no_recording_is_refused(solution: str, reason: str) -> None:
@@ -124,7 +124,7 @@ async def test_a_prompt_that_follows_from_no_recording_is_refused(solution: str,
 
 async def test_an_unknown_question_is_refused_with_its_end() -> None:
     model = ReplayModel(recordings=[recording(get_dialect("fenced"), "q", [5], "a")])
-    with pytest.raises(ModelRefused, match=r"nothing is recorded.*other"):
+    with pytest.raises(ModelRefused, match=r"nothing was recorded.*other"):
         await continued(model, Transcript(question="another or other"))
 
 

@@ -8,8 +8,8 @@ import pytest
 from mumath_agent.dialects import get_text_dialect
 from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
 from mumath_agent.models.replicas import ReplicatedModel
-from mumath_agent.protocols import CompletionRequest, OnText
-from mumath_agent.records import Completion, Execution, ExecutionStatus, Prompt
+from mumath_agent.protocols import CompletionRequest, OnText, Prompt
+from mumath_agent.records import Completion, Execution, ExecutionStatus
 from mumath_agent.testing import ScriptedModel
 from mumath_agent.transcript import Transcript
 

@@ -116,8 +116,8 @@ async def test_nothing_is_asked_for_that_was_given(server: Server) -> None:
 async def test_what_cannot_be_chosen(server: Server) -> None:
     with pytest.raises(InputError, match="unknown dialect 'x'"):
         await model_at([server.url], None, "x")
-    with pytest.raises(InputError, match="no server is named"):
+    with pytest.raises(InputError, match="no server address is given"):
         await model_at([], None)
     server.models = [{"id": "a"}, {"id": "b"}]
-    with pytest.raises(ModelRefused, match="several models"):
+    with pytest.raises(ModelRefused, match="doesn't serve exactly one model"):
         await model_at([server.url], None)

@@ -18,8 +18,8 @@ from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.models.http.chat_completions import ChatCompletionsModel
 from mumath_agent.models.http.completions import CompletionsModel
 from mumath_agent.models.select import model_at
-from mumath_agent.protocols import CompletionRequest
-from mumath_agent.records import Conversation, FinishReason, Message, Role
+from mumath_agent.protocols import CompletionRequest, Conversation, Message, Role
+from mumath_agent.records import FinishReason
 
 pytestmark = [pytest.mark.anyio, pytest.mark.vllm, pytest.mark.slow]
 

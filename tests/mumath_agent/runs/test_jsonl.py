@@ -61,6 +61,14 @@ def test_a_line_that_is_not_a_record_is_an_error_in_its_place(tmp_path: Path) ->
     assert load_records(path, Problem, limit=1) == [Problem(id="a", question="q")]
 
 
+def test_a_line_that_is_not_text_is_an_error_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'{"id": "a", "question": "q"}\n{"id": "\xff"}\n{"id": "b", "question": "q"}\n')
+    first, error, last = read_records(path, Problem)
+    assert isinstance(first, Problem) and isinstance(last, Problem)
+    assert isinstance(error, InputError) and f"{path} line 2: not UTF-8" in str(error)
+
+
 def test_a_file_without_a_record_or_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     with pytest.raises(InputError, match="holds no Problem"):

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -236,7 +237,28 @@ def test_what_was_not_run_is_no_code_cell() -> None:
     assert "```python\nrm()" in said(of)[1] and rejected.error in said(of)[1]
     assert said(of)[2].endswith("```python\nx = 1")
     assert session_of(of).cells == ()
-    assert [turn.ran for turn in turns_of(of)] == [None, None]
+    assert [turn.cell(get_dialect("fenced")) for turn in turns_of(of)] == [None, None]
+
+
+@pytest.mark.parametrize("dialect", ["fenced", "chat", "tools"])
+def test_an_output_that_the_model_made_up_ends_no_turn(dialect: str) -> None:
+    both = "```python\n6 * 7\n```\n```output\n41\n```\nOr rather:\n" + program("x = 6")
+    completion = Completion(text=both, finish_reason=FinishReason.STOP, prompt_tokens=1, completion_tokens=1)
+    speech = get_dialect(dialect)
+    transcript = speech.with_completion(Transcript(question="How many?"), completion)
+    asked = speech.pending_code(transcript)
+    ran = Execution(status=OK, stdout="42\n")
+    transcript = speech.with_output(transcript, ran, max_chars=400)
+    of = record([])
+    attempt = replace(of.trajectory, transcript=transcript, completions=(completion,), executions=(ran,))
+    of = replace(of, settings=replace(of.settings, dialect=dialect), trajectory=attempt)
+    (turn,) = turns_of(of)
+    assert turn.output == transcript.segments[-1]
+    assert session_of(of).cells == (ExecutedCell(asked or "", ran),)
+    code = [(cell.source, cell.outputs[0].text) for cell in cells(of) if cell.cell_type == "code"]
+    assert code == [(asked, "42\n")]
+    if dialect == "fenced":  # a chat's text ends with its first program
+        assert "41" in said(of)[1]
 
 
 def test_question_answer_verdict_and_settings_are_told() -> None:
@@ -343,7 +365,7 @@ def test_what_jupyter_said_last_counts_where_a_cell_of_ours_was_run_again(tmp_pa
 def test_a_file_that_is_no_notebook_is_an_input_error(text: str, tmp_path: Path) -> None:
     path = tmp_path / "x.ipynb"
     path.write_text(text, encoding="latin-1")
-    with pytest.raises(InputError, match=r"x\.ipynb is no notebook"):
+    with pytest.raises(InputError, match=r"x\.ipynb isn.t a notebook"):
         read_notebook(path)
 
 

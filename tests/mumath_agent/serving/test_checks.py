@@ -4,18 +4,19 @@ from typing import Any
 
 import pytest
 
+from mumath_agent.dialects.families import family_of
 from mumath_agent.serving.checks import (
-    Level,
     adapter_rank,
     check_adapter,
-    check_config,
     check_context,
     check_memory,
     check_ram,
+    check_rope,
     check_split,
     rope_override,
 )
 from mumath_agent.serving.config import shape_of
+from mumath_agent.serving.finding import Status
 
 GIB = 1 << 30
 LLAMA = {"model_type": "llama", "vocab_size": 32000}
@@ -57,42 +58,54 @@ def rope(theta: float) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("name", "config", "flags", "level", "said"),
+    ("name", "config", "flags", "status", "detail"),
     [
-        (CODELLAMA, LONG | {"rope_theta": 1e6}, [], Level.OK, "1,000,000 by its config"),
-        (CODELLAMA, LONG | {"rope_theta": 1000000}, [], Level.OK, "1,000,000 by its config"),
-        (CODELLAMA, LONG | rope(1e6), [], Level.OK, "1,000,000 by its config"),
-        (CODELLAMA, LONG, [], Level.FAIL, "10,000 by its config; such models were trained with 1,000,000"),
-        (CODELLAMA, LONG | {"rope_theta": None}, [], Level.FAIL, "10,000"),
-        (CODELLAMA, LONG | {"rope_theta": 1e4}, [], Level.FAIL, "10,000"),
-        (CODELLAMA, LONG | rope(1e4), [], Level.FAIL, "10,000"),
+        (CODELLAMA, LONG | {"rope_theta": 1e6}, [], Status.OK, "1,000,000 in its config"),
+        (CODELLAMA, LONG | {"rope_theta": 1000000}, [], Status.OK, "1,000,000 in its config"),
+        (CODELLAMA, LONG | rope(1e6), [], Status.OK, "1,000,000 in its config"),
+        (
+            CODELLAMA,
+            LONG,
+            [],
+            Status.FAIL,
+            "10,000 in its config, but such models were trained with 1,000,000",
+        ),
+        (CODELLAMA, LONG | {"rope_theta": None}, [], Status.FAIL, "10,000"),
+        (CODELLAMA, LONG | {"rope_theta": 1e4}, [], Status.FAIL, "10,000"),
+        (CODELLAMA, LONG | rope(1e4), [], Status.FAIL, "10,000"),
         # whatever its folder is called, CodeLlama's vocabulary and positions give it away
-        ("/runs/stage2", LONG, [], Level.FAIL, "10,000"),
-        ("/runs/stage2", LONG | {"vocab_size": 32016}, [], Level.FAIL, "10,000"),
-        ("/runs/stage2", LONG | {"vocab_size": 151936}, [], Level.OK, "10,000"),
-        ("/runs/stage2", LONG | {"rope_scaling": {"type": "linear", "factor": 4.0}}, [], Level.OK, "10,000"),
-        ("/runs/stage2", LLAMA_7B, [], Level.OK, "10,000"),
-        (LLAMA_2, LLAMA_7B, [], Level.OK, "10,000"),
-        (LLAMA_2, LLAMA_7B | {"rope_theta": 1e6}, [], Level.FAIL, "1,000,000"),
+        ("/runs/stage2", LONG, [], Status.FAIL, "10,000"),
+        ("/runs/stage2", LONG | {"vocab_size": 32016}, [], Status.FAIL, "10,000"),
+        ("/runs/stage2", LONG | {"vocab_size": 151936}, [], Status.OK, "10,000"),
+        ("/runs/stage2", LONG | {"rope_scaling": {"type": "linear", "factor": 4.0}}, [], Status.OK, "10,000"),
+        ("/runs/stage2", LLAMA_7B, [], Status.OK, "10,000"),
+        (LLAMA_2, LLAMA_7B, [], Status.OK, "10,000"),
+        (LLAMA_2, LLAMA_7B | {"rope_theta": 1e6}, [], Status.FAIL, "1,000,000"),
         # its base, CodeLlama-70B-Python, kept Llama 2's
-        ("weihao1/MuMath-Code-CL-70B", LLAMA_70B, [], Level.OK, "10,000"),
-        (CODELLAMA, LONG, ["--hf-overrides", rope_override(1e6)], Level.OK, "1,000,000 by --hf-overrides"),
-        (CODELLAMA, LONG, [f"--hf-overrides={rope_override(1e6)}"], Level.OK, "1,000,000 by --hf-overrides"),
-        (CODELLAMA, LONG, ["--hf-overrides", rope_override(1e4)], Level.OK, "10,000 by --hf-overrides"),
+        ("weihao1/MuMath-Code-CL-70B", LLAMA_70B, [], Status.OK, "10,000"),
+        (CODELLAMA, LONG, ["--hf-overrides", rope_override(1e6)], Status.OK, "1,000,000 from --hf-overrides"),
+        (
+            CODELLAMA,
+            LONG,
+            [f"--hf-overrides={rope_override(1e6)}"],
+            Status.OK,
+            "1,000,000 from --hf-overrides",
+        ),
+        (CODELLAMA, LONG, ["--hf-overrides", rope_override(1e4)], Status.OK, "10,000 from --hf-overrides"),
         # what vLLM ignores, or refuses by itself
-        (CODELLAMA, LONG, ["--hf-overrides", '{"rope_theta": 1000000}'], Level.FAIL, "10,000"),
-        (CODELLAMA, LONG, ["--hf-overrides", "{"], Level.FAIL, "10,000"),
-        (CODELLAMA, LONG, ["--hf-overrides"], Level.FAIL, "10,000"),
-        (CODELLAMA, LONG, ["--hf-overrides", "3"], Level.FAIL, "10,000"),
+        (CODELLAMA, LONG, ["--hf-overrides", '{"rope_theta": 1000000}'], Status.FAIL, "10,000"),
+        (CODELLAMA, LONG, ["--hf-overrides", "{"], Status.FAIL, "10,000"),
+        (CODELLAMA, LONG, ["--hf-overrides"], Status.FAIL, "10,000"),
+        (CODELLAMA, LONG, ["--hf-overrides", "3"], Status.FAIL, "10,000"),
     ],
 )
-def test_rope_base(name: str, config: dict[str, Any], flags: list[str], level: Level, said: str) -> None:
-    (finding,) = check_config(name, config, flags)
-    assert (finding.about, finding.level) == ("rope base", level)
-    assert finding.said.startswith(said)
-    assert (rope_override(1e6 if level is Level.FAIL and name != LLAMA_2 else 1e4) in finding.remedy) == (
-        level is Level.FAIL
-    )
+def test_rope_base(name: str, config: dict[str, Any], flags: list[str], status: Status, detail: str) -> None:
+    finding = check_rope(shape_of(config), family_of(name, config).rope_theta, flags)
+    assert (finding.name, finding.status) == ("rope base", status)
+    assert finding.detail.startswith(detail)
+    assert (
+        rope_override(1e6 if status is Status.FAIL and name != LLAMA_2 else 1e4) in (finding.remedy or "")
+    ) == (status is Status.FAIL)
 
 
 @pytest.mark.parametrize(
@@ -110,70 +123,74 @@ def test_sizes(config: dict[str, Any], billions: float, kib_a_token: int) -> Non
 )
 def test_a_size_that_is_not_known_is_not_guessed(other: dict[str, Any]) -> None:
     finding = check_memory(shape_of(LLAMA_7B | other), GIB, tensor_parallel=1, context_tokens=4096)
-    assert finding.level is Level.WARN
+    assert finding.status is Status.WARN
 
 
 @pytest.mark.parametrize(
-    ("config", "gpu_gib", "gpus", "level"),
+    ("config", "gpu_gib", "gpus", "status"),
     [
-        (LLAMA_7B, 24, 1, Level.OK),
-        (LLAMA_7B, 12, 1, Level.FAIL),
-        (LLAMA_13B, 24, 1, Level.FAIL),
-        (LLAMA_13B, 24, 2, Level.OK),
-        (CODELLAMA_34B, 80, 1, Level.OK),
-        (LLAMA_70B, 24, 1, Level.FAIL),
-        (LLAMA_70B, 80, 1, Level.FAIL),
-        (LLAMA_70B, 80, 2, Level.OK),
+        (LLAMA_7B, 24, 1, Status.OK),
+        (LLAMA_7B, 12, 1, Status.FAIL),
+        (LLAMA_13B, 24, 1, Status.FAIL),
+        (LLAMA_13B, 24, 2, Status.OK),
+        (CODELLAMA_34B, 80, 1, Status.OK),
+        (LLAMA_70B, 24, 1, Status.FAIL),
+        (LLAMA_70B, 80, 1, Status.FAIL),
+        (LLAMA_70B, 80, 2, Status.OK),
     ],
 )
-def test_memory(config: dict[str, Any], gpu_gib: int, gpus: int, level: Level) -> None:
+def test_memory(config: dict[str, Any], gpu_gib: int, gpus: int, status: Status) -> None:
     finding = check_memory(shape_of(config), gpu_gib * GIB, tensor_parallel=gpus, context_tokens=4096)
-    assert finding.level is level, finding
+    assert finding.status is status, finding
 
 
 def test_a_model_that_does_not_fit_is_told_what_would_do() -> None:
     finding = check_memory(shape_of(LLAMA_70B), 24 * GIB, tensor_parallel=1, context_tokens=4096)
-    assert finding.said.startswith(
+    assert finding.detail.startswith(
         "129.7 GiB for weights and one sequence of 4096 tokens; 20.1 GiB usable on 1 of 24"
     )
-    assert finding.remedy.startswith("at least 7 such GPUs")
+    assert finding.remedy is not None and finding.remedy.startswith("at least 7 such GPUs")
 
 
 @pytest.mark.parametrize(
-    ("config", "ram_gib", "bytes_a_number", "level"),
+    ("config", "ram_gib", "bytes_per_number", "status"),
     [
-        (LLAMA_7B, 24, 4, Level.FAIL),
-        (LLAMA_7B, 24, 2, Level.OK),
-        (LLAMA_70B, 256, 4, Level.FAIL),
-        (LLAMA_7B | {"num_experts": 8}, 1, 2, Level.WARN),
+        (LLAMA_7B, 24, 4, Status.FAIL),
+        (LLAMA_7B, 24, 2, Status.OK),
+        (LLAMA_70B, 256, 4, Status.FAIL),
+        (LLAMA_7B | {"num_experts": 8}, 1, 2, Status.WARN),
     ],
 )
 def test_memory_without_a_gpu(
-    config: dict[str, Any], ram_gib: int, bytes_a_number: int, level: Level
+    config: dict[str, Any], ram_gib: int, bytes_per_number: int, status: Status
 ) -> None:
-    assert check_ram(shape_of(config), ram_gib * GIB, bytes_a_number=bytes_a_number).level is level
+    assert check_ram(shape_of(config), ram_gib * GIB, bytes_per_number=bytes_per_number).status is status
 
 
 def test_context_and_heads() -> None:
     shape = shape_of(LLAMA_13B)
-    assert check_context(shape, 4096).level is check_context(shape_of({}), 4096).level is Level.OK
-    assert "--max-model-len 4096" in check_context(shape, 8192).remedy
-    assert "(--max-model-len)" in check_context(shape, 2048).said
-    assert check_split(shape, 8).level is check_split(shape_of({}), 8).level is Level.OK
+    assert check_context(shape, 4096).status is check_context(shape_of({}), 4096).status is Status.OK
+    assert "--max-model-len 4096" in (check_context(shape, 8192).remedy or "")
+    assert "(--max-model-len)" in check_context(shape, 2048).detail
+    assert check_split(shape, 8).status is check_split(shape_of({}), 8).status is Status.OK
     assert check_split(shape, 16).remedy == "--tensor-parallel with one of 1, 2, 4, 5, 8, 10"
 
 
 @pytest.mark.parametrize(
-    ("config", "rank", "level"),
+    ("config", "rank", "status"),
     [
-        ({"r": 16}, 16, Level.OK),
-        ({"r": 16, "rank_pattern": {"q_proj": 64}, "modules_to_save": None, "use_dora": False}, 64, Level.OK),
-        ({"r": 1024}, 1024, Level.FAIL),
-        ({"r": 16, "modules_to_save": ["lm_head"]}, 16, Level.FAIL),
-        ({"r": 16, "use_dora": True}, 16, Level.FAIL),
-        ({}, None, Level.FAIL),
+        ({"r": 16}, 16, Status.OK),
+        (
+            {"r": 16, "rank_pattern": {"q_proj": 64}, "modules_to_save": None, "use_dora": False},
+            64,
+            Status.OK,
+        ),
+        ({"r": 1024}, 1024, Status.FAIL),
+        ({"r": 16, "modules_to_save": ["lm_head"]}, 16, Status.FAIL),
+        ({"r": 16, "use_dora": True}, 16, Status.FAIL),
+        ({}, None, Status.FAIL),
     ],
 )
-def test_adapters(config: dict[str, Any], rank: int | None, level: Level) -> None:
+def test_adapters(config: dict[str, Any], rank: int | None, status: Status) -> None:
     assert adapter_rank(config) == rank
-    assert check_adapter("tuned", config).level is level
+    assert check_adapter("tuned", config).status is status

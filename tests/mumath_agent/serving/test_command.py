@@ -10,7 +10,7 @@ from test_checks import CODELLAMA_34B, LLAMA_7B, LLAMA_13B, LLAMA_70B, LONG
 
 from mumath_agent.errors import InputError
 from mumath_agent.models.embedded import DEFAULT
-from mumath_agent.serving import Gpu, Launch, ServeOptions, build_command, visible_gpus, vllm_python
+from mumath_agent.serving import Gpu, ServeOptions, ServerCommand, build_command, visible_gpus, vllm_python
 
 PYTHON = Path("/vllm/bin/python")
 
@@ -24,12 +24,10 @@ def folder(path: Path, config: dict[str, Any]) -> str:
     return str(path)
 
 
-def value(launch: Launch, flag: str) -> str | None:
+def value(command: ServerCommand, flag: str) -> str | None:
     """What follows the flag's last appearance, as vLLM reads it."""
     found = [
-        following
-        for given, following in zip(launch.command, launch.command[1:], strict=False)
-        if given == flag
+        following for given, following in zip(command.argv, command.argv[1:], strict=False) if given == flag
     ]
     return found[-1] if found else None
 
@@ -54,17 +52,20 @@ def value(launch: Launch, flag: str) -> str | None:
 def test_gpus_are_shared_out(
     tmp_path: Path, config: dict[str, Any], machine: tuple[Gpu, ...], tensor: str | None, data: str | None
 ) -> None:
-    launch = build_command(ServeOptions(model=folder(tmp_path, config)), PYTHON, machine)
-    assert (value(launch, "--tensor-parallel-size"), value(launch, "--data-parallel-size")) == (tensor, data)
-    assert value(launch, "--dtype") == "bfloat16" and "--enforce-eager" not in launch.command
+    command = build_command(ServeOptions(model=folder(tmp_path, config)), PYTHON, machine)
+    assert (value(command, "--tensor-parallel-size"), value(command, "--data-parallel-size")) == (
+        tensor,
+        data,
+    )
+    assert value(command, "--dtype") == "bfloat16" and "--enforce-eager" not in command.argv
 
 
 @pytest.mark.parametrize(
     ("config", "machine", "options", "why"),
     [
         (LLAMA_70B, gpus(1, 24), {}, r"GPU memory: 129\.7 GiB .* Remedy: at least 7"),
-        (LLAMA_7B, gpus(8, 80), {"tensor_parallel": 3}, "32 heads can't be dealt out to 3"),
-        (LLAMA_7B, gpus(1, 80), {"context_tokens": 8192}, "the model knows 4096 positions"),
+        (LLAMA_7B, gpus(8, 80), {"tensor_parallel": 3}, "32 heads can't be divided evenly among 3"),
+        (LLAMA_7B, gpus(1, 80), {"context_tokens": 8192}, "the model knows only 4096 positions"),
         (LONG, (), {}, "rope base"),
     ],
 )
@@ -87,12 +88,12 @@ def test_a_person_has_the_last_word(tmp_path: Path) -> None:
         context_tokens=12000,
         flags=("--generation-config", "auto"),
     )
-    launch = build_command(options, PYTHON, gpus(8, 80))
+    command = build_command(options, PYTHON, gpus(8, 80))
     wanted = {"--served-model-name": "mine", "--host": "::", "--port": "1", "--dtype": "float16"}
     wanted |= {"--tensor-parallel-size": "8", "--data-parallel-size": "3", "--max-model-len": "12000"}
-    assert {flag: value(launch, flag) for flag in wanted} == wanted
-    assert value(launch, "--generation-config") == "auto"
-    assert launch.url == "http://[::1]:1"
+    assert {flag: value(command, flag) for flag in wanted} == wanted
+    assert value(command, "--generation-config") == "auto"
+    assert command.url == "http://[::1]:1"
 
 
 @pytest.mark.parametrize(
@@ -100,23 +101,23 @@ def test_a_person_has_the_last_word(tmp_path: Path) -> None:
     [(LLAMA_7B, "4096"), (CODELLAMA_34B, "8192"), (LLAMA_7B | {"max_position_embeddings": 512}, "512")],
 )
 def test_context_of_a_model_of_no_known_family(tmp_path: Path, config: dict[str, Any], context: str) -> None:
-    launch = build_command(ServeOptions(model=folder(tmp_path, config)), PYTHON, gpus(1, 80))
-    assert value(launch, "--max-model-len") == context
+    command = build_command(ServeOptions(model=folder(tmp_path, config)), PYTHON, gpus(1, 80))
+    assert value(command, "--max-model-len") == context
 
 
 def test_the_context_of_a_family_is_what_it_was_tuned_for(tmp_path: Path) -> None:
     path = tmp_path / "MuMath-Code-CL-34B"
     path.mkdir()
-    launch = build_command(ServeOptions(model=folder(path, CODELLAMA_34B)), PYTHON, gpus(1, 80))
-    assert value(launch, "--max-model-len") == "4096"
-    assert value(launch, "--served-model-name") == "MuMath-Code-CL-34B"
+    command = build_command(ServeOptions(model=folder(path, CODELLAMA_34B)), PYTHON, gpus(1, 80))
+    assert value(command, "--max-model-len") == "4096"
+    assert value(command, "--served-model-name") == "MuMath-Code-CL-34B"
 
 
 def test_a_model_whose_config_cannot_be_had_is_served_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    launch = build_command(ServeOptions(model="nobody/MuMath-Code-CL-7B"), PYTHON, gpus(1, 24))
-    assert "nothing in it is checked" in launch.findings[0].said
-    assert value(launch, "--max-model-len") == "4096" and "HF_HUB_OFFLINE" not in launch.environment
+    command = build_command(ServeOptions(model="nobody/MuMath-Code-CL-7B"), PYTHON, gpus(1, 24))
+    assert "the model isn't checked" in command.findings[0].detail
+    assert value(command, "--max-model-len") == "4096" and "HF_HUB_OFFLINE" not in command.environment
 
 
 def test_a_model_in_the_hubs_cache_is_checked_like_a_folder(
@@ -138,18 +139,18 @@ def test_adapters(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "adapter_config.json").write_text(json.dumps({"r": rank}), "utf-8")
     loras = {name: tmp_path / name for name in ("a", "b")}
-    launch = build_command(ServeOptions(model=str(DEFAULT), loras=loras), PYTHON, ())
-    assert value(launch, "--max-lora-rank") == "32" and value(launch, "--max-loras") == "2"
-    at = launch.command.index("--lora-modules")
-    assert launch.command[at + 1 : at + 3] == (f"a={tmp_path / 'a'}", f"b={tmp_path / 'b'}")
+    command = build_command(ServeOptions(model=str(DEFAULT), loras=loras), PYTHON, ())
+    assert value(command, "--max-lora-rank") == "32" and value(command, "--max-loras") == "2"
+    at = command.argv.index("--lora-modules")
+    assert command.argv[at + 1 : at + 3] == (f"a={tmp_path / 'a'}", f"b={tmp_path / 'b'}")
     with pytest.raises(InputError, match=r"can't read .*adapter_config\.json"):
         build_command(ServeOptions(model=str(DEFAULT), loras={"c": tmp_path}), PYTHON, ())
 
 
 def test_a_key_is_neither_a_flag_nor_shown() -> None:
-    launch = build_command(ServeOptions(model=str(DEFAULT), api_key="sk-secret"), PYTHON, ())
-    assert launch.environment["VLLM_API_KEY"] == "sk-secret"
-    assert "sk-secret" not in str(launch) and "VLLM_API_KEY=***" in str(launch)
+    command = build_command(ServeOptions(model=str(DEFAULT), api_key="sk-secret"), PYTHON, ())
+    assert command.environment["VLLM_API_KEY"] == "sk-secret"
+    assert "sk-secret" not in str(command) and "VLLM_API_KEY=***" in str(command)
 
 
 @pytest.mark.parametrize("model", ["/nowhere/x", "./x", "~/nothing/here", "a/b/c"])
@@ -158,7 +159,7 @@ def test_a_folder_that_is_not_there(model: str) -> None:
         build_command(ServeOptions(model=model), PYTHON, ())
 
 
-@pytest.mark.parametrize(("text", "why"), [("{", "is no JSON"), ("[]", "holds no JSON object")])
+@pytest.mark.parametrize(("text", "why"), [("{", "isn't JSON"), ("[]", "doesn't hold a JSON object")])
 def test_a_config_that_is_none(tmp_path: Path, text: str, why: str) -> None:
     (tmp_path / "config.json").write_text(text, "utf-8")
     with pytest.raises(InputError, match=why):
@@ -173,7 +174,7 @@ echo "GPU-cc33, [N/A], 12.1"
 
 
 @pytest.mark.parametrize(
-    ("chosen", "found"),
+    ("selection", "found"),
     [
         (None, ["GPU-aa11", "GPU-bb22", "GPU-cc33"]),
         ("", []),
@@ -186,14 +187,14 @@ echo "GPU-cc33, [N/A], 12.1"
     ],
 )
 def test_visible_gpus(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: str | None, found: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, selection: str | None, found: list[str]
 ) -> None:
     (tmp_path / "nvidia-smi").write_text(NVIDIA_SMI, "utf-8")
     (tmp_path / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if chosen is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    if selection is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", selection)
     seen = visible_gpus()
     assert [gpu.uuid for gpu in seen] == found
     memory = {"GPU-aa11": 81559 << 20, "GPU-bb22": 24576 << 20}

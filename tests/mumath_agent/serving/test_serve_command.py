@@ -49,7 +49,7 @@ def test_sigterm_ends_it_and_all_its_children(
 ) -> None:
     assert ended_vllm == []
     assert shared_vllm.process.returncode == 0
-    assert "ready after" in shared_vllm.stderr and "rope base: 10,000 by its config" in shared_vllm.stderr
+    assert "ready after" in shared_vllm.stderr and "rope base: 10,000 in its config" in shared_vllm.stderr
 
 
 @pytest.mark.vllm
@@ -114,5 +114,5 @@ def test_the_command_is_shown_and_nothing_started(capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("lora", ["tuned", "=folder", "tuned="])
 def test_an_adapter_without_name_or_folder(lora: str) -> None:
-    with pytest.raises(InputError, match="not of the form NAME=FOLDER"):
+    with pytest.raises(InputError, match="isn't of the form NAME=FOLDER"):
         serve(str(DEFAULT), lora=[lora], only_print=True)

@@ -8,7 +8,7 @@ import pytest
 
 from mumath_agent.errors import InputError, ModelUnreachable
 from mumath_agent.models.embedded import DEFAULT
-from mumath_agent.serving import Launch, ServeOptions, build_command, free_port, running
+from mumath_agent.serving import ServeOptions, ServerCommand, build_command, free_port, running
 from mumath_agent.serving.server import cause_of
 
 NOISE = """\
@@ -49,7 +49,7 @@ pydantic_core._pydantic_core.ValidationError: 1 validation error for ModelConfig
             "pydantic_core._pydantic_core.ValidationError: 1 validation error for ModelConfig "
             "Value error, User-specified max_model_len (9999) is greater than the derived max_model_len",
         ),
-        ("/bin/python: No module named vllm\n\n", "it said last: /bin/python: No module named vllm"),
+        ("/bin/python: No module named vllm\n\n", "its last output was: /bin/python: No module named vllm"),
     ],
 )
 def test_the_first_error_is_the_cause(tmp_path: Path, log: str, cause: str) -> None:
@@ -62,35 +62,35 @@ def test_the_first_error_is_the_cause(tmp_path: Path, log: str, cause: str) -> N
 def test_one_that_said_nothing(tmp_path: Path) -> None:
     path = tmp_path / "vllm.log"
     path.write_text("", "utf-8")
-    assert cause_of(path).startswith("it said last: nothing")
+    assert cause_of(path).startswith("its last output was: nothing")
 
 
-def launch(port: int, host: str = "127.0.0.1", python: Path = Path(sys.executable)) -> Launch:
+def command(port: int, host: str = "127.0.0.1", python: Path = Path(sys.executable)) -> ServerCommand:
     return build_command(ServeOptions(model=str(DEFAULT), host=host, port=port), python, ())
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(InputError, match=f"port {port}: Address already in use; give another --port"):
-            running(launch(port), log=tmp_path / "log").__enter__()
-    with pytest.raises(InputError, match=r"can't listen at 192\.0\.2\.1"):
-        running(launch(free_port(), "192.0.2.1"), log=tmp_path / "log").__enter__()
+        with pytest.raises(InputError, match=f"port {port}: Address already in use; choose another --port"):
+            running(command(port), log=tmp_path / "log").__enter__()
+    with pytest.raises(InputError, match=r"can't listen on 192\.0\.2\.1"):
+        running(command(free_port(), "192.0.2.1"), log=tmp_path / "log").__enter__()
     assert not (tmp_path / "log").exists()
 
 
 def test_an_interpreter_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="can't run /nowhere/python: No such file or directory"):
-        running(launch(free_port(), python=Path("/nowhere/python")), log=tmp_path / "log").__enter__()
+        running(command(free_port(), python=Path("/nowhere/python")), log=tmp_path / "log").__enter__()
 
 
 def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"can't write the log .*/no/log: No such file or directory"):
-        running(launch(free_port()), log=tmp_path / "no" / "log").__enter__()
+        running(command(free_port()), log=tmp_path / "no" / "log").__enter__()
 
 
 def test_an_interpreter_without_vllm(tmp_path: Path) -> None:
     with pytest.raises(
         ModelUnreachable, match=r"\(exit code 1\): ModuleNotFoundError: No module named 'vllm'"
     ):
-        running(launch(free_port()), log=tmp_path / "log").__enter__()
+        running(command(free_port()), log=tmp_path / "log").__enter__()

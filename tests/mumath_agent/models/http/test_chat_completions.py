@@ -15,8 +15,8 @@ from mumath_agent.agent.graph import Handles, graph
 from mumath_agent.dialects import Chat
 from mumath_agent.errors import ModelRefused, ModelUnreachable
 from mumath_agent.models.http.chat_completions import ChatCompletionsModel
-from mumath_agent.protocols import CompletionModel, CompletionRequest
-from mumath_agent.records import Completion, Conversation, FinishReason, Message, Role, Sampling
+from mumath_agent.protocols import CompletionModel, CompletionRequest, Conversation, Message, Role
+from mumath_agent.records import Completion, FinishReason, Sampling
 from mumath_agent.testing import ScriptedExecutor
 
 pytestmark = pytest.mark.anyio

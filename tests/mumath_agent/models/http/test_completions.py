@@ -283,9 +283,9 @@ async def test_no_is_no(server: Server, model: CompletionsModel, status: int, sa
 @pytest.mark.parametrize(
     ("served", "said"),
     [
-        (answer(200, {"data": [{"id": "a"}, {"id": "b"}]}), "serves no model 'm'; it serves 'a', 'b'$"),
+        (answer(200, {"data": [{"id": "a"}, {"id": "b"}]}), "doesn't serve 'm'; it serves 'a', 'b'$"),
         (answer(200, {"data": [{"id": "m"}]}), "has no /completions"),
-        (answer(404, {}), "knows no /completions or no model 'm'"),
+        (answer(404, {}), "has no /completions or doesn't serve 'm'"),
     ],
 )
 async def test_wrong_model_name(server: Server, model: CompletionsModel, served: bytes, said: str) -> None:
@@ -350,7 +350,9 @@ async def test_no_only_model(server: Server, served: list[str]) -> None:
     server.answers = [answer(200, {"data": [{"id": name} for name in served]})]
     model = CompletionsModel(server.url)
     named = ", ".join(map(repr, served)) or "none"
-    with pytest.raises(ModelRefused, match=rf"serves several models or none \({named}\); say which to use"):
+    with pytest.raises(
+        ModelRefused, match=rf"doesn't serve exactly one model \({named}\); name the one to use"
+    ):
         await ask(model)
     await model.aclose()
 

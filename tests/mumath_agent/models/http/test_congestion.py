@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mumath_agent.models.http.congestion import Pressure
+from mumath_agent.models.http.congestion import CongestionLimit
 from mumath_agent.models.http.retries import Overloaded
 
 pytestmark = pytest.mark.anyio
@@ -32,11 +32,11 @@ class Server:
             self.under_way -= 1
 
 
-async def run(server: Server, pressure: Pressure, requests: int) -> None:
+async def run(server: Server, congestion: CongestionLimit, requests: int) -> None:
     async def until_served() -> None:
         while True:
             try:
-                async with pressure.place():
+                async with congestion.slot():
                     return await server.request()
             except Overloaded:
                 await anyio.lowlevel.checkpoint()
@@ -47,29 +47,29 @@ async def run(server: Server, pressure: Pressure, requests: int) -> None:
 
 
 async def test_without_a_word_of_the_server_there_is_no_limit() -> None:
-    server, pressure = Server(bears=1000), Pressure()
-    await run(server, pressure, 300)
-    assert pressure.limit == float("inf") and server.refused == 0
+    server, congestion = Server(bears=1000), CongestionLimit()
+    await run(server, congestion, 300)
+    assert congestion.limit == float("inf") and server.refused == 0
 
 
 @settings(deadline=None, max_examples=40)
 @given(bears=st.integers(1, 20), requests=st.integers(1, 60))
 async def test_everybody_is_served_and_the_limit_stays_sane(bears: int, requests: int) -> None:
-    server, pressure = Server(bears), Pressure()
+    server, congestion = Server(bears), CongestionLimit()
     with anyio.fail_after(20):
-        await run(server, pressure, requests)
-    assert pressure.limit >= 1
+        await run(server, congestion, requests)
+    assert congestion.limit >= 1
     if requests <= bears:
         assert server.refused == 0
 
 
 async def test_refusals_of_one_moment_count_once() -> None:
     """Sixteen requests are refused together: eight are tried next, not none."""
-    pressure, refuse = Pressure(), anyio.Event()
+    congestion, refuse = CongestionLimit(), anyio.Event()
 
     async def refused() -> None:
         with pytest.raises(Overloaded):
-            async with pressure.place():
+            async with congestion.slot():
                 await refuse.wait()
                 raise Overloaded("busy", "wait")
 
@@ -78,31 +78,31 @@ async def test_refusals_of_one_moment_count_once() -> None:
             tasks.start_soon(refused)
         await anyio.wait_all_tasks_blocked()
         refuse.set()
-    assert pressure.limit == 8
+    assert congestion.limit == 8
 
 
 async def test_a_round_of_good_answers_allows_one_more() -> None:
-    pressure = Pressure()
+    congestion = CongestionLimit()
     with pytest.raises(Overloaded):
-        async with pressure.place():
+        async with congestion.slot():
             raise Overloaded("busy", "wait")
-    assert pressure.limit == 1
+    assert congestion.limit == 1
     limits = []
     for _ in range(6):
-        async with pressure.place():
+        async with congestion.slot():
             pass
-        limits.append(pressure.limit)
+        limits.append(congestion.limit)
     assert limits == [2, 2, 3, 3, 3, 4]
 
 
 async def test_a_cancelled_request_gives_its_place_back() -> None:
-    pressure = Pressure()
+    congestion = CongestionLimit()
     with pytest.raises(Overloaded):
-        async with pressure.place():
+        async with congestion.slot():
             raise Overloaded("busy", "wait")
     with anyio.move_on_after(0.01):
-        async with pressure.place():
+        async with congestion.slot():
             await anyio.sleep_forever()
     with anyio.fail_after(1):
-        async with pressure.place():
+        async with congestion.slot():
             pass

@@ -1,8 +1,8 @@
-"""The living sessions of a tool: found by name, one caller at a time, idle ones ended.
+"""Keep the living sessions of a tool: find them by name, one caller at a time, and end idle ones.
 
-A session begins with the first call that names it and ends when its conversation releases it, when nobody used it for
-a while, or when too many wait idle. All of it belongs to the bridge's loop. Names, states and messages are the business
-of `python.py` and `middleware.py`, what a session does that of `session.py`.
+A session begins with the first call that names it and ends when its conversation releases it, when it wasn't used for
+a while, or when too many are idle. All of it belongs to the bridge's loop. `python_tool.py` and `middleware.py` know
+about names, states and messages, `session.py` about what a session does.
 """
 
 import asyncio
@@ -13,58 +13,71 @@ from contextvars import Context
 from typing import Any, TypeVar
 
 from mumath_agent.errors import KernelError
-from mumath_agent.langchain.session import Cell, Program, Session, SessionHistory, SessionPolicy, Tell
+from mumath_agent.langchain.session import (
+    OnOutput,
+    Program,
+    PythonSession,
+    SessionCell,
+    SessionHistory,
+    SessionPolicy,
+)
 
 T = TypeVar("T")
 
 NAMES_REMEMBERED = 10_000
-"""Of sessions that were ended without being asked to, so that whoever comes back is told."""
+"""How many names of sessions that were ended for idleness are kept, so that a caller who comes back is told."""
 
 
-class Sessions:
+class SessionPool:
     """The living sessions of one tool. All methods belong to the bridge's loop."""
 
     def __init__(self, policy: SessionPolicy) -> None:
+        """Begin without sessions; `policy` says how they are made and how long they live."""
         self._policy = policy
-        self._living: dict[str, Session] = {}
-        """The one used last stands last."""
+        self._living: dict[str, PythonSession] = {}
+        """By name, in the order of their last use."""
         self._ended_unasked: deque[str] = deque(maxlen=NAMES_REMEMBERED)
         self._ending: set[asyncio.Task[None]] = set()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the living sessions."""
+        """The names of the living sessions."""
         return tuple(self._living)
 
     async def start(self, name: str) -> None:
         """Start a session's kernel in the background, so that the first program doesn't wait for it."""
-        await _apart(self._start(name))
+        await _without_context(self._start(name))
 
     async def run(
         self,
         name: str,
         program: Program,
         *,
-        on_output: Tell | None = None,
+        on_output: OnOutput | None = None,
         past: SessionHistory | None = None,
-        had_one: bool = False,
-    ) -> Cell:
+        had_session: bool = False,
+    ) -> SessionCell:
         """Run a program in the session of that name.
 
-        Without `past` the living session is taken as it is; if there is none but there was one (`had_one`, or it was
-        ended for idleness), the execution says that its state was lost.
+        Args:
+            name: the session's name; it is started if it doesn't live.
+            program: what to run.
+            on_output: called with what the program prints.
+            past: what ran before; the session is brought there. Without it, the living session is taken as it is.
+            had_session: the conversation had a session before. If that lives no more, the execution says that its
+                state was lost; the same is said after a session that was ended for idleness.
 
         Raises:
             KernelError: no kernel could be started.
         """
         listeners = [on_output] if on_output else []
         try:
-            return await _apart(self._run(name, program, listeners, past, had_one))
+            return await _without_context(self._run(name, program, listeners, past, had_session))
         finally:
-            listeners.clear()  # the kernel keeps the last cell, and with it whom it told
+            listeners.clear()  # the kernel keeps its last cell, and with it the listener of a cancelled call
 
     async def release(self, name: str) -> None:
-        """End a session, after what it is running; nothing if there is none."""
+        """End a session, after what it is running; do nothing if there is none."""
         if session := self._living.get(name):
             async with session.turn:
                 self._forget(session)
@@ -85,23 +98,23 @@ class Sessions:
         self,
         name: str,
         program: Program,
-        listeners: Sequence[Tell],
+        listeners: Sequence[OnOutput],
         past: SessionHistory | None,
-        had_one: bool,
-    ) -> Cell:
+        had_session: bool,
+    ) -> SessionCell:
         async with self._turn(name) as session:
             if past is not None:
                 done = await session.catch_up(past, program)
                 return done or await session.run(program, listeners)
-            if session.is_new and (had_one or name in self._ended_unasked):
+            if session.is_new and (had_session or name in self._ended_unasked):
                 session.state_lost = True
             return await session.run(program, listeners)
 
     @asynccontextmanager
-    async def _turn(self, name: str) -> AsyncIterator[Session]:
-        """The session of that name, started, for this caller alone."""
+    async def _turn(self, name: str) -> AsyncIterator[PythonSession]:
+        """Yield the session of that name, started, for this caller alone."""
         while True:
-            session = self._living.setdefault(name, Session(name, self._policy))
+            session = self._living.setdefault(name, PythonSession(name, self._policy))
             session.users += 1
             try:
                 async with session.turn:
@@ -109,7 +122,7 @@ class Sessions:
                         await session.start()
                         yield session
                         return
-                # It was ended while we stood in line.
+                # It was ended while we waited for our turn.
             except KernelError:
                 self._end_soon(session)  # the next call tries again with a new one
                 raise
@@ -117,34 +130,34 @@ class Sessions:
                 session.users -= 1
                 self._rest(session)
 
-    def _rest(self, session: Session) -> None:
-        """After a turn: the session's time to be idle begins, and others may have to make room."""
+    def _rest(self, session: PythonSession) -> None:
+        """After a turn, start the session's idle timer, and end others if there are too many."""
         if session.users or self._living.get(session.name) is not session:
             return
         self._living[session.name] = self._living.pop(session.name)
         loop = asyncio.get_running_loop()
         session.timer = loop.call_later(self._policy.idle_s, self._end_unasked, session)
         unused = [one for one in self._living.values() if not one.users]
-        for one in unused[: max(0, len(self._living) - self._policy.most)]:
+        for one in unused[: max(0, len(self._living) - self._policy.max_sessions)]:
             self._end_unasked(one)
 
-    def _end_unasked(self, session: Session) -> None:
+    def _end_unasked(self, session: PythonSession) -> None:
         if not session.is_new:
             self._ended_unasked.append(session.name)
         self._end_soon(session)
 
-    def _end_soon(self, session: Session) -> None:
+    def _end_soon(self, session: PythonSession) -> None:
         self._forget(session)
         task = asyncio.create_task(session.close())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    def _forget(self, session: Session) -> None:
+    def _forget(self, session: PythonSession) -> None:
         if self._living.get(session.name) is session:
             del self._living[session.name]
 
 
-async def _apart(coroutine: Coroutine[Any, Any, T]) -> T:
+async def _without_context(coroutine: Coroutine[Any, Any, T]) -> T:
     """Await `coroutine` without the caller's context variables.
 
     Timers and sockets keep the context they were made in. A session lives longer than the run that starts it, and must

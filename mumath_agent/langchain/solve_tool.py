@@ -1,8 +1,8 @@
-"""`MuMathTool`: a whole attempt at a problem as one LangChain tool.
+"""`MuMathTool`: offer a whole attempt at a problem as one LangChain tool.
 
 The agent's model hands over a question; a solver with a model and an isolated kernel of its own reasons, runs programs
-and answers (`solver.py`). The agent reads the answer and how it was found; the `RunRecord` is the artefact. A problem
-without an answer is a sentence that says why, not an error. Where machinery broke a `ToolException` is raised, which
+and answers (`agent/solver.py`). The agent reads the answer and how it was found; the `RunRecord` is the artefact. If no
+answer is found, a sentence says why; that isn't an error. If machinery breaks, a `ToolException` is raised, which
 becomes a message with status "error" unless `handle_tool_error` says otherwise.
 """
 
@@ -19,7 +19,7 @@ from mumath_agent.agent.solver import Solver, SolverOptions
 from mumath_agent.bridge import on_bridge, run_sync
 from mumath_agent.dialects.output import output_text
 from mumath_agent.errors import InputError, ModelError
-from mumath_agent.langchain.tool import Arguments, ClosableTool, MaybeRuntime, teller
+from mumath_agent.langchain.tool import ClosableTool, MaybeRuntime, ToolArguments, event_writer
 from mumath_agent.records import AnswerSource, Limits, Problem, RunRecord, Trajectory, to_json
 from mumath_agent.runs.wording import answer_line
 
@@ -35,12 +35,12 @@ _FOUND_IN = {
     AnswerSource.OUTPUT: "It is only what the last program printed: the solver did not state an answer",
 }
 _OUTPUT_CHARS = 400
-"""Of the last program's output, as far as the agent reads it."""
+"""How much the agent reads of the last program's output."""
 _OF_THE_SOLVER = frozenset({"base_url", "model", "dialect", "api_key", "limits", "unsafe_local"})
 
 
-class Question(Arguments):
-    """What the model fills in."""
+class SolveArguments(ToolArguments):
+    """The arguments of a call, which the model fills in."""
 
     question: str = Field(
         description="The whole problem, self-contained, in words and LaTeX, with every number it needs."
@@ -48,32 +48,34 @@ class Question(Arguments):
 
 
 class MuMathTool(ClosableTool):
-    """See the module. Without `solver`, one is made of the other settings, and the embedded model without `base_url`.
+    """A tool that solves problems; see the module. `close` it, or use it as a context manager, to release its model.
 
-    `solver` and its model then live on the bridge's loop; `close` releases the model.
+    Without `solver` the other settings make one, with the embedded model if `base_url` is missing, too. The solver and
+    its model live on the bridge's loop.
     """
 
     name: str = "solve_math"
     description: str = DESCRIPTION
-    args_schema: type[BaseModel] = Question
+    args_schema: type[BaseModel] = SolveArguments
 
     solver: SkipValidation[Solver | None] = None
-    """How problems are solved, where it shall be something else than what the settings below can say."""
+    """What solves problems, for whatever the settings below can't say."""
     base_url: str | None = Field(default_factory=from_env("MUMATH_BASE_URL", default=None))
-    """An OpenAI-compatible server, e.g. of vLLM."""
+    """The address of an OpenAI-compatible server, e.g. vLLM."""
     model: str | None = Field(default_factory=from_env("MUMATH_MODEL", default=None))
     """The model's name on the server, if it serves several."""
     dialect: str | None = None
-    """How a server's model is spoken to; without it, as its family is."""
+    """How the server's model is prompted; without it, as its family is."""
     api_key: SecretStr | None = Field(default_factory=secret_from_env("MUMATH_API_KEY", default=None))
     limits: SkipValidation[Limits] = Limits()
     unsafe_local: bool = False
-    """Run programs also where this machine can't confine them: with your rights."""
+    """Run programs with your own rights where this machine can't confine them."""
 
     _solver: Solver | None = PrivateAttr(default=None)
     _making: asyncio.Lock = PrivateAttr(default_factory=asyncio.Lock)
 
     async def end(self) -> None:
+        """Release the solver's model, if the tool made it."""
         solver, self._solver = self._solver, None
         if solver is not None:
             await solver.model.aclose()
@@ -81,7 +83,7 @@ class MuMathTool(ClosableTool):
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
         if self.solver is not None and (given := self.model_fields_set & _OF_THE_SOLVER):
-            raise ValueError(f"solver is given, so {sorted(given)[0]} must be said there")
+            raise ValueError(f"solver is given; set {sorted(given)[0]} in it instead")
         if self.model is not None and self.base_url is None and self.solver is None:
             raise ValueError(f"model {self.model} needs base_url, the address of the server that serves it")
         return self
@@ -93,14 +95,14 @@ class MuMathTool(ClosableTool):
         return await on_bridge(self._solve(question, runtime))
 
     async def _solve(self, question: str, runtime: MaybeRuntime) -> tuple[str, dict[str, Any]]:
-        """Make the attempt; on the bridge."""
+        """Make the attempt. Belongs to the bridge's loop."""
         call_id = runtime.tool_call_id if runtime else None
         problem = Problem(id=call_id or "question", question=question, source="agent")
-        tell = teller(runtime, deltas=("text", "output"))  # together they are the transcript
+        write = event_writer(runtime, deltas=("text", "output"))  # together they are the transcript
         solver = self.solver or await self._own_solver()
         try:
             with set_config_context(_traced_only(ensure_config())) as context:
-                record = await asyncio.create_task(solver.solve(problem, on_event=tell), context=context)
+                record = await asyncio.create_task(solver.solve(problem, on_event=write), context=context)
         except InputError as error:
             raise ToolException(f"This question can't be taken: {error}") from error
         if record.trajectory.error:
@@ -108,7 +110,7 @@ class MuMathTool(ClosableTool):
         return report(record), to_json(record)
 
     async def _own_solver(self) -> Solver:
-        """The one of the settings, made with the first question."""
+        """Return the solver that the settings describe; it is made with the first question."""
         async with self._making:
             if self._solver is None:
                 try:
@@ -130,7 +132,7 @@ class MuMathTool(ClosableTool):
 
 
 def report(record: RunRecord) -> str:
-    """What an agent's model reads of an attempt: the answer, or why there is none, and what it rests on."""
+    """Write what an agent's model reads of an attempt: the answer, or why there is none, and what it rests on."""
     attempt = record.trajectory
     if attempt.answer is None:
         return f"{answer_line(attempt)}. {_programs(attempt)}"
@@ -146,9 +148,9 @@ def _programs(attempt: Trajectory) -> str:
 
 
 def _traced_only(config: RunnableConfig) -> RunnableConfig:
-    """The agent's config without what makes the solver's graph a subgraph of the agent's.
+    """Return the agent's config without what makes the solver's graph a subgraph of the agent's.
 
-    The attempt is one tool call: its states go into no checkpoint of the agent, whose saver may be of the other colour.
+    The attempt is one tool call: its states go into no checkpoint of the agent, whose saver may be synchronous.
     """
     kept = ("callbacks", "tags", "metadata")
     return cast(RunnableConfig, {key: value for key, value in config.items() if key in kept})

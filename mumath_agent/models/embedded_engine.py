@@ -1,7 +1,7 @@
-"""A Llama on ONNX Runtime GenAI: loads a folder and continues a prompt, blocking, in the caller's thread.
+"""Load a Llama into ONNX Runtime GenAI and continue a prompt, blocking, in the caller's thread.
 
-Owns tokens: text to ids, ids to text, end tokens, the context's length. Threads and event loops are
-`embedded.py`'s.
+Everything about tokens is here: text to ids, ids to text, end tokens, the length of the context. Threads and event
+loops are left to `embedded.py`.
 """
 
 import json
@@ -18,7 +18,7 @@ from tokenizers.decoders import DecodeStream
 
 from mumath_agent.errors import ModelError, ModelRefused
 from mumath_agent.models.context import nothing_fits
-from mumath_agent.models.stopping import TextUntilStop
+from mumath_agent.models.stopping import TextUntilStop, new_text_only
 from mumath_agent.protocols import CompletionRequest, OnText
 from mumath_agent.records import Completion, FinishReason, Sampling
 
@@ -28,7 +28,7 @@ _SEED_BITS = 2**31 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """What is loaded from a folder."""
+    """A model and its tokenizer, loaded from a folder."""
 
     model: Any
     tokenizer: Tokenizer
@@ -38,14 +38,16 @@ class Engine:
 
 
 def load(folder: Path) -> Engine:
-    """The model in `folder`, as onnxruntime-genai's model builder writes it.
+    """Load the model in `folder`, in the form that onnxruntime-genai's model builder writes.
 
     Raises:
         ModelError: a file is missing.
     """
     if missing := [name for name in _FILES if not (folder / name).is_file()]:
-        raise ModelError(f"no model in {folder}: {missing[0]} is missing; name a server with --base-url")
-    import onnxruntime_genai as og  # only where it is used: it is a large library
+        raise ModelError(
+            f"there is no model in {folder}: {missing[0]} is missing; name a server with --base-url"
+        )
+    import onnxruntime_genai as og  # a large library, imported only where it is used
 
     og.disable_telemetry_events()
     config = og.Config(str(folder))
@@ -63,12 +65,12 @@ def load(folder: Path) -> Engine:
 
 
 def complete(
-    engine: Engine, prompt: str, request: CompletionRequest, cancelled: Event, say: OnText
+    engine: Engine, prompt: str, request: CompletionRequest, cancelled: Event, on_text: OnText
 ) -> Completion:
-    """Write the completion of `prompt`; `say` gets each piece of text that no stop string can take back.
+    """Return the completion of `prompt`; `on_text` gets each piece of text that can no longer be part of a stop string.
 
-    Another thread sets `cancelled` to end the generation at the next token. Otherwise it ends at the context's end
-    as at the token limit; the completion is empty if the prompt alone is as long as the context.
+    Another thread sets `cancelled` to end the generation at the next token. The end of the context counts as the token
+    limit; if the prompt alone fills the context, the completion is empty.
 
     Raises:
         ModelRefused: the prompt is empty.
@@ -76,29 +78,26 @@ def complete(
     """
     ids = engine.tokenizer.encode(prompt, add_special_tokens=False).ids
     if not ids:
-        raise ModelRefused("the prompt is empty; the embedded model needs one token at least")
+        raise ModelRefused("the prompt is empty; the embedded model needs at least one token")
     if len(ids) >= engine.context_tokens:
         return nothing_fits(len(ids))
-    text, finish, tokens, told = TextUntilStop(request.stop), FinishReason.LENGTH, 0, 0
-    decode = decoder(engine.tokenizer)
+    text, finish, tokens = TextUntilStop(request.stop), FinishReason.LENGTH, 0
+    decode, tell = decoder(engine.tokenizer), new_text_only(on_text)
     for token in _generate(engine, ids, request, cancelled):
         tokens += 1
         text.add(decode(token))
-        if news := text.settled[told:]:
-            told += len(news)
-            say(news)
+        tell(text.settled)
         if text.stopped or token in engine.eos_ids:
             finish = FinishReason.STOP
             break
-    if cancelled.is_set():  # what there is must not be taken for a completion
+    if cancelled.is_set():  # the text so far must not be taken for a completion
         raise ModelError("the embedded model was closed while it answered")
-    if rest := text.text[told:]:
-        say(rest)
+    tell(text.text)
     return Completion(text=text.text, finish_reason=finish, prompt_tokens=len(ids), completion_tokens=tokens)
 
 
 def _generate(engine: Engine, ids: list[int], request: CompletionRequest, cancelled: Event) -> Iterator[int]:
-    """Yield tokens one by one until the end token, a limit or the request's cancellation."""
+    """Yield tokens one by one until the end token, a limit or `cancelled`."""
     import onnxruntime_genai as og
 
     longest = min(len(ids) + request.max_tokens, engine.context_tokens)
@@ -109,7 +108,7 @@ def _generate(engine: Engine, ids: list[int], request: CompletionRequest, cancel
     while not (generator.is_done() or cancelled.is_set()):
         generator.generate_next_token()
         yield int(generator.get_next_tokens()[0])
-        time.sleep(0)  # the engine holds Python's lock all the time: without this, event loops run 6 ms late
+        time.sleep(0)  # the engine holds Python's lock: without this, event loops run 6 ms late
 
 
 def _search_options(engine: Engine, sampling: Sampling) -> dict[str, Any]:
@@ -122,18 +121,18 @@ def _search_options(engine: Engine, sampling: Sampling) -> dict[str, Any]:
     }
     if sampling.seed is not None:
         options["random_seed"] = sampling.seed & _SEED_BITS
-    # All tokens, said in full: without top_k the folder's default of 50 holds, and with top_k=0 the engine (0.18)
+    # Name all tokens explicitly: without top_k the folder's default of 50 applies, and with top_k=0 the engine (0.18)
     # draws from more tokens than top_p allows.
     return options | {"top_k": engine.vocabulary_tokens}
 
 
 def decoder(tokenizer: Tokenizer) -> Callable[[int], str]:
-    """A function from each next token to the characters that are complete with it."""
+    """Return a function that maps each next token to the characters that it completes."""
     stream = DecodeStream(skip_special_tokens=True)
     return lambda token: stream.step(tokenizer, token) or ""
 
 
 def _threads() -> int:
-    """One core stays free for the kernels; with every core busy, the engine's threads wait for each other."""
+    """Return all cores but one: the kernels need it, and with every core busy the engine's threads stall each other."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores - 1)

@@ -1,13 +1,13 @@
-"""The held-out evaluation, with the shipped model and real kernels."""
+"""The solve rate of the shipped model, with real kernels."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from finetune.training.evaluate import evaluate, read_problems, table
+from finetune.training.solve_rate import SolveRate, read_problems, solve_rate, table
 from mumath_agent.errors import InputError
-from mumath_agent.models.embedded import DEFAULT
+from mumath_agent.models.embedded import DEFAULT, EmbeddedModel
 
 
 def write(path: Path, *rows: object) -> Path:
@@ -28,16 +28,18 @@ async def test_right_and_wrong_are_counted_by_source(tmp_path: Path) -> None:
     ]
     done: list[None] = []
     problems = read_problems(write(tmp_path / "p.jsonl", *rows))
-    scores = await evaluate(DEFAULT, problems, concurrency=2, on_done=lambda: done.append(None))
+    model = EmbeddedModel(DEFAULT)
+    try:
+        rates = await solve_rate(model, problems, concurrency=2, on_done=lambda: done.append(None))
+    finally:
+        await model.aclose()
     assert len(done) == 2
-    assert {
-        source: (score.problems, score.solved, score.output_right) for source, score in scores.items()
-    } == {
-        "all": (2, 1, 1),
-        "gsm8k-train": (1, 0, 0),
-        "template/arithmetic": (1, 1, 1),
+    assert rates == {
+        "all": SolveRate(problems=2, solved=1, output_right=1),
+        "gsm8k-train": SolveRate(problems=1, solved=0, output_right=0),
+        "template/arithmetic": SolveRate(problems=1, solved=1, output_right=1),
     }
-    assert list(table(scores))[2] == "| all | 2 | 50.0 % | 50.0 % |"
+    assert list(table(rates))[2] == "| all | 2 | 50.0 % | 50.0 % |"
 
 
 @pytest.mark.parametrize(

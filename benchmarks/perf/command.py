@@ -1,4 +1,4 @@
-"""`perf`: what we claim about speed and size, measured as ratios in one run."""
+"""`perf`: measure what we claim about speed and size, as ratios in one run."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,13 +11,13 @@ import typer
 
 from benchmarks.data import DATA
 from benchmarks.manifest import isolation_of
-from benchmarks.perf.table import Row
+from benchmarks.perf.table import Measurement
 from mumath_agent.commands.console import print_json, run, stderr, stdout
 from mumath_agent.errors import InputError
 from mumath_agent.kernels import Sandbox
 
 app = typer.Typer(
-    help="Measure speed and size: kernels, scheduling, grading, client; without a name, all of them."
+    help="Measure speed and size. Without a name: start, kernels, schedule and grading; `client` only by name."
 )
 
 Data = Annotated[
@@ -27,7 +27,7 @@ Data = Annotated[
     ),
 ]
 Concurrency = Annotated[int, typer.Option(min=1, help="Recorded programs at once.")]
-Quick = Annotated[bool, typer.Option("--quick", help="Few of everything: only to see that it works.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Do few of everything, only to see that it works.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print machine and rows as JSON.")]
 
 _TRANSCRIPTS = DATA / "transcripts"
@@ -57,6 +57,7 @@ def everything(
     quick: Quick = False,
     as_json: AsJson = False,
 ) -> None:
+    """Measure speed and size: kernels, scheduling, grading and start-up; `client` only by name."""
     if context.invoked_subcommand is None:
         _measure([_start, _kernels, _schedule, _grading], data, concurrency, quick, as_json)
 
@@ -89,19 +90,23 @@ def start(quick: Quick = False, as_json: AsJson = False) -> None:
 
 @app.command()
 def client(quick: Quick = False, as_json: AsJson = False) -> None:
-    """Count what many streams at once cost us in CPU, and how long anybody waits."""
+    """Measure what many streams at once cost us in CPU, and how long the slowest waits."""
     _measure([_client], _TRANSCRIPTS, 1, quick, as_json)
 
 
 def _measure(
-    rooms: Sequence[Callable[[_Options], list[Row]]], data: Path, concurrency: int, quick: bool, as_json: bool
+    parts: Sequence[Callable[[_Options], list[Measurement]]],
+    data: Path,
+    concurrency: int,
+    quick: bool,
+    as_json: bool,
 ) -> None:
     from benchmarks.perf.table import machine, print_table, row_to_json
 
     options = _Options(data=data, concurrency=concurrency, quick=quick)
     started = time.monotonic()
     about = machine(run(lambda: isolation_of(Sandbox())))
-    rows = [row for room in rooms for row in room(options)]
+    rows = [row for part in parts for row in part(options)]
     about |= {"seconds": round(time.monotonic() - started, 1)}
     if as_json:
         print_json({"machine": about, "rows": [row_to_json(row) for row in rows]})
@@ -109,7 +114,7 @@ def _measure(
         print_table(about, rows, stdout())
 
 
-def _kernels(options: _Options) -> list[Row]:
+def _kernels(options: _Options) -> list[Measurement]:
     for needed in ("jupyter_client", "ipykernel"):
         if find_spec(needed) is None:
             raise InputError(f"stock kernels to compare with need {needed}, which the dev extra brings")
@@ -125,28 +130,28 @@ def _kernels(options: _Options) -> list[Row]:
         )
 
 
-def _schedule(options: _Options) -> list[Row]:
+def _schedule(options: _Options) -> list[Measurement]:
     from benchmarks.perf.schedule import measure
 
     with stderr.status("measuring: attempts at their own pace and in lock step"):
         return measure(options.quick, options.folder)
 
 
-def _grading(options: _Options) -> list[Row]:
+def _grading(options: _Options) -> list[Measurement]:
     from benchmarks.perf.grading import measure
 
     with stderr.status("measuring: the grader"):
         return measure(options.quick)
 
 
-def _start(options: _Options) -> list[Row]:
+def _start(options: _Options) -> list[Measurement]:
     from benchmarks.perf.start import measure
 
     with stderr.status("measuring: new processes"):
         return measure(options.quick)
 
 
-def _client(options: _Options) -> list[Row]:
+def _client(options: _Options) -> list[Measurement]:
     from benchmarks.perf.client import measure
 
     with stderr.status("measuring: many streams at once"):

@@ -1,12 +1,12 @@
-"""`PythonKernelTool`: an isolated Python session as a LangChain tool.
+"""`PythonKernelTool`: offer an isolated Python session as a LangChain tool.
 
 Every conversation has a session of its own, whose variables last from call to call, and no conversation can reach
-another's. What a program does wrong is what the model reads, never an exception; a `ToolException` is raised where no
-kernel can be had, and becomes a message with status "error" unless `handle_tool_error` says otherwise.
+another's. The model reads what a program did wrong; only if there is no kernel to run it, a `ToolException` is raised,
+which becomes a message with status "error" unless `handle_tool_error` says otherwise.
 
-A conversation is a thread (`configurable.thread_id`, and within it the graph or subgraph that calls); in an agent
-without a checkpointer it is known by the id of its first message; where the tool is invoked by hand it is the tool
-itself. For agents whose sessions must outlive a restart of the process, see `middleware.py`.
+A conversation is a thread (`configurable.thread_id`, and within it the graph or subgraph that calls). Without a
+checkpointer, it is known by the id of its first message. All calls by hand are one conversation. For agents whose
+sessions must outlive a restart of the process, see `middleware.py`.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ from mumath_agent.bridge import on_bridge, run_sync
 from mumath_agent.dialects.output import output_text
 from mumath_agent.errors import KernelError
 from mumath_agent.kernels import Sandbox
-from mumath_agent.langchain.session import Cell, Program, SessionPolicy, Tell
-from mumath_agent.langchain.sessions import Sessions
-from mumath_agent.langchain.tool import Arguments, ClosableTool, MaybeRuntime, teller
+from mumath_agent.langchain.session import OnOutput, Program, SessionCell, SessionPolicy
+from mumath_agent.langchain.session_pool import SessionPool
+from mumath_agent.langchain.tool import ClosableTool, MaybeRuntime, ToolArguments, event_writer
 from mumath_agent.records import Execution, to_json
 
 DESCRIPTION = (
@@ -33,14 +33,14 @@ DESCRIPTION = (
 )
 
 
-class Code(Arguments):
-    """What the model fills in."""
+class PythonArguments(ToolArguments):
+    """The arguments of a call, which the model fills in."""
 
     code: str = Field(description="The Python program to run next in the session.")
 
 
 class PythonKernelTool(ClosableTool):
-    """See the module. Use it as a context manager, or call `close`, to end its sessions before the process does.
+    """A tool that runs Python; see the module. `close` it, or use it as a context manager, to end its sessions.
 
     The artefact of each message is {"code", "execution", "isolation"}: the program, its `Execution` as JSON (figures
     included), and how it was confined.
@@ -48,7 +48,7 @@ class PythonKernelTool(ClosableTool):
 
     name: str = "python"
     description: str = DESCRIPTION
-    args_schema: type[BaseModel] = Code
+    args_schema: type[BaseModel] = PythonArguments
 
     timeout_s: float = Field(default=30.0, gt=0)
     """Wall-clock seconds a program may run."""
@@ -59,55 +59,62 @@ class PythonKernelTool(ClosableTool):
     rebuild_state: bool = True
     """Rebuild a session that broke by running its programs again; kept only if each does exactly what it did."""
     idle_s: float = Field(default=600.0, gt=0)
-    """A session that nobody used for so many seconds ends."""
+    """A session that wasn't used for this many seconds ends."""
     max_sessions: int = Field(default=64, gt=0)
-    """With more sessions than this those unused for longest end; one that runs a program never does."""
+    """With more sessions than this, those unused for longest end; one that runs a program never does."""
     shows_figures: bool = False
-    """Give figures to the model as image blocks: for models that can see. Without it they are in the artefact only."""
+    """Give figures to the model as image blocks, for models that can see; otherwise only the artefact has them."""
 
-    _sessions: Sessions = PrivateAttr()
+    _sessions: SessionPool = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
+        """Make the pool of sessions; none starts yet."""
         super().model_post_init(context)
         policy = SessionPolicy(
-            sandbox=self.sandbox, rebuild_state=self.rebuild_state, idle_s=self.idle_s, most=self.max_sessions
+            sandbox=self.sandbox,
+            rebuild_state=self.rebuild_state,
+            idle_s=self.idle_s,
+            max_sessions=self.max_sessions,
         )
-        self._sessions = Sessions(policy)
+        self._sessions = SessionPool(policy)
 
     @property
     def sessions(self) -> tuple[str, ...]:
-        """Names of the sessions that live now."""
+        """The names of the living sessions."""
         return self._sessions.names
 
     async def end(self) -> None:
+        """End all sessions."""
         await self._sessions.aclose()
 
     def _run(self, code: str, runtime: MaybeRuntime = None) -> Any:
-        return self._answer(run_sync(self._cell(code, runtime)), runtime)
+        return self._answer(run_sync(self._run_cell(code, runtime)), runtime)
 
     async def _arun(self, code: str, runtime: MaybeRuntime = None) -> Any:
-        return self._answer(await on_bridge(self._cell(code, runtime)), runtime)
+        return self._answer(await on_bridge(self._run_cell(code, runtime)), runtime)
 
-    async def _cell(self, code: str, runtime: MaybeRuntime) -> Cell:
-        """Run the program; on the bridge."""
+    async def _run_cell(self, code: str, runtime: MaybeRuntime) -> SessionCell:
+        """Run the program. Belongs to the bridge's loop."""
         call_id = (runtime.tool_call_id if runtime else None) or ""
         program = Program(code=code, call_id=call_id, timeout_s=self.timeout_s)
-        tell = teller(runtime, deltas=("stdout", "stderr"))
+        write = event_writer(runtime, deltas=("stdout", "stderr"))
         try:
             return await self._run_program(
-                program, runtime, lambda stream, text: tell({"event": stream, "text": text})
+                program, runtime, lambda stream, text: write({"event": stream, "text": text})
             )
         except KernelError as error:
             raise ToolException(f"Python can't be run: {error}") from error
 
-    async def _run_program(self, program: Program, runtime: MaybeRuntime, on_output: Tell) -> Cell:
+    async def _run_program(self, program: Program, runtime: MaybeRuntime, on_output: OnOutput) -> SessionCell:
         messages = messages_of(runtime)
-        had_one = any(isinstance(message, ToolMessage) and message.name == self.name for message in messages)
+        had_session = any(
+            isinstance(message, ToolMessage) and message.name == self.name for message in messages
+        )
         name = thread() or (f"message {messages[0].id}" if messages else "by hand")
-        return await self._sessions.run(name, program, had_one=had_one, on_output=on_output)
+        return await self._sessions.run(name, program, had_session=had_session, on_output=on_output)
 
-    def _answer(self, cell: Cell, runtime: MaybeRuntime) -> Any:
-        """What `_run` returns: content and artefact."""
+    def _answer(self, cell: SessionCell, runtime: MaybeRuntime) -> Any:
+        """Return what `_run` returns: content and artefact."""
         execution = cell.execution
         artefact = {"code": cell.code, "execution": to_json(execution), "isolation": cell.isolation}
         return self._content(execution), artefact
@@ -122,7 +129,7 @@ class PythonKernelTool(ClosableTool):
 
 
 def thread() -> str | None:
-    """The thread a tool or a middleware is called in, and within it the graph that calls; None without a thread."""
+    """Name the thread in which a tool or a middleware is called, and the graph that calls; None without a thread."""
     configurable = ensure_config().get("configurable", {})
     if (thread_id := configurable.get("thread_id")) is None:
         return None
@@ -131,7 +138,7 @@ def thread() -> str | None:
 
 
 def messages_of(runtime: MaybeRuntime) -> Sequence[AnyMessage]:
-    """The conversation of the agent that calls; empty where none does."""
+    """Return the conversation of the agent that calls; empty if the tool is called by hand."""
     state = runtime.state if runtime else {}
     messages: Sequence[AnyMessage] = state.get("messages", []) if isinstance(state, dict) else []
     return messages

@@ -1,0 +1,64 @@
+"""Bring a lost session back: run its programs again in a new kernel, and compare what they do with what they did.
+
+A session is brought back only if every program does exactly what it did before: the same output, result, error and
+figures. Otherwise its state is lost, and the next execution says so (`Execution.state_lost`).
+"""
+
+from collections.abc import Iterable
+
+from mumath_agent.kernels.kernel import End, Kernel
+from mumath_agent.kernels.program import run_program
+from mumath_agent.protocols import ExecutedCell
+from mumath_agent.records import Execution, ExecutionStatus
+
+REPLAY_SLACK = 2.0
+"""A program that runs again may take this many times as long as it took before, plus a second."""
+
+
+class History:
+    """The programs that made the state of a session, in order, each with what it did."""
+
+    def __init__(self, cells: Iterable[ExecutedCell] = ()) -> None:
+        """Begin with what ran so far."""
+        self._cells = list(cells)
+
+    def add(self, code: str, execution: Execution) -> None:
+        """Add the program that ran last."""
+        self._cells.append(ExecutedCell(code, execution))
+
+    def copy(self) -> "History":
+        """Return a copy that grows by itself."""
+        return History(self._cells)
+
+    @property
+    def is_repeatable(self) -> bool:
+        """False if a program was stopped half-way: the state it left depends on the moment."""
+        stopped = (ExecutionStatus.TIMEOUT, ExecutionStatus.DIED)
+        return all(cell.execution.status not in stopped for cell in self._cells)
+
+    async def repeat(self, kernel: Kernel, *, interrupt_grace_s: float) -> bool:
+        """Run all programs again in `kernel`; return False at the first that can't be or doesn't do the same."""
+        if not self.is_repeatable:
+            return False
+        for code, before in self._cells:
+            again, end = await run_program(
+                kernel,
+                code,
+                timeout_s=REPLAY_SLACK * before.duration_s + 1,
+                interrupt_grace_s=interrupt_grace_s,
+            )
+            if end is not End.COMPLETE or _effects(again) != _effects(before):
+                return False
+        return True
+
+
+def _effects(execution: Execution) -> tuple[object, ...]:
+    """Return what two runs of a program must have in common."""
+    return (
+        execution.status,
+        execution.stdout,
+        execution.stderr,
+        execution.result,
+        execution.error,
+        execution.artefacts,
+    )

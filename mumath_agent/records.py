@@ -263,13 +263,13 @@ class RunRecord:
 
     def __str__(self) -> str:
         """Return the transcript and the answer, as the command line prints them."""
-        from mumath_agent.runs.wording import as_text
+        from mumath_agent.runs.display import as_text
 
         return as_text(self)
 
     def _repr_markdown_(self) -> str:
         """Return the attempt for a notebook: words, programs, outputs, figures, answer."""
-        from mumath_agent.runs.wording import as_markdown
+        from mumath_agent.runs.display import as_markdown
 
         return as_markdown(self)
 

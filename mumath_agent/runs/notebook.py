@@ -19,6 +19,7 @@ from mumath_agent.dialects.output import STATE_LOST
 from mumath_agent.errors import InputError
 from mumath_agent.protocols import ExecutedCell
 from mumath_agent.records import Execution, Problem, RunRecord, Settings, from_json, to_json
+from mumath_agent.runs.display import readable
 from mumath_agent.runs.executed import ExecutedSession, turns_of
 from mumath_agent.runs.wording import answer_line
 from mumath_agent.transcript import Kind, Segment, Transcript
@@ -36,7 +37,6 @@ _EDITED = "[A person changed the program before it ran.]"
 _ERROR = re.compile(r"(?:line \d+: [^\n]*\n)?([A-Za-z_][\w.]*)(?:: (.*))?", re.DOTALL)
 _DEAD = "DeadKernelError"
 """Jupyter's name for what happened."""
-_MATHS = re.compile(r"(?<!\\)\\([()\[\]])")
 """LaTeX's own marks around a formula, which Jupyter doesn't know."""
 _UNSAFE = re.compile(r"[^\w.-]+")
 _MAX_NAME_CHARS = 100
@@ -127,7 +127,7 @@ def _metadata(record: RunRecord) -> dict[str, Any]:
 
 def _cells(record: RunRecord) -> Iterator["NotebookNode"]:
     dialect, count = get_dialect(record.settings.dialect), 0
-    yield _markdown(f"**Problem.** {_readable(record.problem.question)}")
+    yield _markdown(f"**Problem.** {readable(record.problem.question)}")
     for turn in turns_of(record):
         ran = turn.cell(dialect)
         if ran is None:  # a program nobody ran is shown as the words it is
@@ -155,14 +155,9 @@ def _notices(execution: Execution) -> Iterator[str]:
 
 def _texts(segments: Iterable[Segment]) -> Iterator[str]:
     """Yield one readable text, unless it is blank."""
-    text = "".join(_readable(s.text) if s.kind is Kind.RATIONALE else s.text for s in segments)
+    text = "".join(readable(s.text) if s.kind is Kind.RATIONALE else s.text for s in segments)
     if text.strip():
         yield text
-
-
-def _readable(text: str) -> str:
-    r"""Return `text` with formulas between the marks that Jupyter knows: $ for \( and \), $$ for \[ and \]."""
-    return _MATHS.sub(lambda mark: "$" if mark[1] in "()" else "$$", text)
 
 
 def _verdict(record: RunRecord) -> Iterator[str]:

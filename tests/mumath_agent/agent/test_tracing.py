@@ -266,7 +266,7 @@ def test_where_nobody_listens_nothing_is_wrapped(before: str) -> None:
     program = f"""
 import sys
 {before}
-from mumath_agent.agent.solver import solve
+from mumath_agent import solve
 from mumath_agent.testing import ScriptedModel
 from mumath_agent.agent.tracing import traced_model
 model = ScriptedModel(texts=["So \\\\boxed{{42}}."])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mumath_agent.agent.solver import solve
+from mumath_agent import solve
 from mumath_agent.errors import InputError
 from mumath_agent.protocols import ExecutedCell
 from mumath_agent.records import (

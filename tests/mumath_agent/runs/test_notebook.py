@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from jupyter_client.manager import start_new_kernel
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from mumath_agent.agent.solver import solve
+from mumath_agent import solve
 from mumath_agent.dialects import get_dialect
 from mumath_agent.dialects.output import STATE_LOST
 from mumath_agent.errors import InputError

@@ -1,0 +1,91 @@
+r"""Show an attempt to a reader: as plain text, and as Markdown for Jupyter.
+
+Jupyter takes what stands between two dollar signs for a formula, so a price ("$4 each") must have its sign escaped, and
+a formula between \( and \) must get dollar signs.
+"""
+
+import re
+from collections.abc import Iterator
+
+from mumath_agent.dialects import get_dialect
+from mumath_agent.dialects.output import output_text
+from mumath_agent.errors import InputError
+from mumath_agent.records import RunRecord
+from mumath_agent.runs.executed import turns_of
+from mumath_agent.runs.wording import answer_line
+from mumath_agent.transcript import Kind, Segment
+
+_MATHS = re.compile(r"\\([()\[\]])")
+_DOLLAR = re.compile(r"\\\$|\$\$|\$")
+_PROSE = re.compile(
+    r"\n\s*\n|^\s|\s$"  # a new paragraph; space beside a sign
+    r"|^\d[\d,.]*(?:[,;:!?)]|\s+(?:[A-Za-z]{2,}|a\b|I\b)|\.\s)"  # an amount, and how a sentence goes on
+    r"|[.!?]\s+[A-Z]"  # another sentence
+)
+"""What a formula between dollar signs doesn't look like: a price and the words after it."""
+_SHOWN_CHARS = 10_000
+
+
+def as_text(record: RunRecord) -> str:
+    """Return the transcript and the answer, as the command line prints them."""
+    text = record.trajectory.transcript.text.rstrip()
+    return f"{text}\n\n{answer_line(record.trajectory)}".lstrip()
+
+
+def as_markdown(record: RunRecord) -> str:
+    """Return the whole attempt: question, words, programs, outputs, figures, answer."""
+    return "\n\n".join(_parts(record))
+
+
+def readable(text: str) -> str:
+    r"""Return prose as Jupyter shows it rightly: formulas between dollar signs, and no other dollar sign bare."""
+    return _MATHS.sub(lambda mark: "$" if mark[1] in "()" else "$$", _without_prices(text))
+
+
+def _parts(record: RunRecord) -> Iterator[str]:
+    yield f"**Problem.** {readable(record.problem.question)}"
+    try:
+        dialect = get_dialect(record.settings.dialect)
+    except InputError:  # a record of somebody's own dialect
+        yield _fenced(record.trajectory.transcript.text, "")
+    else:
+        for turn in turns_of(record):
+            ran = turn.cell(dialect)
+            yield from _prose(s for s in turn.segments if s.kind is Kind.RATIONALE or ran is None)
+            if ran is not None:
+                yield _fenced(ran.code, "python")
+                yield _fenced(output_text(ran.execution, max_chars=_SHOWN_CHARS), "text")
+                yield from (f"![figure]({figure})" for figure in ran.execution.artefacts)
+    yield f"**{readable(answer_line(record.trajectory))}**"
+
+
+def _prose(segments: Iterator[Segment]) -> Iterator[str]:
+    text = "".join(readable(s.text) if s.kind is Kind.RATIONALE else s.text for s in segments).strip()
+    if text:
+        yield text
+
+
+def _fenced(text: str, language: str) -> str:
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def _without_prices(text: str) -> str:
+    """Escape each dollar sign that doesn't begin or end a formula."""
+    out, position = [], 0
+    while (found := _DOLLAR.search(text, position)) is not None:
+        out.append(text[position : found.start()])
+        mark, position = found[0], found.end()
+        if mark == r"\$":
+            out.append(mark)
+            continue
+        end = text.find(mark, position)
+        inside = text[position:end] if end >= 0 else ""
+        if inside and (mark == "$$" or not _PROSE.search(inside)):
+            out.append(f"{mark}{inside}{mark}")
+            position = end + len(mark)
+        else:
+            out.append(r"\$" * len(mark))
+    return "".join([*out, text[position:]])

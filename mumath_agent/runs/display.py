@@ -15,7 +15,7 @@ from mumath_agent.runs.executed import turns_of
 from mumath_agent.runs.wording import answer_line
 from mumath_agent.transcript import Kind, Segment
 
-_MATHS = re.compile(r"\\([()\[\]])")
+_MATHS = re.compile(r"(?<!\\)\\([()\[\]])")
 _DOLLAR = re.compile(r"\\\$|\$\$|\$")
 _PROSE = re.compile(
     r"\n\s*\n|^\s|\s$"  # a new paragraph; space beside a sign

@@ -278,7 +278,7 @@ def test_question_answer_verdict_and_settings_are_told() -> None:
         ("Let \\(x\\) be.", "Let $x$ be."),
         ("\\[x^2\\]", "$$x^2$$"),
         ("\\\\[2pt] a \\\\(b)", "\\\\[2pt] a \\\\(b)"),
-        ("$5 or f(x)[1]", "$5 or f(x)[1]"),
+        ("$5 or f(x)[1]", r"\$5 or f(x)[1]"),
     ],
 )
 def test_formulas_stand_between_marks_that_jupyter_knows(text: str, shown: str) -> None:

@@ -69,7 +69,7 @@ def test_stdin_to_json_is_one_object() -> None:
     [
         (["   "], b"", "the question is empty"),
         (["-"], b"\n", "the question is empty"),
-        (["-"], b"x" * 1_000_000, "the question has 1,000,000 characters; at most 20,000 are taken"),
+        (["-"], b"x" * 1_000_000, "the question has 1,000,000 characters; at most 20,000 are allowed"),
         (["-"], b"\x89PNG\r\n\x1a\n", "stdin isn't UTF-8 text (byte 0 is 0x89)"),
         (["-"], b"How many\0?", "stdin isn't text (it contains a zero byte)"),
         (["How many\udcff?"], b"", "the question isn't text: it contains a zero byte or half of a character"),

@@ -165,7 +165,7 @@ class Server:
             data, descriptors = b"", []
         if not data:
             self._selector.unregister(child.line)  # it closed it: no branches of this one
-        elif descriptors and not child.introduced:
+        elif descriptors and not child.introduced and data == b"listener":  # "none" may come with a program's
             child.listener = descriptors[0]
             self._watch(child.listener, functools.partial(self._called, child.listener))
         else:

@@ -1,5 +1,6 @@
 """See from outside what kernels do: what they answer, their processes, their files."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,16 @@ def comes_true(condition: Callable[[], bool]) -> bool:
         if time.monotonic() > until:
             return False
         time.sleep(0.01)
+    return True
+
+
+async def eventually(condition: Callable[[], bool]) -> bool:
+    """Wait as `comes_true` does, and let our own loop go on meanwhile."""
+    until = time.monotonic() + HANG_S
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        await asyncio.sleep(0.01)
     return True
 
 

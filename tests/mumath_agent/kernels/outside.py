@@ -1,11 +1,9 @@
 """See from outside what kernels do: what they answer, their processes, their files."""
 
-import asyncio
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+from waiting import HANG_S, comes_true
 
 from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.records import Execution
@@ -15,10 +13,6 @@ SWALLOWS_INTERRUPTS = (
 )
 HOLDS_THE_INTERPRETER = "sum(range(10**12))"
 DIES = "import os\nos._exit(3)"
-
-
-HANG_S = 120.0
-"""A limit that only a hang reaches, on a busy machine too."""
 
 
 async def run(executor: JupyterExecutor, code: str, timeout_s: float = HANG_S) -> Execution:
@@ -42,26 +36,6 @@ def running(process: psutil.Process) -> bool:
 def gone(*processes: psutil.Process) -> bool:
     """Wait until all of these have ended."""
     return comes_true(lambda: not any(map(running, processes)))
-
-
-def comes_true(condition: Callable[[], bool]) -> bool:
-    """Wait until a condition holds; return False if it still doesn't after a time that only a hang takes."""
-    until = time.monotonic() + HANG_S
-    while not condition():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.01)
-    return True
-
-
-async def eventually(condition: Callable[[], bool]) -> bool:
-    """Wait as `comes_true` does, and let our own loop go on meanwhile."""
-    until = time.monotonic() + HANG_S
-    while not condition():
-        if time.monotonic() > until:
-            return False
-        await asyncio.sleep(0.01)
-    return True
 
 
 def files(directory: Path) -> list[Path]:

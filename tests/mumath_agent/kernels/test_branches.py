@@ -12,7 +12,7 @@ from contextlib import suppress
 import anyio
 import psutil
 import pytest
-from outside import HANG_S, eventually
+from waiting import HANG_S, eventually
 
 from mumath_agent.errors import KernelError
 from mumath_agent.kernels import JupyterExecutor, Kernel, KernelPool

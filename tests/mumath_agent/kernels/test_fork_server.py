@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import psutil
 import pytest
 from misbehaving import FIND_WIRES
-from outside import HANG_S, descendants, eventually
+from outside import descendants
+from waiting import HANG_S, eventually
 
 from mumath_agent.errors import KernelError
 from mumath_agent.kernels import JupyterExecutor, Sandbox

@@ -10,7 +10,8 @@ import threading
 import psutil
 import pytest
 from misbehaving import CASES, FORGERIES, KEPT, LOST, OK, TIMEOUT, Case
-from outside import HANG_S, descendants, eventually
+from outside import descendants
+from waiting import HANG_S, eventually
 
 from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.records import ExecutionStatus

@@ -187,7 +187,7 @@ AMBUSHES = [
         "threads_unchecked",
         """
 import sys, threading, time
-sys.modules["mumath_agent.sandbox.kernel"].Kernel._check_alone = lambda self: None
+sys.modules["mumath_agent.sandbox.kernel"].KernelLoop._check_alone = lambda self: None
 threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
 """,
         "copying was not permitted",

@@ -206,9 +206,14 @@ async def server_for(sandbox: Sandbox) -> ForkServer:
     server = await asyncio.shield(waiting)  # others may wait for the same
     if server.forks:
         return server
-    return await asyncio.to_thread(
-        new_server, replace(sandbox, layers=server.layers, unsafe_local=True), forks=False
-    )
+    made: concurrent.futures.Future[ForkServer] = concurrent.futures.Future()
+    wanted = replace(sandbox, layers=server.layers, unsafe_local=True)
+    threading.Thread(target=_make, args=(wanted, made), daemon=True).start()
+    try:
+        return await asyncio.shield(asyncio.wrap_future(made))
+    except asyncio.CancelledError:
+        made.add_done_callback(_abandon)
+        raise
 
 
 def _start(sandbox: Sandbox, future: "concurrent.futures.Future[ForkServer]") -> None:
@@ -224,6 +229,19 @@ def _start(sandbox: Sandbox, future: "concurrent.futures.Future[ForkServer]") ->
         future.set_result(server)
     except BaseException as error:
         future.set_exception(error)
+
+
+def _make(sandbox: Sandbox, future: "concurrent.futures.Future[ForkServer]") -> None:
+    try:
+        future.set_result(new_server(sandbox, forks=False))
+    except BaseException as error:
+        future.set_exception(error)
+
+
+def _abandon(made: "concurrent.futures.Future[ForkServer]") -> None:
+    """Close a server of which no kernel will be asked for any more."""
+    if made.exception() is None:
+        made.result().close()
 
 
 def new_server(sandbox: Sandbox, *, forks: bool) -> ForkServer:

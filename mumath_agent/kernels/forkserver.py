@@ -213,7 +213,6 @@ async def server_for(sandbox: Sandbox) -> ForkServer:
     server = await asyncio.shield(waiting)  # others may wait for the same server
     if server.forks:
         return server
-<<<<<<< HEAD
     return await _spawned(replace(sandbox, layers=server.layers, unsafe_local=True))
 
 
@@ -246,16 +245,6 @@ def level_of(sandbox: Sandbox) -> str:
 def _key(sandbox: Sandbox) -> tuple[object, ...]:
     """Return what the kernels of one server have in common."""
     return (os.getpid(), sandbox.layers, sandbox.unsafe_local, sandbox.preload)
-=======
-    made: concurrent.futures.Future[ForkServer] = concurrent.futures.Future()
-    wanted = replace(sandbox, layers=server.layers, unsafe_local=True)
-    threading.Thread(target=_make, args=(wanted, made), daemon=True).start()
-    try:
-        return await asyncio.shield(asyncio.wrap_future(made))
-    except asyncio.CancelledError:
-        made.add_done_callback(_abandon)
-        raise
->>>>>>> t1
 
 
 def _start(sandbox: Sandbox, future: "concurrent.futures.Future[ForkServer]") -> None:
@@ -270,19 +259,6 @@ def _start(sandbox: Sandbox, future: "concurrent.futures.Future[ForkServer]") ->
         future.set_result(server)
     except BaseException as error:
         future.set_exception(error)
-
-
-def _make(sandbox: Sandbox, future: "concurrent.futures.Future[ForkServer]") -> None:
-    try:
-        future.set_result(new_server(sandbox, forks=False))
-    except BaseException as error:
-        future.set_exception(error)
-
-
-def _abandon(made: "concurrent.futures.Future[ForkServer]") -> None:
-    """Close a server of which no kernel will be asked for any more."""
-    if made.exception() is None:
-        made.result().close()
 
 
 def new_server(sandbox: Sandbox, *, forks: bool) -> ForkServer:

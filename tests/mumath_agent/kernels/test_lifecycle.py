@@ -36,7 +36,7 @@ async def test_entering_does_not_wait_and_leaving_leaves_nothing(own_tmp: Path, 
     assert files(own_tmp)[0].name.startswith("mumath-")
     assert files(own_tmp)[0].stat().st_mode & 0o077 in (0, 0o011)  # at most passed through
     async with JupyterExecutor(sandbox) as executor:
-        assert executor.isolation == "not started"
+        assert executor._started_kernel() is None  # it has not waited for one
         await run(executor, "open('mine', 'w').write('x')\nimport os\nos.mkdir('d')")
         started = descendants() - before
         assert len(started) == 1

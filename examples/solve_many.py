@@ -9,9 +9,9 @@ address the embedded model answers, which is a toy.
 import sys
 
 import anyio
-from mumath_agent.agent.options import open_solver, options_from_environment
 
 from mumath_agent.agent.batch import Batch, run_batch
+from mumath_agent.agent.solver import open_solver, options_from_environment
 from mumath_agent.records import Problem, RunRecord
 from mumath_agent.runs.wording import answer_line
 

@@ -96,7 +96,7 @@ def _failures(rows: list[tuple[str, GoldFailure]]) -> Table:
     table = Table("task", "problem", "gold", "spelt", "verdict", title="Gold answers that are not correct")
     for task, failure in rows:
         verdict = f"{failure.verdict.outcome.value} ({failure.verdict.method})"
-        # Text(), not str: brackets in answers are no markup.
+        # Text(), not str: brackets in answers aren't markup.
         shown = (Text(cell) for cell in (failure.id, failure.target, failure.spelling))
         table.add_row(task, *shown, Text("\n".join(filter(None, (verdict, failure.verdict.detail)))))
     return table

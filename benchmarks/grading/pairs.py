@@ -18,7 +18,7 @@ from mumath_agent.records import Outcome, Verdict
 from mumath_agent.runs.jsonl import Line, read_lines
 
 _EQUAL = {Outcome.CORRECT: True, Outcome.INCORRECT: False}
-"""Whether the grader takes two answers for equal; the outcomes that are missing don't say."""
+"""What an outcome means for equality; the outcomes that are missing leave it open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,7 @@ REFILL_S = 0.1
 
 
 def measure(sizes: Sizes, data: Path, concurrency: int, on_start: Callable[[str], None]) -> list[Measurement]:
-    """Return all rows; `on_start` is told what is measured next.
+    """Return all rows; `on_start` is called with the name of each measurement.
 
     Raises:
         InputError: `data` can't be read.

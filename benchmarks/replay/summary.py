@@ -25,7 +25,7 @@ from mumath_agent.records import (
 
 
 class ReplayMode(StrEnum):
-    """What of a recording is used."""
+    """Which part of a recording is replayed."""
 
     CELLS = "cells"
     """Its programs: each is run again, in order."""
@@ -76,7 +76,7 @@ class Ungraded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperFigure:
-    """What a paper says."""
+    """A figure that a paper reports."""
 
     figure: float
     """Percent."""

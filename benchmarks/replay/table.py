@@ -59,7 +59,7 @@ def _differences(rows: list[CellDifference]) -> Table:
         "solution", "cell", "cause", "end of the code", "recorded", "ours", title="Explained differences"
     )
     for row in rows:
-        # Text(), not str: brackets in code are no markup.
+        # Text(), not str: brackets in code aren't markup.
         shown = (Text(_tail(text)) for text in (row.code, row.recorded, row.ours))
         table.add_row(Text(row.id), str(row.cell), row.cause.value, *shown)
     return table

@@ -48,7 +48,7 @@ class GitHub:
 
     repository: str
     revision: str | None
-    """As for `Hub`."""
+    """See `Hub.revision`."""
     path: str
 
     @property

@@ -50,7 +50,7 @@ class Difference:
     """The token of transformers; None if it has ended."""
     found: str | None
     logit_gap: float | None = None
-    """By how much transformers prefers its own token. A tiny gap means that the engines only round differently."""
+    """Margin by which transformers prefers its own token. A tiny one means that the engines only round differently."""
 
     def __str__(self) -> str:
         """Describe the difference on one line."""
@@ -68,7 +68,7 @@ class Comparison:
     """Tokens that transformers wrote, end included."""
     end: End
     differences: dict[str, Difference | None]
-    """By engine; None for one that wrote the same."""
+    """One for each engine; None if it wrote the same."""
 
     @property
     def is_equal(self) -> bool:

@@ -33,7 +33,7 @@ Numbers = list[int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """How rows become batches."""
+    """The rules by which rows become batches."""
 
     batch_tokens: int
     """Tokens of a batch, padding included."""

@@ -33,7 +33,7 @@ Optimizers = Sequence[torch.optim.Optimizer]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a training run has come."""
+    """The progress of a training run."""
 
     step: int = 0
     tokens: int = 0

@@ -51,7 +51,7 @@ class Optimizer(_Frozen):
     rate: float = Field(gt=0)
     """Learning rate after warm-up."""
     betas: tuple[float, float] = (0.9, 0.98)
-    """Of AdamW."""
+    """The two decay rates of AdamW's averages."""
     matrix_decay: float = Field(default=0.1, ge=0)
     other_decay: float = Field(default=0.01, ge=0)
     clip: float = Field(default=1.0, gt=0)

@@ -27,7 +27,7 @@ from mumath_agent.runs.jsonl import read_lines
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SolveRate:
-    """How many of some problems a model solved."""
+    """The number of problems that a model solved, out of some."""
 
     problems: int
     solved: int

@@ -76,7 +76,7 @@ class TrainingRun:
     steps: int
     processes: Processes
     identity: dict[str, Any]
-    """What the result depends on: written into checkpoints, compared when one is continued."""
+    """Everything that the result depends on: written into checkpoints, compared when one is continued."""
 
 
 MeasureSolveRate = Callable[[TrainingRun], float]
@@ -110,14 +110,7 @@ def train(
         torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
     with join_processes(on_cpu=recipe.threads is not None) as processes:
-        if recipe.passes % processes.count:
-            raise InputError(
-                f"the {recipe.passes} passes of a step (batch_tokens / microbatch_tokens) can't be shared out "
-                f"evenly over {processes.count} processes; start another number of them"
-            )
-        if solve_rate is not None and processes.count > 1:
-            raise InputError("the share solved is measured by one process only; leave out --solve")
-        require_tracking(track)
+        _require_possible(recipe, processes, solve_rate, track)
         with writing(str(out)):
             out.mkdir(parents=True, exist_ok=True)
         folder = find_start(str(start))
@@ -127,6 +120,19 @@ def train(
             require_same(finished, _identity(recipe, rows, data, folder), str(out))
             return
         run(prepare(recipe, data=data, start=folder, processes=processes), out, solve_rate, track)
+
+
+def _require_possible(
+    recipe: Recipe, processes: Processes, solve_rate: MeasureSolveRate | None, track: Sequence[Tracking]
+) -> None:
+    if recipe.passes % processes.count:
+        raise InputError(
+            f"the {recipe.passes} passes of a step (batch_tokens / microbatch_tokens) can't be shared out "
+            f"evenly over {processes.count} processes; start another number of them"
+        )
+    if solve_rate is not None and processes.count > 1:
+        raise InputError("the share solved is measured by one process only; leave out --solve")
+    require_tracking(track)
 
 
 def prepare(recipe: Recipe, *, data: Path, start: Path, processes: Processes | None = None) -> TrainingRun:

@@ -20,6 +20,8 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
+
 from mumath_agent.errors import KernelError
 from mumath_agent.kernels.isolation import (
     UNKNOWN,
@@ -211,9 +213,20 @@ async def server_for(sandbox: Sandbox) -> ForkServer:
     server = await asyncio.shield(waiting)  # others may wait for the same server
     if server.forks:
         return server
-    return await asyncio.to_thread(
-        new_server, replace(sandbox, layers=server.layers, unsafe_local=True), forks=False
-    )
+    return await _spawned(replace(sandbox, layers=server.layers, unsafe_local=True))
+
+
+async def _spawned(sandbox: Sandbox) -> ForkServer:
+    """Start a server that becomes one kernel. A caller that is cancelled leaves none behind."""
+    starting = asyncio.ensure_future(asyncio.to_thread(new_server, sandbox, forks=False))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with anyio.CancelScope(shield=True):  # the thread goes on and has a server in the end
+            await asyncio.wait({starting})
+            if not starting.cancelled() and starting.exception() is None:
+                await asyncio.to_thread(starting.result().close)
+        raise
 
 
 def level_of(sandbox: Sandbox) -> str:

@@ -12,30 +12,27 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable
 from enum import Enum, auto
 from pathlib import Path
 from typing import Self
 
 from mumath_agent.errors import KernelError
+from mumath_agent.kernels.channel import Channel
 from mumath_agent.kernels.forkserver import ForkServer
 from mumath_agent.kernels.isolation import Sandbox, level_name
 from mumath_agent.kernels.messages import RunningCell
 from mumath_agent.kernels.process import Process, ServerGoneError
 from mumath_agent.sandbox.messages import Message, Signer
 from mumath_agent.sandbox.spec import NAMESPACES, SECCOMP, KernelSpec
-from mumath_agent.sandbox.zmtp import ProtocolError, Wire, encode
+from mumath_agent.sandbox.zmtp import encode
 
 START_TIMEOUT_S = 60.0
 """Generous: a busy machine is slow, not broken."""
 CLOSE_TIMEOUT_S = 5.0
 SETTLE_S = 0.25
 """How far apart a cell's reply and its idle status may be. A kernel that lost one can't be trusted with another."""
-MAX_MESSAGE_BYTES = 8 << 20
 MAX_CELL_BYTES = 32 << 20
 """The most one cell may send. Our own kernel keeps below it; a program that took the kernel over need not."""
-PORTION_BYTES, MAX_PORTIONS = 1 << 16, 64
-"""How much is read from a connection at once, and how many such portions without looking at the clock."""
 MAX_JUNK = 100
 """How many messages may be malformed or wrongly signed."""
 DISK_CHECK_S = 0.25
@@ -108,8 +105,8 @@ class Kernel:
         self._loop.add_reader(self.process.channel.fileno(), self._on_server_news)
         if not server.forks:  # its guardian says how it ended
             self._loop.add_reader(server.control, self._on_guardian_news)
-        self._iopub = _Channel("SUB", pairs[0][0], self._on_message, self._on_closed, self._on_violation)
-        self._shell = _Channel("DEALER", pairs[1][0], self._on_message, self._on_closed, self._on_violation)
+        self._iopub = Channel("SUB", pairs[0][0], self._on_message, self._on_closed, self._on_violation)
+        self._shell = Channel("DEALER", pairs[1][0], self._on_message, self._on_closed, self._on_violation)
         self._iopub.write(encode([b"\x01"]))  # subscribe to everything
 
     @classmethod
@@ -301,90 +298,6 @@ class Kernel:
             self._iopub.close()
             self._shell.close()
         self._wake()
-
-
-class _Channel:
-    """One connection, read as data comes and written without waiting."""
-
-    def __init__(
-        self,
-        socket_type: str,
-        connection: socket.socket,
-        on_message: Callable[[list[bytes]], None],
-        on_closed: Callable[[], None],
-        on_violation: Callable[[str], None],
-    ) -> None:
-        self._socket = connection
-        self._socket.setblocking(False)
-        self._wire = Wire(socket_type, max_bytes=MAX_MESSAGE_BYTES)
-        self._on_message = on_message
-        self._on_closed = on_closed
-        self._on_violation = on_violation
-        self._loop = asyncio.get_running_loop()
-        self._unsent = bytearray()
-        self._open = True
-        self._loop.add_reader(connection.fileno(), self._receive)
-        self.write(self._wire.opening)
-
-    def write(self, data: bytes) -> None:
-        """Send what can be sent now, and the rest when there is room."""
-        if not self._open:
-            return
-        if not self._unsent:
-            try:
-                data = data[self._socket.send(data) :]
-            except (BlockingIOError, InterruptedError):
-                pass
-            except OSError:
-                return  # that it ended is noticed elsewhere
-        if data:
-            self._unsent += data
-            self._loop.add_writer(self._socket.fileno(), self._flush)
-
-    def receive_all(self) -> None:
-        """Take in what has arrived; of a stream that doesn't end, a bounded part."""
-        for _ in range(MAX_PORTIONS):
-            if not (self._open and self._receive()):
-                break
-
-    def close(self) -> None:
-        """Close the connection. Calling it again does nothing."""
-        if self._open:
-            self._open = False
-            self._loop.remove_reader(self._socket.fileno())
-            self._loop.remove_writer(self._socket.fileno())
-            self._socket.close()
-
-    def _flush(self) -> None:
-        try:
-            del self._unsent[: self._socket.send(self._unsent)]
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            self._unsent.clear()
-        if not self._unsent:
-            self._loop.remove_writer(self._socket.fileno())
-
-    def _receive(self) -> bool:
-        """Take in one portion; return False if there was none."""
-        try:
-            data = self._socket.recv(PORTION_BYTES)
-        except (BlockingIOError, InterruptedError):
-            return False
-        except OSError:
-            data = b""
-        if not data:
-            self.close()
-            self._on_closed()
-            return False
-        try:
-            for frames in self._wire.decode(data):
-                if self._open:
-                    self._on_message(frames)
-        except ProtocolError as error:
-            self.close()
-            self._on_violation(str(error))
-        return True
 
 
 def _size(directory: Path) -> int:

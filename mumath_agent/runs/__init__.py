@@ -1,1 +1,1 @@
-"""What attempts leave behind: result files, notebooks, and running their programs again."""
+"""Keep, read and replay what attempts leave behind: result files, notebooks, executed programs."""

@@ -25,7 +25,7 @@ class ExecutedSession:
     id: str
     cells: tuple[ExecutedCell, ...]
     settings: Settings | None
-    """None: the session is from somebody else's notebook, which doesn't say."""
+    """None: the session is from a notebook that isn't ours and doesn't say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Turn:
     """All that the model wrote, including outputs it made up."""
     output: Segment | None
     completion: Completion | None
-    """None: the record says nothing of how this text was written."""
+    """None: the record says nothing about how this text was written."""
     execution: Execution | None
 
     @property

@@ -130,7 +130,7 @@ def _cells(record: RunRecord) -> Iterator["NotebookNode"]:
     yield _markdown(f"**Problem.** {readable(record.problem.question)}")
     for turn in turns_of(record):
         ran = turn.cell(dialect)
-        if ran is None:  # a program nobody ran is shown as the words it is
+        if ran is None:  # a program that did not run is shown as text
             yield from map(_markdown, _texts(turn.segments))
             continue
         *made_up, asking = Transcript(question="", segments=turn.written).turns
@@ -208,7 +208,7 @@ def _has_run(cell: Any) -> bool:
 
 
 def _ran(cell: Any) -> ExecutedCell:
-    """Return a code cell's program and what it gave; our metadata count as long as nobody ran the cell again."""
+    """Return a code cell's program and what it gave; our metadata count as long as the cell was not run again."""
     values: dict[str, Any] = {"status": "ok", "stdout": "", "stderr": "", "artefacts": []}
     error = None
     for output in cell.outputs:

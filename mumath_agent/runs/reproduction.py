@@ -26,7 +26,7 @@ from mumath_agent.runs.notebook import read_notebook
 from mumath_agent.runs.replay import Replayer, Session
 
 UNKNOWN_TIMEOUT_S = 60.0
-"""For cells of notebooks that name no limit."""
+"""The limit for cells of notebooks that name none."""
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 """A decimal or an integer, also one with an exponent."""
 _ANY_LENGTH = 10**9

@@ -168,7 +168,7 @@ class ForkServerLoop:
             data, descriptors = b"", []
         if not data:
             self._selector.unregister(child.line)  # closed by the kernel, which then can't be copied
-        elif descriptors and not child.introduced:
+        elif descriptors and not child.introduced and data == b"listener":  # "none" may come with a program's
             child.listener = descriptors[0]
             self._watch(child.listener, functools.partial(self._called, child.listener))
         else:

@@ -218,7 +218,7 @@ def test_the_key_names_everything_that_makes_an_attempt() -> None:
     [
         ({"task": "products"}, "task sums, now it is products"),
         ({"source": "there"}, "source here"),
-        ({"seed": 3}, "seed None, now it is 3"),
+        ({"seed": 3}, "seed not set, now it is 3"),
         ({"problems": 3}, "problems 4, now it is 3"),
         ({"settings": batch(moody(0), 0, seed=1).solver.settings}, "temperature 0.0, now it is 1.0"),
     ],

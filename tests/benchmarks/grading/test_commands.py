@@ -97,7 +97,7 @@ def test_brackets_in_an_answer_are_no_markup(tmp_path: Path) -> None:
     ("line", "words"),
     [
         ("{", "line 1 is left out"),
-        ("[1]", "it is no object"),
+        ("[1]", "it isn't a JSON object"),
         ('{"pred": "5", "equal": true}', '"gold" is missing'),
         ('{"gold": ["5"], "pred": "5", "equal": true}', '"gold" is ["5"]'),
         ('{"gold": "5", "equal": true}', '"pred" is missing'),

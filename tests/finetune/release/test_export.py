@@ -197,9 +197,9 @@ def test_a_card_written_by_hand_stays(work: Path, tmp_path: Path) -> None:
 def test_a_card_claims_no_data_that_was_not_trained_on(work: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl"
     other.write_text('{"question": "q", "solution": "s"}\n', "utf-8")
-    with pytest.raises(InputError, match="is not what"):
+    with pytest.raises(InputError, match="was trained on"):
         write_card(work / "out", work / "stage2", data=[other])
-    with pytest.raises(InputError, match="no finished stage"):
+    with pytest.raises(InputError, match="isn't a finished stage"):
         write_card(work / "out", work / "out")
 
 

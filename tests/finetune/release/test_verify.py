@@ -193,7 +193,7 @@ def test_a_server_that_is_not_there_is_said_so(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("python", "error", "said"),
     [
-        (Path("/nowhere/python"), InputError, "name the python that has vLLM"),
+        (Path("/nowhere/python"), InputError, "give the python that has vLLM"),
         (Path(sys.executable), ModelUnreachable, "No module named 'vllm'"),
     ],
 )

@@ -1,4 +1,7 @@
-"""Attempts go on where they were: killed, cancelled, or broken by a server that went away."""
+"""Check that attempts go on where they were: killed, cancelled, or broken by a server that went away.
+
+The default run kills a small run twice; a large one is killed five times as a slow test.
+"""
 
 import itertools
 import json
@@ -8,7 +11,6 @@ import random
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,17 +19,20 @@ from typing import Any
 
 import anyio
 import pytest
+from command_line import PROGRAM, mumath_agent
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from typer.testing import CliRunner
 
 from benchmarks.replay.server import serving
+from mumath_agent.agent import graph
 from mumath_agent.agent.batch import Batch, run_batch
 from mumath_agent.agent.solver import Solver
 from mumath_agent.bridge import run_sync
 from mumath_agent.cli import app
 from mumath_agent.errors import InputError, ModelUnreachable
 from mumath_agent.problems import parse_problems
+from mumath_agent.protocols import CompletionRequest, OnText
 from mumath_agent.records import (
     Completion,
     Execution,
@@ -42,7 +47,11 @@ from mumath_agent.records import (
 from mumath_agent.runs.results import ResultsFile
 from mumath_agent.testing import Recording, ReplayModel, ScriptedExecutor, ScriptedModel
 
-PROBLEMS, KILLS = 50, 5
+SIZES = [
+    pytest.param(30, 2, id="small"),
+    pytest.param(50, 5, id="large", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
+]
+"""How many problems a run has, and how often it is killed."""
 CELLS = (
     "import random, time\nx = [{n}, random.random()]\ntime.sleep(0.05)\nprint(x)",
     "x.append(random.random())\ntime.sleep(0.05)\nprint(x)",
@@ -64,9 +73,9 @@ def recording(n: int) -> Recording:
 
 
 @pytest.fixture
-def model() -> ReplayModel:
+def model(problems: int) -> ReplayModel:
     """Solves every problem with three programs, each of which needs what the last one left."""
-    return ReplayModel(recordings=[recording(n) for n in range(PROBLEMS)])
+    return ReplayModel(recordings=[recording(n) for n in range(problems)])
 
 
 @pytest.fixture
@@ -81,9 +90,7 @@ def command(model: ReplayModel, file: Path) -> Iterator[list[str]]:
     """Solves the problems of the file, but for where to."""
     with serving(model) as url:
         yield [
-            sys.executable,
-            "-m",
-            "mumath_agent",
+            *PROGRAM,
             "solve",
             "--file",
             str(file),
@@ -95,9 +102,9 @@ def command(model: ReplayModel, file: Path) -> Iterator[list[str]]:
 
 
 @pytest.mark.kernel
-@pytest.mark.timeout(600)
-def test_killed_five_times_a_run_goes_on_in_the_middle_of_its_problems(
-    model: ReplayModel, file: Path, command: list[str], tmp_path: Path
+@pytest.mark.parametrize(("problems", "kills"), SIZES)
+def test_killed_several_times_a_run_goes_on_in_the_middle_of_its_problems(
+    problems: int, kills: int, model: ReplayModel, file: Path, command: list[str], tmp_path: Path
 ) -> None:
     seed = int(os.environ.get("MUMATH_TEST_SEED") or time.time_ns() % 10**6)
     print(f"MUMATH_TEST_SEED={seed}")  # shown when it fails
@@ -106,16 +113,16 @@ def test_killed_five_times_a_run_goes_on_in_the_middle_of_its_problems(
     output, checkpoints = tmp_path / "broken.jsonl", tmp_path / "broken.db"
     arguments = [*command, "--output", str(output), "--checkpoint", str(checkpoints)]
     under_way: set[tuple[str, int]] = set()
-    for _ in range(KILLS):
+    for _ in range(kills):
         kill_at_random(arguments, checkpoints, environment, chance)
         under_way |= executed(checkpoints)
     subprocess.run(arguments, check=True, capture_output=True, env=environment)
     broken = [from_json(RunRecord, json.loads(line)) for line in output.read_text().splitlines()]
 
     assert {substance(record) for record in broken} == {substance(record) for record in unbroken(model, file)}
-    assert len(broken) == PROBLEMS
+    assert len(broken) == problems
     assert {record.trajectory.answer.text for record in broken if record.trajectory.answer} == {
-        str(n) for n in range(PROBLEMS)
+        str(n) for n in range(problems)
     }
     # Every program has one execution, and those that came after a kill in a session that was brought back say so.
     assert all(len(record.trajectory.executions) == len(CELLS) for record in broken)
@@ -126,11 +133,11 @@ def test_killed_five_times_a_run_goes_on_in_the_middle_of_its_problems(
         if execution.state_replayed
     }
     assert replayed == {(question, done) for question, done in under_way if 0 < done < len(CELLS)}
-    assert len(replayed) >= KILLS
+    assert len(replayed) >= kills
     assert not any(e.state_lost for record in broken for e in record.trajectory.executions)
     # What is finished is forgotten, but for an attempt whose record was written just before a kill.
     left = executed(checkpoints)
-    assert len(left) <= KILLS and all(done == len(CELLS) for _, done in left)
+    assert len(left) <= kills and all(done == len(CELLS) for _, done in left)
 
 
 def unbroken(model: ReplayModel, file: Path) -> list[RunRecord]:
@@ -151,9 +158,8 @@ def kill_at_random(
         said.open("w") as log,
         subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL, stderr=log) as process,
     ):
-        until = time.monotonic() + 120
         while not any(done for _, done in executed(checkpoints) - before):
-            assert time.monotonic() < until and process.poll() is None, said.read_text()
+            assert process.poll() is None, said.read_text()
             time.sleep(0.02)
         time.sleep(chance.uniform(0, 0.3))
         assert process.poll() is None, "it has finished too early to be killed"
@@ -222,25 +228,43 @@ async def test_an_attempt_that_came_to_its_end_is_not_made_again() -> None:
     assert again.trajectory == first.trajectory
 
 
+class Clock:
+    """A clock that only the test moves."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Ticking(ScriptedModel):
+    """A model whose completions take a second of a clock."""
+
+    def __init__(self, clock: Clock, texts: list[str | Exception]) -> None:
+        super().__init__(texts=texts)
+        self._clock = clock
+
+    async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
+        self._clock.now += 1
+        return await super().complete(request, on_text)
+
+
 @pytest.mark.anyio
-async def test_time_between_two_runs_does_not_count_and_taking_up_costs_no_recovery() -> None:
-    keeper, problem, limits = (
-        InMemorySaver(),
-        Problem(id="1", question="q"),
-        Limits(wall_s=1, max_recoveries=0),
-    )
+async def test_time_between_two_runs_does_not_count_and_taking_up_costs_no_recovery(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(graph, "time", clock)
+    keeper, problem = InMemorySaver(), Problem(id="1", question="q")
+    limits = Limits(wall_s=100, max_recoveries=0)
     replayed = Execution(status=ExecutionStatus.OK, state_replayed=True)
-    for text in (ASK, ASK):
-        model = ScriptedModel(texts=[text, ModelUnreachable("away")])
-        solver = Solver(model=model, checkpointer=keeper, limits=limits)
-        await solver.solve(problem, thread="t", kernel=ScriptedExecutor(executions=[replayed]))
-        await anyio.sleep(0.6)
-    model = ScriptedModel(texts=["\\boxed{1}"])
-    record = await Solver(model=model, checkpointer=keeper, limits=limits).solve(
-        problem, thread="t", kernel=ScriptedExecutor(executions=[])
-    )
+    for texts in ([ASK, ModelUnreachable("away")], [ASK, ModelUnreachable("away")], ["\\boxed{1}"]):
+        solver = Solver(model=Ticking(clock, texts), checkpointer=keeper, limits=limits)
+        kernel = ScriptedExecutor(executions=[replayed])
+        record = await solver.solve(problem, thread="t", kernel=kernel)
+        clock.now += 1000
     assert record.trajectory.stop_reason is StopReason.ANSWERED
-    assert record.trajectory.duration_s < 0.6
+    assert len(record.trajectory.completions) == record.trajectory.duration_s == 3
 
 
 @pytest.mark.anyio
@@ -320,31 +344,40 @@ async def test_when_a_cancelled_attempt_is_over_nothing_of_it_runs_any_more(how:
     class Slow(ScriptedExecutor):
         running = False
 
+        def __init__(self) -> None:
+            super().__init__(executions=[])
+            self.started = anyio.Event()
+
         async def run(self, *_: object, **__: object) -> Execution:
             self.running = True
             try:
-                await anyio.sleep(60)
+                self.started.set()
+                await anyio.sleep_forever()
             finally:
                 with anyio.CancelScope(shield=True):
                     await anyio.sleep(0.1)  # a kernel is told to stop
                 self.running = False
             raise AssertionError
 
-    kernel = Slow(executions=[])
+    kernel = Slow()
 
     async def attempt() -> None:
         solver = Solver(model=ScriptedModel(texts=[ASK]))
         await solver.solve(Problem(id="1", question="q"), kernel=kernel)
 
-    if how == "scope":
-        with anyio.move_on_after(0.2):
-            await attempt()
-    else:
-        async with anyio.create_task_group() as tasks:
+    async def cancel(scope: anyio.CancelScope) -> None:
+        await kernel.started.wait()
+        assert kernel.running
+        scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        if how == "scope":
+            with anyio.CancelScope() as scope:
+                tasks.start_soon(cancel, scope)
+                await attempt()
+        else:
             tasks.start_soon(attempt)
-            await anyio.sleep(0.2)
-            assert kernel.running
-            tasks.cancel_scope.cancel()
+            await cancel(tasks.cancel_scope)
     assert not kernel.running
 
 
@@ -359,8 +392,6 @@ def test_a_file_of_something_else_is_no_place_for_checkpoints(tmp_path: Path) ->
     file = tmp_path / "p.txt"
     file.write_text("q\n" * 100)
     arguments = ["--file", str(file), "--output", str(tmp_path / "r.jsonl"), "--checkpoint", str(file)]
-    done = subprocess.run(
-        [sys.executable, "-m", "mumath_agent", "solve", *arguments], capture_output=True, text=True
-    )
-    assert done.returncode == 2 and "can't keep checkpoints" in done.stderr
+    done = mumath_agent("solve", *arguments)
+    assert done.code == 2 and "can't keep checkpoints" in done.stderr
     assert file.read_text() == "q\n" * 100

@@ -1,23 +1,27 @@
-"""Cells of a file, and `mumath-agent python` on real kernels and real processes."""
+"""Divide a file into cells, and run them with `mumath-agent python`, on real kernels.
 
-import json
+The command is called in this process, but where signals, terminals, pipes or encodings matter.
+"""
+
+import fcntl
 import os
 import pty
 import signal
 import subprocess
-import sys
+import termios
 import time
+from array import array
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import psutil
 import pytest
+from command_line import PROGRAM, Ended, mumath_agent, mumath_agent_process
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mumath_agent.kernels.script import split_cells
 
-COMMAND = [sys.executable, "-m", "mumath_agent", "python"]
+COMMAND = [*PROGRAM, "python"]
 KEYS = ["status", "stdout", "stderr", "result", "error", "duration_s", "state_lost"]
 LATER_KEYS = ["cell", "artefacts", "state_replayed", "edited", "isolation"]
 
@@ -75,28 +79,8 @@ def test_no_line_of_code_is_lost_added_or_changed(lines: list[str]) -> None:
     assert [line for line in kept if line.strip()] == code
 
 
-class Ended(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-    def cells(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.stdout.splitlines()]
-
-
 def python(*arguments: str, stdin: str | bytes = "", **environment: str) -> Ended:
-    data = stdin.encode() if isinstance(stdin, str) else stdin
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        input=data,
-        capture_output=True,
-        timeout=120,
-        env={**os.environ, "COLUMNS": "80", **environment},
-        check=False,
-    )
-    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return mumath_agent("python", *arguments, stdin=stdin, **environment)
 
 
 CELLS = """
@@ -116,7 +100,7 @@ print(x)
 @pytest.mark.kernel
 def test_what_cells_print_is_printed_and_the_rest_is_said_beside(tmp_path: Path) -> None:
     (tmp_path / "cells.py").write_text(CELLS, encoding="utf-8")
-    ended = python(str(tmp_path / "cells.py"))
+    ended = mumath_agent_process("python", str(tmp_path / "cells.py"))
     assert ended.stdout == "[bold]out[/bold] :smile:\n42\n20\n"
     assert ended.stderr == (
         "isolation: full\nerr\ncell 3: line 1: 1 / 0\nZeroDivisionError: division by zero\n"
@@ -128,7 +112,7 @@ def test_what_cells_print_is_printed_and_the_rest_is_said_beside(tmp_path: Path)
 def test_json_is_one_line_a_cell_with_all_there_is_to_know() -> None:
     ended = python("-", "--json", stdin=CELLS)
     assert (ended.code, ended.stderr) == (1, "")
-    cells = ended.cells()
+    cells = ended.objects()
     assert [list(cell) for cell in cells] == [KEYS + LATER_KEYS] * 4
     assert [cell["cell"] for cell in cells] == [1, 2, 3, 4]
     assert [cell["status"] for cell in cells] == ["ok", "ok", "error", "ok"]
@@ -138,7 +122,7 @@ def test_json_is_one_line_a_cell_with_all_there_is_to_know() -> None:
     assert cells[2]["error"] == "line 1: 1 / 0\nZeroDivisionError: division by zero"
     assert {cell["isolation"] for cell in cells} == {"full"}
     assert not any(cell["state_lost"] or cell["state_replayed"] or cell["artefacts"] for cell in cells)
-    assert all(0 < cell["duration_s"] < 20 for cell in cells)
+    assert all(cell["duration_s"] > 0 for cell in cells)
 
 
 @pytest.mark.kernel
@@ -153,16 +137,16 @@ def test_a_terminal_is_read_to_its_end() -> None:
     with subprocess.Popen(COMMAND, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         os.close(theirs)
         os.write(ours, b"x = 6\n# %%\nx * 7\n\x04")
-        stdout, stderr = running.communicate(timeout=60)
+        stdout, stderr = running.communicate()
     os.close(ours)
     assert (running.returncode, stdout, stderr) == (0, b"42\n", b"isolation: full\n")
 
 
 @pytest.mark.kernel
 def test_a_cell_that_takes_too_long_is_stopped_and_the_next_one_finds_its_state() -> None:
-    cells = python("--json", "--timeout", "0.5", stdin="x = 5\n# %%\nwhile True: pass\n# %%\nx").cells()
+    cells = python("--json", "--timeout", "2", stdin="x = 5\n# %%\nwhile True: pass\n# %%\nx").objects()
     assert [cell["status"] for cell in cells] == ["ok", "timeout", "ok"]
-    assert cells[1]["error"].endswith("the program ran longer than 0.5 s and was stopped")
+    assert cells[1]["error"].endswith("the program ran longer than 2 s and was stopped")
     assert cells[2]["result"] == "5"
 
 
@@ -181,7 +165,7 @@ def test_figures_are_told_of_and_printed_with_json() -> None:
     pytest.importorskip("matplotlib")
     draw = "import matplotlib.pyplot as plt\n_ = plt.plot([1, 2])\nplt.show()"
     assert "cell 1: figures left out here: 1; --json has them\n" in python(stdin=draw).stderr
-    (cell,) = python("--json", stdin=draw).cells()
+    (cell,) = python("--json", stdin=draw).objects()
     assert cell["artefacts"][0].startswith("data:image/png;base64,")
 
 
@@ -203,7 +187,7 @@ REFUSALS = ("PermissionError: ", "FileNotFoundError: ", "URLError: ", "Read-only
 @pytest.mark.kernel
 @pytest.mark.parametrize("level", ["full", "landlock+seccomp"])
 def test_cells_reach_nothing_of_ours(level: str) -> None:
-    cells = python("--json", "--level", level, stdin="\n# %%\n".join(ATTACKS)).cells()
+    cells = python("--json", "--level", level, stdin="\n# %%\n".join(ATTACKS)).objects()
     assert {cell["isolation"] for cell in cells} == {level}
     for attack, cell in zip(ATTACKS, cells, strict=True):
         assert cell["status"] == "error", attack
@@ -257,7 +241,7 @@ def test_each_cell_is_shown_when_it_has_run() -> None:
         COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as running:
         assert running.stdin is not None and running.stdout is not None
-        running.stdin.write(b"print('at once')\n# %%\nimport time\ntime.sleep(60)")
+        running.stdin.write(b"print('at once')\n# %%\nimport time\ntime.sleep(600)")
         running.stdin.close()
         assert running.stdout.readline() == b"at once\n"
         running.terminate()
@@ -270,17 +254,19 @@ def test_a_reader_that_has_gone_ends_it_without_a_traceback() -> None:
     ) as running:
         assert running.stdin is not None and running.stdout is not None and running.stderr is not None
         running.stdout.close()
-        running.stdin.write(b"print('x' * 100)\n# %%\nimport time\ntime.sleep(60)")
+        running.stdin.write(b"print('x' * 100)\n# %%\nimport time\ntime.sleep(600)")
         running.stdin.close()
         said = running.stderr.read()
-        assert running.wait(20) in (1, 3)
+        assert running.wait() in (1, 3)
     assert said == b"isolation: full\n"
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("code", ["import time\ntime.sleep(60)", "sum(range(10**12))"])
-def test_however_it_is_ended_nothing_is_left(tmp_path: Path, end: signal.Signals, code: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "end"),
+    [("import time\ntime.sleep(600)", signal.SIGINT), ("sum(range(10**12))", signal.SIGTERM)],
+)
+def test_however_it_is_ended_nothing_is_left(tmp_path: Path, code: str, end: signal.Signals) -> None:
     with subprocess.Popen(
         COMMAND,
         stdin=subprocess.PIPE,
@@ -293,31 +279,33 @@ def test_however_it_is_ended_nothing_is_left(tmp_path: Path, end: signal.Signals
         running.stdin.close()
         assert running.stdout.readline() == b"up\n"
         family = psutil.Process(running.pid).children(recursive=True)
-        time.sleep(0.2)
+        time.sleep(0.2)  # mostly enough for the second cell to begin; it may end at any moment
         running.send_signal(end)
-        assert running.wait(10) == 130
+        assert running.wait() == 130
         assert running.stderr.read() == b"isolation: full\ninterrupted\n"
     assert len(family) == 3
-    assert psutil.wait_procs(family, timeout=5)[1] == []
+    assert psutil.wait_procs(family)[1] == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_it_can_be_interrupted_while_it_reads() -> None:
     with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as running:
-        time.sleep(1)
+        assert running.stdin is not None and running.stderr is not None
+        running.stdin.write(b"1")
+        running.stdin.flush()
+        process, unread = psutil.Process(running.pid), array("i", [1])
+        while unread[0] or process.status() != psutil.STATUS_SLEEPING:  # until it waits for more
+            time.sleep(0.01)
+            fcntl.ioctl(running.stdin, termios.FIONREAD, unread)
         running.send_signal(signal.SIGINT)
-        assert running.wait(10) == 130
-        assert running.stderr is not None
+        assert running.wait() == 130
         assert running.stderr.read() == b"interrupted\n"
 
 
 @pytest.mark.kernel
 def test_output_that_knows_fewer_characters_gets_escapes() -> None:
-    assert python(stdin="print('\u221a2')", PYTHONIOENCODING="ascii") == (
-        0,
-        "\\u221a2\n",
-        "isolation: full\n",
-    )
+    ended = mumath_agent("python", stdin="print('\\u221a2')", encoding="ascii")
+    assert ended == (0, "\\u221a2\n", "isolation: full\n")
 
 
 def test_help_says_what_is_done_with_what() -> None:

@@ -1,12 +1,11 @@
 """Recorded programs run again: what counts as the same, and what the command says and returns."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from command_line import Ended, mumath_agent
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,7 +98,7 @@ def test_the_last_bits_of_a_number_are_rounding_and_the_fourth_digit_is_not(valu
     assert not same_numbers(f"x = {value:e}", f"x = {value * 1.001:e}")
 
 
-def settings(*, timeout_s: float = 20.0, fresh_cells: bool = False) -> Settings:
+def settings(*, timeout_s: float = 120.0, fresh_cells: bool = False) -> Settings:
     limits = Limits(cell_timeout_s=timeout_s)
     return Settings(model="m", dialect="fenced", limits=limits, sampling=Sampling(), fresh_cells=fresh_cells)
 
@@ -174,7 +173,7 @@ async def test_sessions_run_again_as_they_were_run() -> None:
 @pytest.mark.anyio
 async def test_another_time_limit_can_be_asked_for() -> None:
     found: list[SessionComparison] = []
-    slow = session("slow", ("import time; time.sleep(30)", printed("")))
+    slow = session("slow", ("import time; time.sleep(600)", printed("")))
     await reproduce_all([slow], concurrency=1, timeout_s=0.5, on_compared=found.append)
     assert found[0].cells[0].outcome is TIMED_OUT
 
@@ -199,16 +198,15 @@ def lines(*records: RunRecord) -> str:
     return "".join(f"{json.dumps(to_json(each))}\n" for each in records)
 
 
-def replay(path: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "mumath_agent", "replay", str(path), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+def replay(path: Path, *options: str) -> Ended:
+    return mumath_agent("replay", str(path), *options)
 
 
 @pytest.mark.kernel
 def test_a_notebook_that_gives_the_same_is_0(record: RunRecord, tmp_path: Path) -> None:
     write_notebook(record, tmp_path / "p.ipynb")
     done = replay(tmp_path / "p.ipynb")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.code, done.stderr) == (0, "")
     assert done.stdout == "p: 1 of 1 cells give the same\ncells: 1 same; sessions: 1\n"
 
 
@@ -217,7 +215,7 @@ def test_a_run_with_a_difference_is_1_and_shows_it(record: RunRecord, tmp_path: 
     path = tmp_path / "run.jsonl"
     path.write_text(lines(record, replace(said_41(record), sample=1)))
     done = replay(path, "--concurrency", "1")
-    assert done.returncode == 1
+    assert done.code == 1
     assert done.stdout.splitlines() == [
         "question: 1 of 1 cells give the same",
         "question#1: 0 of 1 cells give the same",
@@ -233,7 +231,7 @@ def test_json_is_one_object_with_every_cell_and_a_bad_line_is_2(record: RunRecor
     path = tmp_path / "run.jsonl"
     path.write_text(lines(said_41(record)) + '{"not": "a record"}\n{"torn": ')
     done = replay(path, "--json")
-    assert done.returncode == 2
+    assert done.code == 2
     assert done.stderr.startswith(f"error: {path} line 2: ")
     found = json.loads(done.stdout)
     assert found["cells"]["differs"] == 1
@@ -258,7 +256,7 @@ def test_a_file_of_no_use_is_an_error_of_one_line(
     if text is not None:
         Path(name).write_text(text)
     done = replay(Path(name))
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.code, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1
 
 

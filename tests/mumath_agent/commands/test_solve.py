@@ -1,51 +1,32 @@
-"""The command line on real parts: the embedded model, real kernels, real processes."""
+"""Solve on the command line with real parts: the embedded model and real kernels.
+
+The command is called in this process, but where it is killed or interrupted.
+"""
 
 import json
-import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from command_line import PROGRAM, Ended, mumath_agent, mumath_agent_process
+from waiting import comes_true
 
 from mumath_agent.records import RunRecord, StopReason, from_json
 
 QUESTION = "Lina has 17 marbles. Tom gives her 25 more marbles. How many marbles does Lina have now?"
-COMMAND = [sys.executable, "-m", "mumath_agent", "solve"]
+COMMAND = [*PROGRAM, "solve"]
 
 
-def solve(*arguments: str, stdin: bytes = b"", timeout: float = 120, **environment: str) -> "Ended":
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        input=stdin,
-        capture_output=True,
-        timeout=timeout,
-        env={**os.environ, "COLUMNS": "80", **environment},
-        check=False,
-    )
-    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+def solve(*arguments: str, stdin: str | bytes = "", **environment: str) -> Ended:
+    return mumath_agent("solve", *arguments, stdin=stdin, **environment)
 
 
-class Ended:
-    """What a command left behind."""
-
-    def __init__(self, code: int, stdout: str, stderr: str) -> None:
-        self.code, self.stdout, self.stderr = code, stdout, stderr
-
-    @property
-    def errors(self) -> list[str]:
-        return [line for line in self.stderr.splitlines() if line.startswith("error: ")]
-
-    def records(self) -> list[RunRecord]:
-        return [from_json(RunRecord, json.loads(line)) for line in self.stdout.splitlines()]
-
-
+@pytest.mark.kernel
 def test_a_question_ends_in_an_executed_boxed_answer_and_the_transcript_is_what_is_shown() -> None:
-    shown, (record,) = solve(QUESTION), solve(QUESTION, "--json").records()
+    shown = mumath_agent_process("solve", QUESTION)
+    (record,) = solve(QUESTION, "--json").records()
     attempt = record.trajectory
     assert shown.code == 0, shown.stderr
     assert attempt.answer is not None and attempt.answer.text == "42"
@@ -54,11 +35,13 @@ def test_a_question_ends_in_an_executed_boxed_answer_and_the_transcript_is_what_
     assert record.isolation == "full"
 
 
+@pytest.mark.kernel
 def test_the_model_that_answered_is_named_and_says_what_it_is_good_for() -> None:
     (line,) = (line for line in solve(QUESTION).stderr.splitlines() if line.startswith("model: "))
     assert "embedded" in line and "--base-url" in line
 
 
+@pytest.mark.kernel
 def test_stdin_to_json_is_one_object() -> None:
     ended = solve("-", "--json", stdin=f"{QUESTION}\n".encode())
     assert json.loads(ended.stdout)["problem"]["question"] == QUESTION
@@ -69,7 +52,7 @@ def test_stdin_to_json_is_one_object() -> None:
     [
         (["   "], b"", "the question is empty"),
         (["-"], b"\n", "the question is empty"),
-        (["-"], b"x" * 1_000_000, "the question has 1,000,000 characters; at most 20,000 are taken"),
+        (["-"], b"x" * 1_000_000, "the question has 1,000,000 characters; at most 20,000 are allowed"),
         (["-"], b"\x89PNG\r\n\x1a\n", "stdin isn't UTF-8 text (byte 0 is 0x89)"),
         (["-"], b"How many\0?", "stdin isn't text (it contains a zero byte)"),
         (["How many\udcff?"], b"", "the question isn't text: it contains a zero byte or half of a character"),
@@ -92,13 +75,14 @@ def test_an_option_out_of_range_is_a_usage_error() -> None:
     assert solve("q", "--max-turns", "0").code == 2
 
 
-def test_a_server_nobody_runs_is_one_clear_line_and_exit_code_3() -> None:
+def test_a_server_that_is_not_there_is_one_clear_line_and_exit_code_3() -> None:
     ended = solve("q", "--base-url", "http://127.0.0.1:9/v1", MUMATH_API_KEY="secret-key")
     assert ended.code == 3
     assert len(ended.errors) == 1 and "http://127.0.0.1:9/v1" in ended.errors[0]
     assert "Traceback" not in ended.stderr and "secret-key" not in ended.stdout + ended.stderr
 
 
+@pytest.mark.kernel
 def test_a_broken_line_is_reported_and_the_rest_is_solved(tmp_path: Path) -> None:
     file = tmp_path / "p.jsonl"
     file.write_text(f'{{"id": "a", "question": "{QUESTION}"}}\n{{"id": \n{{"id": "c", "question": ""}}\n')
@@ -108,6 +92,7 @@ def test_a_broken_line_is_reported_and_the_rest_is_solved(tmp_path: Path) -> Non
     assert len(ended.errors) == 2 and "p.jsonl line 2: not valid JSON" in ended.errors[0]
 
 
+@pytest.mark.kernel
 def test_many_problems_are_solved_side_by_side_with_one_kernel_each(tmp_path: Path) -> None:
     file, output = tmp_path / "p.txt", tmp_path / "r.jsonl"
     file.write_text("".join(f"What is {n} plus {n + 3}?\n" for n in range(10, 22)))
@@ -119,12 +104,13 @@ def test_many_problems_are_solved_side_by_side_with_one_kernel_each(tmp_path: Pa
     assert len(ended.stdout.splitlines()) == 12
 
 
+@pytest.mark.kernel
 def test_an_interrupted_run_continues_to_the_same_answers_and_repeats_nothing(tmp_path: Path) -> None:
     file, output = tmp_path / "p.txt", tmp_path / "r.jsonl"
     file.write_text("".join(f"What is {n} plus {n + 3}?\n" for n in range(10, 20)))
     arguments = ["--file", str(file), "--output", str(output), "--concurrency", "2"]
     running = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_until(lambda: output.exists() and output.read_bytes().count(b"\n") >= 3)
+    assert comes_true(lambda: output.exists() and output.read_bytes().count(b"\n") >= 3)
     running.kill()
     running.wait()
     before = [line for line in output.read_text().splitlines(keepends=True) if line.endswith("\n")]
@@ -140,8 +126,16 @@ def test_an_interrupted_run_continues_to_the_same_answers_and_repeats_nothing(tm
     ]
 
 
-@pytest.mark.parametrize("sigint", [signal.SIG_DFL, signal.SIG_IGN])
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("end", "sigint"),
+    [
+        (signal.SIGINT, signal.SIG_IGN),
+        (signal.SIGTERM, signal.SIG_IGN),
+        (signal.SIGINT, signal.SIG_DFL),
+        (signal.SIGKILL, signal.SIG_DFL),
+    ],
+)
 def test_however_a_run_is_ended_no_kernel_is_left(
     tmp_path: Path, end: signal.Signals, sigint: signal.Handlers
 ) -> None:
@@ -155,24 +149,18 @@ def test_however_a_run_is_ended_no_kernel_is_left(
         preexec_fn=lambda: signal.signal(signal.SIGINT, sigint),
     )
     process = psutil.Process(running.pid)
-    wait_until(lambda: len(process.children(recursive=True)) >= 2)
+    assert comes_true(lambda: len(process.children(recursive=True)) >= 2)
     kernels = process.children(recursive=True)
     running.send_signal(end)
-    _, stderr = running.communicate(timeout=20)
-    wait_until(lambda: not any(kernel.is_running() for kernel in kernels))
+    _, stderr = running.communicate()
+    assert comes_true(lambda: not any(kernel.is_running() for kernel in kernels))
     if end is not signal.SIGKILL:
         assert running.returncode == 130
         assert b"Traceback" not in stderr
 
 
+@pytest.mark.kernel
 def test_the_same_question_gives_the_same_transcript_twice() -> None:
     first, second = (solve(QUESTION, "--json").records()[0].trajectory for _ in range(2))
     assert first.transcript == second.transcript
     assert first.stop_reason is StopReason.ANSWERED
-
-
-def wait_until(true: Callable[[], bool], *, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "did not become true in time"
-        time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Runs every attack and prints a line of JSON for each: its name, its outcome, and what was seen.
+"""Run attacks and print a line of JSON for each: its name, its outcome, and what was seen.
 
     python attack_runner.py --layers namespaces,landlock,seccomp,rlimits [--uid 65534] [--only NAME,...]
     python attack_runner.py --stock
@@ -20,12 +20,13 @@ from typing import Literal, NamedTuple
 
 from attack import LAYERS, Attack
 from attacks import ATTACKS
+from backends import Backend, ConfinedBackend, Said
 from canaries import KEY_VARIABLE, Canaries, Scene, open_the_way
-from houses import House, OurHouse, Said
-from stock import StockHouse
+from stock import StockBackend
 
 AT_ONCE = 4
-ATTACK_TIMEOUT_S = 50.0
+ATTACK_TIMEOUT_S = 150.0
+"""Only an attack that hangs takes as long."""
 NEIGHBOUR = """
 import ctypes, json, os, signal
 vault = ctypes.create_string_buffer(b"CANARY")
@@ -45,10 +46,10 @@ class Outcome(NamedTuple):
     detail: str
 
 
-async def outcomes(attacks: Iterable[Attack], canaries: Canaries, house: House) -> list[Outcome]:
+async def outcomes(attacks: Iterable[Attack], canaries: Canaries, backend: Backend) -> list[Outcome]:
     """Run `attacks`, some at a time."""
     found: dict[str, Outcome] = {}
-    async with house.session(fresh=True) as neighbour:
+    async with backend.session(fresh=True) as neighbour:
         said = await neighbour(NEIGHBOUR)
         if said.trouble:
             raise RuntimeError(f"no kernel to attack: {said.trouble}")
@@ -60,7 +61,7 @@ async def outcomes(attacks: Iterable[Attack], canaries: Canaries, house: House) 
         async def work() -> None:
             for attack in waiting:
                 with canaries.scene(attack.name) as scene:
-                    found[attack.name] = await attacked(attack, scene, house)
+                    found[attack.name] = await attacked(attack, scene, backend)
                     signals[scene.signal] = attack.name
 
         async with asyncio.TaskGroup() as workers:
@@ -75,23 +76,23 @@ async def outcomes(attacks: Iterable[Attack], canaries: Canaries, house: House) 
     return list(found.values())
 
 
-async def attacked(attack: Attack, scene: Scene, house: House) -> Outcome:
+async def attacked(attack: Attack, scene: Scene, backend: Backend) -> Outcome:
     try:
         async with asyncio.timeout(ATTACK_TIMEOUT_S):
-            return await _attacked(attack, scene, house)
+            return await _attacked(attack, scene, backend)
     except Exception as error:  # no reason to skip the other attacks
         return Outcome(attack.name, "error", f"{type(error).__name__}: {error}")
 
 
-async def _attacked(attack: Attack, scene: Scene, house: House) -> Outcome:
+async def _attacked(attack: Attack, scene: Scene, backend: Backend) -> Outcome:
     code, later = attack.cells(scene.marks(attack.code + attack.later))
-    async with house.session(fresh=attack.fresh) as run:
+    async with backend.session(fresh=attack.fresh) as run:
         said = await run(code)
-        if later and house.resets:
+        if later and backend.resets:
             await run("%reset -f")
             said = await run(later)
-    if later and not house.resets:
-        async with house.session(fresh=True) as run:
+    if later and not backend.resets:
+        async with backend.session(fresh=True) as run:
             said = await run(later)
     await asyncio.sleep(attack.wait_s)
     return judged(attack.name, said, scene.traces())
@@ -153,12 +154,16 @@ async def main() -> None:
         chosen = options.only.split(",") if options.only else [attack.name for attack in ATTACKS]
         attacks = [attack for attack in ATTACKS if attack.name in chosen]
         layers = frozenset(filter(None, options.layers.split(",")))
-        house = StockHouse(canaries.base / "kernels", canaries.runtime) if options.stock else OurHouse(layers)
+        backend: Backend = (
+            StockBackend(canaries.base / "kernels", canaries.runtime)
+            if options.stock
+            else ConfinedBackend(layers)
+        )
         try:
-            for outcome in await outcomes(attacks, canaries, house):
+            for outcome in await outcomes(attacks, canaries, backend):
                 print(json.dumps(outcome._asdict()))
         finally:
-            await house.close()
+            await backend.close()
 
 
 if __name__ == "__main__":

@@ -7,9 +7,6 @@ from mumath_agent.records import ExecutionStatus
 OK, ERROR, TIMEOUT = ExecutionStatus.OK, ExecutionStatus.ERROR, ExecutionStatus.TIMEOUT
 MEMORY, DIED = ExecutionStatus.MEMORY, ExecutionStatus.DIED
 KEPT, LOST, EITHER = {False}, {True}, {False, True}
-WITHIN_S = 4.5
-"""The time limit, one second of grace, and what a busy machine adds."""
-AT_ONCE_S = 3.0
 KERNEL = "kernel = get_ipython().publish.__self__\n"
 """A program that looks for the kernel around it finds it."""
 FIND_WIRES = """
@@ -32,77 +29,65 @@ class Case:
     code: str
     statuses: set[ExecutionStatus]
     lost: set[bool]
-    within_s: float = AT_ONCE_S
     strikes_later: bool = False
     """What it left behind may end the next program too."""
 
 
 CASES = [
     # Without end, but open to an interrupt
-    Case("loop", "while True: x = 1", {TIMEOUT}, KEPT, WITHIN_S),
-    Case("sleep", "import time\ntime.sleep(1000)", {TIMEOUT}, KEPT, WITHIN_S),
-    Case(
-        "lock", "import threading\na = threading.Lock()\na.acquire()\na.acquire()", {TIMEOUT}, KEPT, WITHIN_S
-    ),
+    Case("loop", "while True: x = 1", {TIMEOUT}, KEPT),
+    Case("sleep", "import time\ntime.sleep(1000)", {TIMEOUT}, KEPT),
+    Case("lock", "import threading\na = threading.Lock()\na.acquire()\na.acquire()", {TIMEOUT}, KEPT),
     Case(
         "join",
         "import threading\nt = threading.Thread(target=threading.Event().wait)\nt.daemon = True\n"
         "t.start()\nt.join()",
         {TIMEOUT},
         KEPT,
-        WITHIN_S,
     ),
-    Case("power", "10**10**8 % 7", {TIMEOUT}, KEPT, WITHIN_S),
-    Case("factorial", "import math\nmath.factorial(10**8)", {TIMEOUT}, KEPT, WITHIN_S),
-    Case("regex", "import re\nre.match('(a+)+$', 'a' * 40 + 'b')", {TIMEOUT}, KEPT, WITHIN_S),
-    Case("factorint", "import sympy\nsympy.factorint(10**120 + 7 * 10**60 + 31)", {TIMEOUT}, KEPT, WITHIN_S),
-    Case("await", "import asyncio\nawait asyncio.sleep(1e6)", {TIMEOUT}, EITHER, WITHIN_S),
-    Case(
-        "asyncio_run", "import asyncio\nasyncio.run(asyncio.sleep(1e6))", {TIMEOUT, ERROR}, EITHER, WITHIN_S
-    ),
+    Case("power", "10**10**8 % 7", {TIMEOUT}, KEPT),
+    Case("factorial", "import math\nmath.factorial(10**8)", {TIMEOUT}, KEPT),
+    Case("regex", "import re\nre.match('(a+)+$', 'a' * 40 + 'b')", {TIMEOUT}, KEPT),
+    Case("factorint", "import sympy\nsympy.factorint(10**120 + 7 * 10**60 + 31)", {TIMEOUT}, KEPT),
+    Case("await", "import asyncio\nawait asyncio.sleep(1e6)", {TIMEOUT}, EITHER),
+    Case("asyncio_run", "import asyncio\nasyncio.run(asyncio.sleep(1e6))", {TIMEOUT, ERROR}, EITHER),
     # Deaf to an interrupt
     Case(
         "swallows",
         "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass",
         {TIMEOUT},
         LOST,
-        WITHIN_S,
     ),
     Case(
         "ignores",
         "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass",
         {TIMEOUT},
         LOST,
-        WITHIN_S,
     ),
     Case(
         "own_handler",
         "import signal\nsignal.signal(signal.SIGINT, lambda *a: None)\nwhile True: pass",
         {TIMEOUT},
         LOST,
-        WITHIN_S,
     ),
     Case(
         "blocks_signals",
         "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\nwhile True: pass",
         {TIMEOUT},
         LOST,
-        WITHIN_S,
     ),
     Case(
         "stops_itself",
         "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)",
         {TIMEOUT, ERROR},
         EITHER,
-        WITHIN_S,
     ),
-    Case("sum_in_c", "sum(range(10**12))", {TIMEOUT}, LOST, WITHIN_S),
+    Case("sum_in_c", "sum(range(10**12))", {TIMEOUT}, LOST),
     Case(
         "deque_in_c",
         "import collections, itertools\ncollections.deque(itertools.repeat(0, 10**13), maxlen=0)",
         {TIMEOUT},
         LOST,
-        WITHIN_S,
     ),
     # Deep
     Case("recursion", "def f(n):\n    return f(n + 1)\nf(0)", {ERROR}, KEPT),
@@ -111,16 +96,15 @@ CASES = [
         "import sys\nsys.setrecursionlimit(10**9)\ndef f(n):\n    return f(n + 1)\nf(0)",
         {ERROR, MEMORY, DIED, TIMEOUT},
         EITHER,
-        WITHIN_S,
     ),
-    Case("nested_repr", "x = []\nfor _ in range(10**6): x = [x]\nrepr(x)", {ERROR, DIED}, EITHER, WITHIN_S),
+    Case("nested_repr", "x = []\nfor _ in range(10**6): x = [x]\nrepr(x)", {ERROR, DIED}, EITHER),
     # Deadly
     Case("os_exit", "import os\nos._exit(3)", {DIED}, LOST),
     Case("abort", "import os\nos.abort()", {DIED}, LOST),
     Case("segfault", "import ctypes\nctypes.string_at(0)", {DIED}, LOST),
     Case(
         "alarm",
-        "import signal, time\nsignal.setitimer(signal.ITIMER_REAL, 0.1)\ntime.sleep(0.9)",
+        "import signal, time\nsignal.setitimer(signal.ITIMER_REAL, 0.1)\ntime.sleep(600)",
         {DIED},
         LOST,
     ),
@@ -132,7 +116,7 @@ CASES = [
     Case("base_exception", "raise BaseException('odd')", {ERROR}, KEPT),
     Case("atexit", "import atexit, time\natexit.register(time.sleep, 1000)", {OK}, KEPT),
     # Destroying the kernel from inside
-    Case("breaks_len", "import builtins\nbuiltins.len = None", {OK, ERROR, DIED, TIMEOUT}, EITHER, WITHIN_S),
+    Case("breaks_len", "import builtins\nbuiltins.len = None", {OK, ERROR, DIED, TIMEOUT}, EITHER),
     Case("closes_stdout", "import sys\nsys.stdout.close()", {OK, ERROR}, KEPT),
     Case(
         "dies_later",
@@ -142,18 +126,17 @@ CASES = [
         strikes_later=True,
     ),
     Case("ends_kernel", KERNEL + "kernel._ended = True", {OK, DIED}, EITHER, strikes_later=True),
-    Case("silences_kernel", KERNEL + "kernel._send = lambda *a, **k: None", {TIMEOUT, DIED}, LOST, WITHIN_S),
+    Case("silences_kernel", KERNEL + "kernel._send = lambda *a, **k: None", {TIMEOUT, DIED}, LOST),
     # Too much of something
     Case("huge_string", "'a' * 10**11", {MEMORY}, KEPT),
     Case("huge_array", "import numpy\nnumpy.ones(2 * 10**9)", {MEMORY}, KEPT),
-    Case("growing_list", "hoard = []\nwhile True: hoard.append(bytes(10**7))", {MEMORY}, KEPT, WITHIN_S),
+    Case("growing_list", "hoard = []\nwhile True: hoard.append(bytes(10**7))", {MEMORY}, KEPT),
     Case(
         "growing_and_swallowing",
         "hoard = []\nwhile True:\n    try:\n        hoard.append(bytearray(10**7))\n"
         "    except MemoryError:\n        pass",
         {TIMEOUT, MEMORY, DIED},
         EITHER,
-        WITHIN_S,
     ),
     Case(
         "threads",
@@ -177,25 +160,23 @@ CASES = [
     ),
     Case("many_files", "import os\nfor n in range(10**6): open(f'f{n}', 'w').close()", {ERROR}, KEPT),
     # Floods
-    Case("prints_for_ever", "while True: print('spam' * 100)", {TIMEOUT}, EITHER, WITHIN_S),
-    Case("prints_one_gigabyte", "print('x' * 10**9)", {OK, TIMEOUT, MEMORY}, EITHER, WITHIN_S),
+    Case("prints_for_ever", "while True: print('spam' * 100)", {TIMEOUT}, EITHER),
+    Case("prints_one_gigabyte", "print('x' * 10**9)", {OK, TIMEOUT, MEMORY}, EITHER),
     Case(
         "writes_to_descriptor",
         "import os\nwhile True: os.write(1, b'x' * (1 << 16))",
         {TIMEOUT, ERROR},
         EITHER,
-        WITHIN_S,
     ),
-    Case("displays", "for n in range(20_000): display(n)", {OK, TIMEOUT, DIED}, EITHER, WITHIN_S),
-    Case("displays_much", "for n in range(200): display('x' * 10**6)", {OK, TIMEOUT, DIED}, EITHER, WITHIN_S),
+    Case("displays", "for n in range(20_000): display(n)", {OK, TIMEOUT, DIED}, EITHER),
+    Case("displays_much", "for n in range(200): display('x' * 10**6)", {OK, TIMEOUT, DIED}, EITHER),
     Case(
         "huge_repr",
         "class Odd:\n    def __repr__(self): return 'x' * 50_000_000\nOdd()",
         {OK, DIED},
         EITHER,
-        WITHIN_S,
     ),
-    Case("huge_error", "raise ValueError('x' * 50_000_000)", {ERROR, DIED}, EITHER, WITHIN_S),
+    Case("huge_error", "raise ValueError('x' * 50_000_000)", {ERROR, DIED}, EITHER),
     # Late and asking
     Case(
         "prints_later",
@@ -244,21 +225,18 @@ FORGERIES = [
         "    wire.sendall(b'\\x02' + (100 << 20).to_bytes(8, 'big'))\n    wire.sendall(bytes(100 << 20))",
         {DIED, ERROR, TIMEOUT},
         LOST,
-        WITHIN_S,
     ),
     Case(
         "half_a_frame",
         FIND_WIRES + "for wire in wires: wire.sendall(b'\\x00\\xff')",
         {DIED, TIMEOUT},
         LOST,
-        WITHIN_S,
     ),
     Case(
         "message_of_empty_lists",
         KERNEL + "kernel.publish('stream', {'name': 'stdout', 'text': [[]] * 10**7})",
         {OK, DIED, TIMEOUT},
         EITHER,
-        WITHIN_S + 3,
     ),
     Case(
         "deep_json",
@@ -314,7 +292,6 @@ FORGERIES += [
         f"{FIND_WIRES}while True: wires[{position}].sendall(bytes({frame}) * 100_000)",
         {TIMEOUT, DIED},
         EITHER,
-        WITHIN_S,
     )
     for channel, position in (("shell", -1), ("iopub", -2), ("line_to_the_server", 0))
     for what, frame in (("junk_messages", [0, 1, 65]), ("empty_frames", [1, 0]), ("commands", [4, 0]))

@@ -11,12 +11,12 @@ from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any
 
-from houses import TIMEOUT_S, Run, Said
+from backends import TIMEOUT_S, Run, Said
 from jupyter_client.manager import AsyncKernelManager
 
 
-class StockHouse:
-    """Hands out kernels, and again to those that come later if the one before left it usable."""
+class StockBackend:
+    """Hands out ordinary kernels; a kernel that a session left usable is handed out again."""
 
     resets = True
 

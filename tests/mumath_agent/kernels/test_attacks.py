@@ -1,7 +1,10 @@
-"""What hostile code can't do to the machine it runs on, whatever layers of isolation are left.
+"""Check that hostile code can't harm the machine it runs on, whatever layer of isolation is missing.
 
-Attacks run in processes of their own (`attack_runner.py`), once per identity and level, on canaries only. Each ran on a
-stock Jupyter kernel first: one that failed there too proves nothing and is skipped, with the reason.
+Attacks run in processes of their own (`attack_runner.py`), one for each user and level, on canaries only. Every attack
+runs at level full as every user that can be had. Of the levels that lack one layer the default run takes pairs: every
+attack at every level, every user at every level, but not every attack as every user at every level. That full product,
+and the control that most attacks succeed on a stock Jupyter kernel, are slow tests; the default run has the control for
+one attack of each kind. Attacks that are known to get through without a layer are left out where it is missing.
 """
 
 import json
@@ -10,10 +13,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from attack import LAYERS, Attack
@@ -26,29 +28,48 @@ pytestmark = [
 
 RUNNER = Path(__file__).with_name("attack_runner.py")
 NOBODY = 65534
-CONTROL = "stock"
 LEVELS = {"full": LAYERS} | {f"without_{layer}": LAYERS - {layer} for layer in sorted(LAYERS)}
-RUN_TIMEOUT_S = 100
+USERS = ["root", "user"] if os.getuid() == 0 else ["user"]
+RUN_TIMEOUT_S = 280
+"""Only a run that hangs takes as long; pytest's own limit is just above it."""
 NO_SUCH_LEVEL = "no kernel can be had at level"
-"""How a machine is told that lacks one of the layers."""
+"""The error on a machine that lacks one of the layers."""
+ONE_OF_EACH_KIND = [
+    "tcp_connect",
+    "other_kernels_socket",
+    "read_secret",
+    "append_to_bashrc",
+    "kill_victim",
+    "new_privileges_possible",
+    "big_file",
+    "patched_math",
+]
 TESTED_ELSEWHERE = {53, 63, 64, 65, 66, 67}
 """Rows of the list: misbehaving cells, and what the client, the transcript and the grader do."""
 
 
-class Outcome(NamedTuple):
-    outcome: str
-    detail: str
+def held_at(level: str) -> list[Attack]:
+    """Return the attacks that must be held at a level."""
+    missing = LAYERS - LEVELS[level]
+    return [attack for attack in ATTACKS if not (attack.by_design or missing & attack.leaks_without)]
 
 
-Results = dict[str, Outcome] | str
-"""By attack; or why there are none."""
+def paired(user: str, level: str) -> list[Attack]:
+    """Return those of them that the default run makes as this user: all at level full, else this user's share."""
+    shift = list(LEVELS).index(level)
+    return [
+        attack
+        for attack in held_at(level)
+        if level == "full" or USERS[(ATTACKS.index(attack) + shift) % len(USERS)] == user
+    ]
 
 
-@cache
-def results(identity: str, level: str) -> Results:
-    """Run all attacks, once."""
-    layers = ["--stock"] if level == CONTROL else ["--layers", ",".join(sorted(LEVELS[level]))]
-    command = [sys.executable, str(RUNNER), "--uid", str(_uid(identity)), *layers]
+def outcomes(user: str, attacks: Sequence[Attack], *options: str) -> dict[str, dict[str, str]]:
+    """Run attacks; return the outcome and its detail by the attack's name. Skip where this machine can't run them."""
+    if reason := obstacle(user):
+        pytest.skip(reason)
+    names = ",".join(attack.name for attack in attacks)
+    command = [sys.executable, str(RUNNER), "--uid", str(_uid(user)), "--only", names, *options]
     # To files, not pipes: a kernel that outlives the runner would keep those open.
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
         runner = subprocess.Popen(command, stdout=stdout, stderr=stderr, start_new_session=True)
@@ -57,70 +78,75 @@ def results(identity: str, level: str) -> Results:
         except subprocess.TimeoutExpired:
             os.killpg(runner.pid, signal.SIGKILL)
             runner.wait()
-            return f"the attacks took longer than {RUN_TIMEOUT_S} s"
+            pytest.fail(f"the attacks did not end within {RUN_TIMEOUT_S} s")
         stdout.seek(0)
         stderr.seek(0)
-        if failed:
-            return f"the attacks could not be run: {stderr.read()[-3000:]}"
-        found = [json.loads(line) for line in stdout]
-    return {line["name"]: Outcome(line["outcome"], line["detail"]) for line in found}
+        said = stderr.read()
+        if failed and NO_SUCH_LEVEL in said:
+            pytest.skip(said.strip().rsplit("\n", 1)[-1])
+        assert not failed, f"the attacks could not be run: {said[-3000:]}"
+        found = {line["name"]: line for line in map(json.loads, stdout)}
+    assert found.keys() == {attack.name for attack in attacks}
+    return found
 
 
 @cache
-def obstacle(identity: str) -> str:
-    """Why attacks can't be run as this user; empty if they can."""
-    if identity == "root":
-        return "" if os.getuid() == 0 else "the tests don't run as root"
-    trial = [sys.executable, str(RUNNER), "--trial", "--uid", str(_uid(identity))]
-    done = subprocess.run(trial, capture_output=True, text=True, timeout=60)
+def obstacle(user: str) -> str:
+    """Return why attacks can't be run as this user; empty if they can."""
+    if user == "root":
+        return ""
+    trial = [sys.executable, str(RUNNER), "--trial", "--uid", str(_uid(user))]
+    done = subprocess.run(trial, capture_output=True, text=True)
     last = done.stderr.strip().rsplit("\n", 1)[-1]
-    return f"user {_uid(identity)} can't run this Python: {last}" if done.returncode else ""
+    return f"user {_uid(user)} can't run this Python: {last}" if done.returncode else ""
 
 
-def _uid(identity: str) -> int:
-    return 0 if identity == "root" else os.getuid() or NOBODY
+def _uid(user: str) -> int:
+    return 0 if user == "root" else os.getuid() or NOBODY
 
 
-@pytest.fixture(scope="module")
-def outcome_of() -> Callable[[str, str, Attack], Outcome]:
-    """A function that looks up what came of an attack."""
-
-    def look_up(identity: str, level: str, attack: Attack) -> Outcome:
-        if reason := obstacle(identity):
-            pytest.skip(reason)
-        found = results(identity, level)
-        if isinstance(found, str):
-            if NO_SUCH_LEVEL in found:
-                pytest.skip(found.strip().rsplit("\n", 1)[-1])
-            pytest.fail(found)
-        return found[attack.name]
-
-    return look_up
+def assert_held(user: str, level: str, attacks: Sequence[Attack]) -> None:
+    found = outcomes(user, attacks, "--layers", ",".join(sorted(LEVELS[level])))
+    assert {name: line for name, line in found.items() if line["outcome"] != "held"} == {}
 
 
-@pytest.mark.parametrize("attack", [a for a in ATTACKS if not a.by_design], ids=lambda attack: attack.name)
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("identity", ["root", "user"])
-def test_an_attack_is_held(
-    identity: str, level: str, attack: Attack, outcome_of: Callable[[str, str, Attack], Outcome]
-) -> None:
-    control = outcome_of(identity, CONTROL, attack)
-    if attack.needs_control and control.outcome != "breach":
-        pytest.skip(f"proves nothing, a stock kernel holds it too: {control.detail}")
-    missing = LAYERS - LEVELS[level]
-    if missing & attack.leaks_without:
-        pytest.skip(f"known to get through without {', '.join(missing)}")
-    outcome = outcome_of(identity, level, attack)
-    assert outcome.outcome == "held", outcome.detail
+@pytest.mark.parametrize("user", USERS)
+def test_attacks_are_held(user: str, level: str) -> None:
+    assert_held(user, level, paired(user, level))
 
 
-@pytest.mark.parametrize("identity", ["root", "user"])
-def test_most_attacks_succeed_on_a_stock_kernel(
-    identity: str, outcome_of: Callable[[str, str, Attack], Outcome]
-) -> None:
-    outcomes = [outcome_of(identity, CONTROL, attack) for attack in ATTACKS if attack.needs_control]
-    assert [outcome for outcome in outcomes if outcome.outcome == "error"] == []
-    assert sum(outcome.outcome == "breach" for outcome in outcomes) >= 0.8 * len(outcomes)
+@pytest.mark.slow
+@pytest.mark.parametrize("level", [level for level in LEVELS if level != "full"])
+@pytest.mark.parametrize("user", USERS)
+def test_every_attack_is_held_as_every_user_whatever_layer_is_missing(user: str, level: str) -> None:
+    assert_held(user, level, held_at(level))
+
+
+def test_every_attack_is_paired_with_every_level_and_every_user() -> None:
+    pairs = {(attack.name, level) for user in USERS for level in LEVELS for attack in paired(user, level)}
+    assert pairs == {(attack.name, level) for level in LEVELS for attack in held_at(level)}
+    users = {(attack.name, user) for user in USERS for level in LEVELS for attack in paired(user, level)}
+    assert users == {(attack.name, user) for attack in held_at("full") for user in USERS}
+    assert all(paired(user, level) for user in USERS for level in LEVELS)
+
+
+def test_an_attack_of_each_kind_succeeds_on_a_stock_kernel() -> None:
+    attacks = [attack for attack in ATTACKS if attack.name in ONE_OF_EACH_KIND]
+    assert {attack.kind for attack in attacks} == {attack.kind for attack in ATTACKS}
+    found = outcomes("user", attacks, "--stock")
+    assert {name: line for name, line in found.items() if line["outcome"] != "breach"} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("user", USERS)
+def test_most_attacks_succeed_on_a_stock_kernel(user: str) -> None:
+    """An attack that a stock kernel holds, too, proves nothing about ours."""
+    found = outcomes(user, [attack for attack in ATTACKS if attack.needs_control], "--stock")
+    failed = {name: line["detail"] for name, line in found.items() if line["outcome"] != "breach"}
+    print(f"{user} has no success on a stock kernel with {failed}")
+    assert [line for line in found.values() if line["outcome"] == "error"] == []
+    assert len(failed) <= 0.2 * len(found)
 
 
 def test_every_planned_kind_is_an_attack() -> None:

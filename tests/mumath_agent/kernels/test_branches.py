@@ -1,19 +1,21 @@
-"""Copies of live kernels: they begin with everything their origin held, and share nothing with it from there on."""
+"""Check copies of live kernels: they begin with everything their origin held, and share nothing with it from then on.
+
+Copies of hostile kernels are in `test_fork_server.py`.
+"""
 
 import asyncio
 import os
 import signal
-import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import anyio
 import psutil
 import pytest
+from waiting import HANG_S, eventually
 
 from mumath_agent.errors import KernelError
 from mumath_agent.kernels import JupyterExecutor, Kernel, KernelPool
-from mumath_agent.kernels.kernel import End
 from mumath_agent.records import Execution, ExecutionStatus
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
@@ -26,7 +28,7 @@ async def origin() -> AsyncIterator[JupyterExecutor]:
 
 
 async def run(executor: JupyterExecutor, code: str) -> Execution:
-    return await executor.run(code, timeout_s=10)
+    return await executor.run(code, timeout_s=HANG_S)
 
 
 async def printed(executor: JupyterExecutor, code: str) -> str:
@@ -109,7 +111,7 @@ async def test_what_can_not_be_copied_soundly_is_refused_and_goes_on(code: str) 
 
 async def answer(kernel: Kernel, code: str) -> str:
     cell = await kernel.send(code)
-    await kernel.read(cell, until=anyio.current_time() + 10)
+    await kernel.read(cell, until=anyio.current_time() + HANG_S)
     return cell.stdout
 
 
@@ -126,39 +128,6 @@ async def test_where_the_programs_do_something_else_there_is_no_branch(origin: J
     assert (await run(origin, "6 * 7")).result == "42"
 
 
-HOSTILE = """
-import mumath_agent.sandbox.kernel as inside
-def keep_everything(line, kept):
-    from mumath_agent.sandbox import linux
-    linux.unshare(inside.settle_copy.__globals__['BRANCH_NAMESPACES'])
-    line.send(b'hello'); line.recv(16)
-    {act}
-    line.send(b'moved'); line.recv(16)
-original, inside.settle_copy = inside.settle_copy, keep_everything
-"""
-
-
-@pytest.mark.parametrize("act", ["linux.drop_capabilities()", "original(line, kept)", "pass"])
-async def test_a_copy_that_lies_about_letting_go_is_killed(act: str) -> None:
-    """The code that settles a copy runs in a process that has run programs: what it says counts for nothing."""
-    async with KernelPool(spares=0) as pool, pool.lease() as kernel:
-        assert await answer(kernel, HOSTILE.format(act=act) + "\nprint('patched')") == "patched\n"
-        before = processes()
-        with pytest.raises(KernelError, match="can't be copied"):
-            await kernel.fork()
-        await anyio.sleep(0.3)
-        assert processes() <= before
-        assert await answer(kernel, "print(6 * 7)") == "42\n"
-
-
-async def test_a_kernel_that_does_not_answer_is_not_waited_for_long(origin: JupyterExecutor) -> None:
-    async with KernelPool(spares=0) as pool, pool.lease() as kernel:
-        cell = await kernel.send("while True: pass")
-        assert await kernel.read(cell, until=time.monotonic() + 0.5) is End.LATE  # so it has begun
-        with anyio.fail_after(8), pytest.raises(KernelError, match="did not answer in time"):
-            await kernel.fork()
-
-
 async def test_killing_the_origin_while_it_is_copied_leaves_nothing() -> None:
     async with KernelPool(spares=0) as pool:
         async with pool.lease() as kernel:
@@ -170,8 +139,7 @@ async def test_killing_the_origin_while_it_is_copied_leaves_nothing() -> None:
                 tasks.start_soon(_branch_if_it_can, kernel)
                 await anyio.sleep(0.004)
                 os.kill(pid, signal.SIGKILL)
-        await anyio.sleep(6)  # a branch on its way is given up after five seconds
-        assert processes() <= before
+        assert await eventually(lambda: processes() <= before)
 
 
 async def _branch_if_it_can(kernel: Kernel) -> None:

@@ -1,6 +1,8 @@
-"""Machines where a layer of isolation can't be had: programs run as confined as was asked for, or not at all.
+"""Check machines where a layer of isolation can't be had: programs run as confined as was asked for, or not at all.
 
-The layers go missing as they do out there: their system calls are refused (`without.py`).
+The layers go missing as they do out there: their system calls are refused (`without.py`), in a process of its own for
+every case. The default run has every case as one of the users, root or an ordinary one; the same as the other user, and
+further levels asked for by name, are slow tests.
 """
 
 import os
@@ -37,7 +39,6 @@ def without(layers: str, *options: str, uid: int = os.getuid()) -> Ended:
             [sys.executable, WITHOUT, layers, str(uid), *COMMAND, *options],
             input=PROBE,
             capture_output=True,
-            timeout=120,
             env={**os.environ, "TMPDIR": directory},
             cwd="/",
         )
@@ -45,10 +46,12 @@ def without(layers: str, *options: str, uid: int = os.getuid()) -> Ended:
     return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-@pytest.fixture(params=["ourselves", "nobody"])
-def uid(request: pytest.FixtureRequest) -> int:
-    """Ours, and where we are root an ordinary user's."""
-    if request.param == "ourselves":
+OURSELVES, ORDINARY = "ourselves", "ordinary user"
+
+
+def uid_of(user: str) -> int:
+    """Return our own id, or where we are root an ordinary user's; skip where that user can't run this."""
+    if user == OURSELVES:
         return os.getuid()
     imports = [sys.executable, WITHOUT, "", str(NOBODY), sys.executable, "-c", "import mumath_agent.cli"]
     if os.getuid() != 0 or subprocess.run(imports, cwd="/", capture_output=True).returncode:
@@ -57,16 +60,20 @@ def uid(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.mark.parametrize(
-    ("missing", "level"),
+    ("missing", "level", "user"),
     [
-        ("", "full"),
-        ("namespaces", "landlock+seccomp"),
-        ("landlock", "namespaces+seccomp"),
-        ("landlock-disabled", "namespaces+seccomp"),
+        ("", "full", ORDINARY),
+        ("namespaces", "landlock+seccomp", OURSELVES),
+        ("landlock", "namespaces+seccomp", ORDINARY),
+        ("landlock-disabled", "namespaces+seccomp", OURSELVES),
+        pytest.param("", "full", OURSELVES, marks=pytest.mark.slow),
+        pytest.param("namespaces", "landlock+seccomp", ORDINARY, marks=pytest.mark.slow),
+        pytest.param("landlock", "namespaces+seccomp", OURSELVES, marks=pytest.mark.slow),
+        pytest.param("landlock-disabled", "namespaces+seccomp", ORDINARY, marks=pytest.mark.slow),
     ],
 )
-def test_where_one_layer_is_missing_the_others_confine(missing: str, level: str, uid: int) -> None:
-    ended = without(missing, uid=uid)
+def test_where_one_layer_is_missing_the_others_confine(missing: str, level: str, user: str) -> None:
+    ended = without(missing, uid=uid_of(user))
     first, *errors = ended.stderr.splitlines()
     assert first == f"isolation: {level}"
     assert "cell 1: line 2: socket.socket()" in errors
@@ -76,15 +83,20 @@ def test_where_one_layer_is_missing_the_others_confine(missing: str, level: str,
 
 
 @pytest.mark.parametrize(
-    ("missing", "told"),
+    ("missing", "told", "user"),
     [
-        ("seccomp", ["seccomp"]),
-        ("namespaces,landlock", ["namespaces", "landlock"]),
-        ("namespaces,landlock,seccomp", ["namespaces", "landlock"]),  # already too much
+        ("seccomp", ["seccomp"], ORDINARY),
+        ("namespaces,landlock", ["namespaces", "landlock"], OURSELVES),
+        ("namespaces,landlock,seccomp", ["namespaces", "landlock"], ORDINARY),  # already too much
+        pytest.param("seccomp", ["seccomp"], OURSELVES, marks=pytest.mark.slow),
+        pytest.param("namespaces,landlock", ["namespaces", "landlock"], ORDINARY, marks=pytest.mark.slow),
+        pytest.param(
+            "namespaces,landlock,seccomp", ["namespaces", "landlock"], OURSELVES, marks=pytest.mark.slow
+        ),
     ],
 )
-def test_nothing_runs_where_too_much_is_missing(missing: str, told: list[str], uid: int) -> None:
-    ended = without(missing, uid=uid)
+def test_nothing_runs_where_too_much_is_missing(missing: str, told: list[str], user: str) -> None:
+    ended = without(missing, uid=uid_of(user))
     assert (ended.code, ended.stdout) == (3, "")
     (line,) = ended.stderr.splitlines()
     assert line.startswith("error: this machine can't confine model-written programs: no ")
@@ -96,8 +108,8 @@ def test_nothing_runs_where_too_much_is_missing(missing: str, told: list[str], u
     ("missing", "level"),
     [
         ("seccomp", "namespaces+landlock"),
-        ("namespaces,landlock", "seccomp"),
         ("namespaces,landlock,seccomp", "rlimits-only"),
+        pytest.param("namespaces,landlock", "seccomp", marks=pytest.mark.slow),
     ],
 )
 def test_whoever_insists_gets_what_is_left_and_is_told(missing: str, level: str) -> None:
@@ -112,13 +124,13 @@ def test_whoever_insists_gets_what_is_left_and_is_told(missing: str, level: str)
 @pytest.mark.parametrize(
     ("missing", "level"),
     [
-        ("namespaces", "full"),
-        ("landlock", "full"),
         ("seccomp", "full"),
         ("landlock", "landlock+seccomp"),
-        ("namespaces", "namespaces+seccomp"),
-        ("rlimits", "full"),
         ("rlimits", "rlimits-only"),
+        pytest.param("namespaces", "full", marks=pytest.mark.slow),
+        pytest.param("landlock", "full", marks=pytest.mark.slow),
+        pytest.param("rlimits", "full", marks=pytest.mark.slow),
+        pytest.param("namespaces", "namespaces+seccomp", marks=pytest.mark.slow),
     ],
 )
 def test_a_level_that_was_asked_for_by_name_is_had_or_nothing_runs(missing: str, level: str) -> None:
@@ -130,7 +142,7 @@ def test_a_level_that_was_asked_for_by_name_is_had_or_nothing_runs(missing: str,
     assert "Traceback" not in ended.stderr
 
 
-def test_nothing_runs_without_limits_where_nobody_said_that_it_may() -> None:
+def test_nothing_runs_without_limits_unless_that_was_allowed() -> None:
     ended = without("rlimits")
     assert (ended.code, ended.stdout) == (3, "")
     assert ended.stderr.startswith("error: ")

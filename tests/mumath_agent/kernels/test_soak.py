@@ -1,4 +1,7 @@
-"""A long mixture of well-behaved and hostile cells: nobody reads another's output, and in the end nothing is left."""
+"""Run a long mixture of well-behaved and hostile cells: no session reads another's output, and nothing is left over.
+
+The default run has a small mixture; a long one is a slow test.
+"""
 
 import asyncio
 import gc
@@ -26,7 +29,7 @@ pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
 SEED = 20
 AT_ONCE = 8
-LONG_S = 60.0
+LONG_S = 120.0
 """More than any cell takes, on a busy machine too."""
 MAX_GROWTH_MB = 100
 SANDBOX = Sandbox(memory_mb=256, work_mb=16, preload=("numpy", "sympy"))
@@ -41,7 +44,7 @@ class Size:
     """Of all sessions together."""
 
 
-SMALL, LARGE = Size(20, 300), Size(500, 10_000)
+SMALL, LARGE = Size(16, 160), Size(500, 10_000)
 
 
 class Session:
@@ -271,12 +274,12 @@ async def test_sessions_go_on_after_the_fork_server_died() -> None:
         async with JupyterExecutor(pool=pool) as executor:
             await executor.run("x = 1", timeout_s=LONG_S)
             ready.release()
-            execution = await executor.run("import time\ntime.sleep(3)", timeout_s=LONG_S)
+            execution = await executor.run("import time\ntime.sleep(600)", timeout_s=LONG_S)
             assert execution.state_lost, execution
             assert (await executor.run("1 + 1", timeout_s=LONG_S)).result == "2"
 
     try:
-        for _ in range(3):
+        for _ in range(2):
             server = await server_for(SANDBOX)
             async with KernelPool(SANDBOX, spares=2) as pool, anyio.create_task_group() as tasks:
                 for _ in range(AT_ONCE):

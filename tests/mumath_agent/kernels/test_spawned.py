@@ -1,10 +1,11 @@
-"""Kernels where forking can't work: each is a process started anew, confined by the same steps."""
+"""Check kernels where forking can't work: each is a process started anew, confined by the same steps."""
 
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
+from outside import descendants
+from waiting import HANG_S, eventually
 
 from mumath_agent.kernels import JupyterExecutor, KernelPool, Sandbox
 from mumath_agent.kernels.isolation import layers_of
@@ -28,16 +29,19 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
 
 
 async def test_a_kernel_is_spawned_confined_and_cleared_away(sandbox: Sandbox) -> None:
-    before = set(psutil.Process().children(recursive=True))
-    async with KernelPool(sandbox, spares=1) as pool, JupyterExecutor(pool=pool) as executor:
-        assert (await executor.run("kept = 42\nkept", timeout_s=10)).result == "42"
+    before = descendants()
+    async with (
+        KernelPool(sandbox, spares=1) as pool,
+        JupyterExecutor(pool=pool, interrupt_grace_s=HANG_S) as executor,
+    ):
+        assert (await executor.run("kept = 42\nkept", timeout_s=HANG_S)).result == "42"
         assert executor.isolation == "landlock+seccomp"
         for code in ("open('/etc/passwd')", "import socket; socket.socket()", "import os; os.fork()"):
-            assert "PermissionError" in str((await executor.run(code, timeout_s=10)).error)
-        died = await executor.run("import os; os._exit(3)", timeout_s=10)
+            assert "PermissionError" in str((await executor.run(code, timeout_s=HANG_S)).error)
+        died = await executor.run("import os; os._exit(3)", timeout_s=HANG_S)
         assert (died.status, died.state_lost) == (ExecutionStatus.DIED, True)
         assert "exit code 3" in str(died.error)
-        assert (await executor.run("'kept' in globals()", timeout_s=10)).result == "False"
+        assert (await executor.run("'kept' in globals()", timeout_s=HANG_S)).result == "False"
         stopped = await executor.run("while True: pass", timeout_s=0.5)
         assert (stopped.status, stopped.state_lost) == (ExecutionStatus.TIMEOUT, False)
-    assert set(psutil.Process().children(recursive=True)) <= before
+    assert await eventually(lambda: descendants() <= before), descendants() - before

@@ -1,8 +1,7 @@
-"""A record becomes a valid notebook that Jupyter runs, and the notebook gives back what was run."""
+"""Check that a record becomes a valid notebook that Jupyter runs, and that the notebook gives back what was run."""
 
 import base64
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -11,10 +10,12 @@ from typing import Any
 
 import nbformat
 import pytest
+from command_line import mumath_agent
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jupyter_client.manager import start_new_kernel
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from waiting import HANG_S
 
 from mumath_agent import solve
 from mumath_agent.dialects import get_dialect
@@ -114,7 +115,7 @@ def said(of: RunRecord) -> list[str]:
     return [cell.source for cell in cells(of) if cell.cell_type == "markdown"]
 
 
-# What a kernel can say: it lets no control characters through (tests/kernels/test_output.py).
+# What a kernel can say: it lets no control characters through (kernels/test_output.py).
 output = st.text(st.characters(exclude_categories=("Cc", "Cs")) | st.just("\n"), max_size=30)
 errors = st.builds(
     lambda line, name, message: f"{line}{name}{message}",
@@ -405,22 +406,20 @@ def test_a_real_run_is_a_notebook_that_an_ordinary_kernel_runs_with_the_same_out
             seen.append(message["content"])
 
     for cell in (first, failed):
-        stock_kernel.execute_interactive(cell.source, output_hook=hook, timeout=60)
+        stock_kernel.execute_interactive(cell.source, output_hook=hook, timeout=HANG_S)
     stdout, result, error = seen
     assert stdout["text"] == first.outputs[0].text == "roots:\n"
     assert result["data"]["text/plain"] == first.outputs[1].data["text/plain"] == "[2, 3]"
     assert (error["ename"], error["evalue"]) == (failed.outputs[0].ename, failed.outputs[0].evalue)
 
 
-def solve_command(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "mumath_agent", "solve", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
-
-
 @pytest.mark.kernel
-def test_a_file_of_problems_becomes_a_folder_of_notebooks(tmp_path: Path) -> None:
+def test_a_file_of_problems_becomes_a_folder_of_notebooks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "p.txt").write_text("What is 17 times 23?\nWhat is 2 plus 2?\n")
-    done = solve_command("--file", "p.txt", "--notebook", "made/notebooks", cwd=tmp_path)
+    done = mumath_agent("solve", "--file", "p.txt", "--notebook", "made/notebooks")
     folder = tmp_path / "made" / "notebooks"
     assert sorted(path.name for path in folder.iterdir()) == ["line-1.ipynb", "line-2.ipynb"], done.stderr
     (ran,) = read_notebook(folder / "line-1.ipynb").cells
@@ -443,11 +442,12 @@ def test_a_file_of_problems_becomes_a_folder_of_notebooks(tmp_path: Path) -> Non
     ids=["no folder", "same names", "no place"],
 )
 def test_what_stands_in_the_way_is_said_before_anything_is_solved(
-    arguments: list[str], message: str, tmp_path: Path
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     names = ["a/b", "a b"] if "made" in arguments else ["a"]
     rows = [json.dumps({"id": name, "question": "What is 2 plus 2?"}) for name in names]
     (tmp_path / "same.jsonl").write_text("\n".join(rows))
-    done = solve_command(*arguments, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
+    done = mumath_agent("solve", *arguments)
+    assert (done.code, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Where attacks take place: a house opens sessions, and a session runs cells."""
+"""Backends that attacks run on: a backend opens sessions, and a session runs cells."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -7,39 +7,41 @@ from typing import NamedTuple, Protocol
 from mumath_agent.kernels import JupyterExecutor, Sandbox
 from mumath_agent.records import ExecutionStatus
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
+"""Of a cell; only one that hangs takes as long."""
 
 
 class Said(NamedTuple):
-    """What came of a cell."""
+    """The outcome of a cell."""
 
     stdout: str
     trouble: str
-    """Why it did not end well; empty if it did."""
+    """Why the cell failed; empty if it succeeded."""
 
 
 Run = Callable[[str], Awaitable[Said]]
-"""Runs a cell in a session."""
+"""A function that runs a cell in a session."""
 
 
-class House(Protocol):
+class Backend(Protocol):
     resets: bool
-    """Whether the next problem gets the same kernel after `%reset`, instead of a new one."""
+    """True if the next problem gets the same kernel after `%reset`, instead of a new one."""
 
     def session(self, *, fresh: bool) -> AbstractAsyncContextManager[Run]:
-        """A session nobody else uses meanwhile; with `fresh` nobody did before, nor will after."""
+        """Open a session of its own; with `fresh`, on a kernel that no other session uses before or after."""
         ...
 
     async def close(self) -> None: ...
 
 
-class OurHouse:
-    """The kernels this suite is about, with some of their layers."""
+class ConfinedBackend:
+    """The kernels under test, with some of their layers."""
 
     resets = False
 
     def __init__(self, layers: frozenset[str]) -> None:
-        self._sandbox = Sandbox(layers=layers, unsafe_local=True)
+        # The server starts faster without preloaded modules, and few attacks import any.
+        self._sandbox = Sandbox(layers=layers, unsafe_local=True, preload=())
 
     @asynccontextmanager
     async def session(self, *, fresh: bool) -> AsyncIterator[Run]:

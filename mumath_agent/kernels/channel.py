@@ -1,0 +1,104 @@
+"""Exchange messages with a kernel over one connection, without ever waiting for it."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from mumath_agent.sandbox.zmtp import ProtocolError, Wire
+
+MAX_MESSAGE_BYTES = 8 << 20
+PORTION_BYTES, MAX_PORTIONS = 1 << 16, 64
+"""How much is read from a connection at once, and how many such portions without looking at the clock."""
+
+
+class Channel:
+    """One connection to a kernel, read as data comes and written as far as there is room."""
+
+    def __init__(
+        self,
+        socket_type: str,
+        connection: socket.socket,
+        on_message: Callable[[list[bytes]], None],
+        on_closed: Callable[[], None],
+        on_violation: Callable[[str], None],
+    ) -> None:
+        """Read `connection` in the running event loop.
+
+        Args:
+            socket_type: our side's ZeroMQ type, "SUB" or "DEALER".
+            connection: one end of a socket pair.
+            on_message: called with the frames of each message.
+            on_closed: called when the other side has closed the connection.
+            on_violation: called with the reason when the other side breaks the protocol; the channel is closed then.
+        """
+        self._socket = connection
+        self._socket.setblocking(False)
+        self._wire = Wire(socket_type, max_bytes=MAX_MESSAGE_BYTES)
+        self._on_message = on_message
+        self._on_closed = on_closed
+        self._on_violation = on_violation
+        self._loop = asyncio.get_running_loop()
+        self._unsent = bytearray()
+        self._open = True
+        self._loop.add_reader(connection.fileno(), self._receive)
+        self.write(self._wire.opening)
+
+    def write(self, data: bytes) -> None:
+        """Send what can be sent now, and the rest when there is room."""
+        if not self._open:
+            return
+        if not self._unsent:
+            try:
+                data = data[self._socket.send(data) :]
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError:
+                return  # that it ended is noticed elsewhere
+        if data:
+            self._unsent += data
+            self._loop.add_writer(self._socket.fileno(), self._flush)
+
+    def receive_all(self) -> None:
+        """Take in what has arrived; of a stream that doesn't end, a bounded part."""
+        for _ in range(MAX_PORTIONS):
+            if not (self._open and self._receive()):
+                break
+
+    def close(self) -> None:
+        """Close the connection. Calling it again does nothing."""
+        if self._open:
+            self._open = False
+            self._loop.remove_reader(self._socket.fileno())
+            self._loop.remove_writer(self._socket.fileno())
+            self._socket.close()
+
+    def _flush(self) -> None:
+        try:
+            del self._unsent[: self._socket.send(self._unsent)]
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self._unsent.clear()
+        if not self._unsent:
+            self._loop.remove_writer(self._socket.fileno())
+
+    def _receive(self) -> bool:
+        """Take in one portion; return False if there was none."""
+        try:
+            data = self._socket.recv(PORTION_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            self._on_closed()
+            return False
+        try:
+            for frames in self._wire.decode(data):
+                if self._open:
+                    self._on_message(frames)
+        except ProtocolError as error:
+            self.close()
+            self._on_violation(str(error))
+        return True

@@ -1,0 +1,81 @@
+"""Call `mumath-agent`: in this process, or as a process of its own where the process is the point.
+
+In this process a call costs no start of an interpreter, and all calls share a fork server. Signals, terminals, pipes
+and the encoding of streams need a real process.
+"""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from typing import Any, NamedTuple
+
+import pytest
+
+from mumath_agent import cli
+from mumath_agent.records import RunRecord, from_json
+
+PROGRAM = [sys.executable, "-m", "mumath_agent"]
+
+
+class Ended(NamedTuple):
+    """What a call left behind."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def errors(self) -> list[str]:
+        return [line for line in self.stderr.splitlines() if line.startswith("error: ")]
+
+    def objects(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+    def records(self) -> list[RunRecord]:
+        return [from_json(RunRecord, each) for each in self.objects()]
+
+
+def mumath_agent(
+    *arguments: str, stdin: str | bytes = "", encoding: str = "utf-8", **environment: str
+) -> Ended:
+    """Call the program in this process, with standard streams of this encoding that aren't terminals."""
+    given = stdin.encode() if isinstance(stdin, str) else stdin
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    streams = [io.TextIOWrapper(io.BytesIO(data), encoding) for data in (given, b"", b"")]
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
+            patch.setattr(sys, name, stream)
+        patch.setattr(sys, "argv", ["mumath-agent", *arguments])
+        for name, value in {"COLUMNS": "80", **environment}.items():
+            patch.setenv(name, value)
+        warnings.simplefilter("default")  # as in a process: pytest makes errors of them
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+    said = []
+    for stream in streams[1:]:
+        stream.flush()
+        stream.seek(0)
+        said.append(stream.read())
+    assert isinstance(code, int), code
+    return Ended(code, *said)
+
+
+def mumath_agent_process(*arguments: str, stdin: str | bytes = "", **environment: str) -> Ended:
+    """Call the program in a process of its own."""
+    done = subprocess.run(
+        [*PROGRAM, *arguments],
+        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        capture_output=True,
+        env={**os.environ, "COLUMNS": "80", **environment},
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())

@@ -27,7 +27,7 @@ from finetune.ablations.material import held_out, questions, rows
 from finetune.ablations.page import conclusion, page
 from finetune.ablations.running import PlannedRun, Run, RunLost, make_runs, recipes, unit
 from finetune.ablations.solving import ProblemResult
-from finetune.commands.ablating import Amount, ablations, findings_of
+from finetune.commands.ablating import SizeName, ablations, findings_of
 from finetune.data.records import SolutionFormat
 from mumath_agent.answers import boxed_answers
 from mumath_agent.errors import InputError
@@ -228,7 +228,7 @@ def test_the_command_makes_what_is_missing_and_tells_it(
 ) -> None:
     work, page = tmp_path / "work", tmp_path / "page.md"
     write_runs(work, but=(TWO_STAGES, 1))
-    tell = partial(ablations, work=work, page=page, size=Amount.TINY, seeds=2, workers=1)
+    tell = partial(ablations, work=work, page=page, size=SizeName.TINY, seeds=2, workers=1)
     tell(as_json=True)
     captured = capsys.readouterr()
     assert captured.err.splitlines() == ["9 of 10 runs are done", "10 of 10 runs are done"]
@@ -262,7 +262,7 @@ def test_a_page_of_some_runs_says_which_seeds_it_tells_of(tmp_path: Path) -> Non
 
 
 def page_of(runs: list[Run], work: Path) -> str:
-    return page(findings_of(runs, Amount.TINY, 2, work))
+    return page(findings_of(runs, SizeName.TINY, 2, work))
 
 
 def test_another_design_takes_another_folder(tmp_path: Path) -> None:

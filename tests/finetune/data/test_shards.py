@@ -78,7 +78,7 @@ def test_a_shard_that_fails_says_why_and_the_others_finish(tmp_path: Path) -> No
     failed = finetune(
         "on-ray", "synthesize", source, "--out", out, "--shards", "2", "--", "--teacher", "embedded"
     )
-    assert failed.returncode == 1
+    assert failed.returncode == 3
     assert "1 of 2 shards failed" in failed.stderr and "line 2" in failed.stderr
     assert "Traceback" not in failed.stderr
     first, second = cut(source, out, 2)

@@ -1,6 +1,7 @@
 """A teacher's attempts: the prompts are right, what is kept is the format's, and nothing is lost."""
 
 import json
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -8,15 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from finetune.data.prompted import few_shot, prompt_file, trained
 from finetune.data.records import Question, SolutionFormat
-from finetune.data.synthesize import (
-    BudgetSpent,
-    few_shot,
-    prompt_file,
-    recorded_rationales,
-    trained,
-    within_budget,
-)
+from finetune.data.synthesize import BudgetSpent, recorded_rationales, within_budget
 from mumath_agent.agent.batch import Batch, run_batch
 from mumath_agent.agent.solver import Solver
 from mumath_agent.dialects import Fenced
@@ -166,17 +161,33 @@ def test_the_command_goes_on_where_it_was_cut_off_and_says_what_it_was_made_with
     assert manifest["finished"] and manifest["rows"] == 8
     assert manifest["identity"]["settings"]["sampling"]["seed"] == 3
     other = synthesize(*arguments[:-1], "4")
-    assert other.returncode == 1 and "seed was 3, now it is 4" in other.stderr
+    assert other.returncode == 2 and "sampling.seed 3, now it is 4" in " ".join(other.stderr.split())
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "code", "said"),
     [
-        (["--teacher", "own"], "say --format cot"),
-        (["--teacher", "http://127.0.0.1:9/v1"], "nothing answers"),
-        (["--teacher", "ftp://x"], "isn't an http address"),
+        (["--teacher", "own"], 2, "say --format cot"),
+        (["--teacher", "http://127.0.0.1:9/v1"], 3, "nothing answers"),
+        (["--teacher", "ftp://x"], 2, "isn't an http address"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(tmp_path: Path, arguments: list[str], said: str) -> None:
+def test_what_cannot_be_done_is_one_line(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
     done = synthesize(questions(tmp_path), "--out", tmp_path / "out.jsonl", *arguments)
-    assert done.returncode == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1
+    assert done.returncode == code and said in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "attempts", "longest"),
+    [(["--teacher", "http://127.0.0.1:9"], 40, 2_000), (["--teacher", "embedded", "--samples", "3"], 12, 90)],
+)
+def test_a_dry_run_asks_nothing_and_says_what_it_would(
+    tmp_path: Path, arguments: list[str], attempts: int, longest: int
+) -> None:
+    done = synthesize(questions(tmp_path), "--out", tmp_path / "out.jsonl", *arguments, "--dry-run")
+    said = re.fullmatch(
+        r"4 questions, (\d+) attempts, at most (\d+) requests .* has ([\d,]+) characters\n", done.stdout
+    )
+    assert said is not None and int(said[1]) == attempts and int(said[2]) == 4 * attempts
+    assert (int(said[3].replace(",", "")) > longest) is (longest > 1000)
+    assert list(tmp_path.iterdir()) == [tmp_path / "questions.jsonl"]

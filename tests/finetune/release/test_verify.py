@@ -140,7 +140,7 @@ def test_alone_transformers_proves_nothing(folder: Path, tmp_path: Path) -> None
 
 def test_a_file_without_questions_proves_nothing_either(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("\n", "utf-8")
-    with pytest.raises(InputError, match="holds no question"):
+    with pytest.raises(InputError, match="holds no problem"):
         verify(folder, prompts=tmp_path / "empty.jsonl")
 
 

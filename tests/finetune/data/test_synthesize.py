@@ -1,12 +1,11 @@
 """A teacher's attempts: the prompts are right, what is kept is the format's, and nothing is lost."""
 
 import json
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from programs import Ended, call
 
 from finetune.data.records import Question, SolutionFormat
 from finetune.data.synthesize import (
@@ -32,7 +31,6 @@ from mumath_agent.transcript import Kind, Transcript
 
 pytestmark = pytest.mark.anyio
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 PROBLEM = Problem(id="a", question="A shelf has 14 jars. 5 are sold. How many are left?", target="9")
 TURNS = (
     "Take away.\n```python\nprint(14 - jars)\n```\n",
@@ -134,9 +132,8 @@ async def test_a_spent_budget_ends_the_stage_and_keeps_what_was_made(tmp_path: P
     assert len(list(batch.finished(results))) == 3
 
 
-def synthesize(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    line = [sys.executable, "-m", "finetune", "synthesize", *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, cwd=CHECKOUT)
+def synthesize(*arguments: str | Path) -> Ended:
+    return call("finetune", "synthesize", *arguments)
 
 
 def questions(folder: Path) -> Path:
@@ -153,10 +150,10 @@ def questions(folder: Path) -> Path:
 def test_the_command_goes_on_where_it_was_cut_off_and_says_what_it_was_made_with(tmp_path: Path) -> None:
     out = tmp_path / "attempts.jsonl"
     arguments = (questions(tmp_path), "--out", out, "--teacher", "embedded", "--samples", "2", "--seed", "3")
-    assert synthesize(*arguments).returncode == 0
+    assert synthesize(*arguments).code == 0
     whole = out.read_text()
     out.write_text("".join(whole.splitlines(keepends=True)[2:]) + '{"torn')
-    assert synthesize(*arguments).returncode == 0
+    assert synthesize(*arguments).code == 0
 
     def timeless(text: str) -> list[str]:
         return [json.dumps(json.loads(line)["trajectory"]["transcript"]) for line in text.splitlines()]
@@ -166,7 +163,7 @@ def test_the_command_goes_on_where_it_was_cut_off_and_says_what_it_was_made_with
     assert manifest["finished"] and manifest["rows"] == 8
     assert manifest["identity"]["settings"]["sampling"]["seed"] == 3
     other = synthesize(*arguments[:-1], "4")
-    assert other.returncode == 1 and "seed was 3, now it is 4" in other.stderr
+    assert other.code != 0 and "seed was 3, now it is 4" in other.stderr
 
 
 @pytest.mark.parametrize(
@@ -179,4 +176,4 @@ def test_the_command_goes_on_where_it_was_cut_off_and_says_what_it_was_made_with
 )
 def test_what_cannot_be_done_is_one_line(tmp_path: Path, arguments: list[str], said: str) -> None:
     done = synthesize(questions(tmp_path), "--out", tmp_path / "out.jsonl", *arguments)
-    assert done.returncode == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1
+    assert done.code != 0 and said in done.stderr and len(done.stderr.splitlines()) == 1

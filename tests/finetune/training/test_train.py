@@ -1,4 +1,7 @@
-"""Real trainings of seconds: they learn, hand over, come back from kill -9 bit for bit, and refuse what can't be."""
+"""Real trainings of seconds: they learn, hand over, come back from kill -9 bit for bit, and refuse what can't be.
+
+By day one kind of training is killed; the others, and what takes two processes or a process a stage, are slow.
+"""
 
 import json
 import os
@@ -19,6 +22,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from programs import call
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import PreTrainedTokenizerFast
@@ -132,8 +136,8 @@ def test_killed_at_any_point_it_ends_with_the_same_weights(
     running.kill()
     running.wait()
     assert not (broken / MANIFEST).exists()
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = call(*command[2:])
+    assert done.code == 0, done.stderr
     assert "step 10/40" not in done.stdout  # it went on, it did not start anew
     resumed, expected = load_file(broken / weights), load_file(unbroken / weights)
     assert resumed.keys() == expected.keys()
@@ -278,14 +282,14 @@ def test_the_share_of_problems_solved_is_measured_and_changes_nothing(
 
 
 def test_a_dry_run_says_what_a_stage_takes(start: Path) -> None:
-    command = [sys.executable, "-m", "finetune", "train", "tiny-stage1", "--start", start, "--out", "none"]
+    command = ["train", "tiny-stage1", "--start", start, "--out", start / "none"]
     command += ["--data", start / "stage1.jsonl", "--dry-run", "--gpus", "2", "--gpu", "h200", "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = call("finetune", *command)
+    assert done.code == 0, done.stderr
     (cost,) = json.loads(done.stdout).values()
     assert (cost["steps"], cost["tokens"]) == (40, 40 * 1024)
     assert cost["trained_parameters"] == cost["parameters"] > 0
-    assert not (ROOT / "none").exists()
+    assert not (start / "none").exists()
 
 
 @contextmanager
@@ -458,18 +462,5 @@ def test_too_few_rows(start: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "finetune",
-        "train",
-        "no.toml",
-        "--data",
-        "x",
-        "--start",
-        "x",
-        "--out",
-        tmp_path,
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (1, "error: no such recipe: no.toml\n")
+    done = call("finetune", "train", "no.toml", "--data", "x", "--start", "x", "--out", tmp_path)
+    assert (done.code != 0, done.stderr) == (True, "error: no such recipe: no.toml\n")

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+os.environ["OMP_NUM_THREADS"] = "1"  # of PyTorch, for models this small: several only wait for each other
 sys.path.extend(str(Path(__file__).parent / folder) for folder in (".", "guard"))
 
 import needs

@@ -17,8 +17,8 @@ FORBIDDEN = "MUMATH_TESTS_FORBID"
 TRIED = "MUMATH_TESTS_TRIED"
 """The environment variable with the path of the file that says what was tried."""
 MARKERS = ("kernel", "model", "network")
-_IMPLIED = {"model": {"kernel", "vllm"}}
-"""Tests that solve problems with kernels, or with vLLM beside it, may run the embedded model without saying so."""
+_IMPLIED = {"model": {"kernel", "train", "vllm"}}
+"""Whoever solves problems in kernels, trains a model, or has vLLM beside it, may run the embedded engine, too."""
 _KERNELS = ("mumath_agent.sandbox.guardian", "ipykernel_launcher")
 _installed = False
 

@@ -51,6 +51,7 @@ def test_shards_hold_all_lines_in_order_and_none_is_empty(
     assert len(shards) == min(lines, number) and all(shard.source.read_text() for shard in shards)
 
 
+@pytest.mark.network  # Ray asks whose cloud it runs in
 @pytest.mark.kernel
 def test_two_processes_of_ray_write_what_one_process_writes(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is in the scale extra")
@@ -62,6 +63,7 @@ def test_two_processes_of_ray_write_what_one_process_writes(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.network
 @pytest.mark.kernel
 def test_what_a_shard_lost_is_made_again(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is in the scale extra")
@@ -88,6 +90,7 @@ def made_both_ways(source: Path, folder: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.slow
+@pytest.mark.network
 @pytest.mark.kernel
 def test_a_shard_that_fails_says_why_and_the_others_finish(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is in the scale extra")

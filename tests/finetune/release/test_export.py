@@ -26,16 +26,13 @@ from finetune.commands.exporting import card
 from finetune.pipeline.embedded import Plan, make
 from finetune.release.card import NAME, is_ours, lineage, write_card
 from finetune.release.export import export, read_stored
-from finetune.training.recipe import Lora, read_recipe
+from finetune.training.recipe import RECIPES, Lora, read_recipe
 from finetune.training.tokenizer import load_tokenizer
 from finetune.training.train import prepare, train
 from mumath_agent.dialects.families import family_of
 from mumath_agent.errors import InputError
 
 pytestmark = pytest.mark.train
-
-ROOT = Path(__file__).parents[3]
-RECIPES = ROOT / "finetune" / "recipes"
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ from typer.testing import CliRunner
 from finetune.cli import app
 from finetune.training.batches import endless
 from finetune.training.checkpoints import checkpoints
-from finetune.training.recipe import read_recipe
+from finetune.training.recipe import RECIPES, read_recipe
 from finetune.training.tracking import Tracking
 from finetune.training.train import (
     MANIFEST,
@@ -48,7 +48,6 @@ from mumath_agent.errors import InputError
 pytestmark = pytest.mark.train
 
 ROOT = Path(__file__).parents[3]
-RECIPES = ROOT / "finetune" / "recipes"
 FIRST, SECOND = RECIPES / "tiny-stage1.toml", RECIPES / "tiny-stage2.toml"
 
 

@@ -17,15 +17,15 @@ import psutil
 import pytest
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of PyTorch, for models this small: several only wait for each other
-sys.path.extend(str(Path(__file__).parent / folder) for folder in (".", "guard"))
+sys.path.append(str(Path(__file__).parent / "guard"))  # also programs that tests start find it, by PYTHONPATH
 
 import needs
-from vllm_env import NoEnvironment
-from vllm_session import VllmSession
 
 from mumath_agent.models import onnx
 from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.serving import serving
+from tests.vllm_env import NoEnvironment
+from tests.vllm_session import VllmSession
 
 TESTS = Path(__file__).parent
 SESSION = pytest.StashKey[VllmSession]()

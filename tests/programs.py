@@ -35,7 +35,7 @@ def call(program: str, *arguments: object) -> Ended:
             main()
         except SystemExit as ended:
             code = ended.code
-    said = (stream.buffer.getvalue().decode() for stream in (stdout, stderr))  # type: ignore[attr-defined]
+    said = (stream.buffer.getvalue().decode() for stream in (stdout, stderr))
     return Ended(code if isinstance(code, int) else 0 if code is None else 1, *said)
 
 

@@ -19,8 +19,9 @@ from pathlib import Path
 from shutil import rmtree
 
 import psutil
-from serve_process import ENDS_WITHIN_S, ServeProcess, ended
-from vllm_env import GIVEN, NoEnvironment, environment
+
+from tests.serve_process import ENDS_WITHIN_S, ServeProcess, ended
+from tests.vllm_env import BASE, GIVEN, NoEnvironment, environment
 
 STARTS_WITHIN_S = 3600.0
 """An environment of 2.5 GB and a start on a machine that is busy with other things; only a hang takes that long."""
@@ -47,7 +48,8 @@ class VllmSession:
         """Make the environment and start the server, in the background, unless that has been done."""
         if self.process is None:
             self.process = subprocess.Popen(
-                [sys.executable, __file__, str(self.folder), str(os.getpid())],
+                [sys.executable, "-m", "tests.vllm_session", str(self.folder), str(os.getpid())],
+                cwd=BASE.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env=_surroundings(),

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import call
 
 from benchmarks.replay.agent import replay_model
 from benchmarks.replay.recordings import RecordedSolution, load_recorded
 from benchmarks.replay.server import serving
 from benchmarks.runs import ATTEMPTS, load_run
 from mumath_agent.records import Problem
+from tests.programs import call
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -40,7 +40,7 @@ def turns(number: int) -> tuple[str, str]:
     )
 
 
-def command(*arguments: str | Path) -> list[str]:
+def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "benchmarks", *map(str, arguments)]
 
 
@@ -92,7 +92,7 @@ def test_killed_again_and_again_it_ends_with_the_file_of_an_unbroken_run(
     chance, progress = random.Random(5), [0]
     with served(tmp_path, number) as url:
         served_at = ["--base-url", url, "--dialect", "fenced", "--concurrency", "8"]
-        arguments = ["run", problems_file(tmp_path, number), *served_at, "--out"]
+        arguments = ("run", problems_file(tmp_path, number), *served_at, "--out")
         assert call("benchmarks", *arguments, tmp_path / "whole").code == 0
         broken = tmp_path / "broken" / ATTEMPTS
         for _ in range(kills):

@@ -15,7 +15,6 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from programs import call
 
 from benchmarks.data import DATA
 from benchmarks.replay.agent import replay_agent, replay_model
@@ -37,6 +36,7 @@ from mumath_agent.records import (
 )
 from mumath_agent.testing import ReplayModel
 from mumath_agent.transcript import Transcript
+from tests.programs import call
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 

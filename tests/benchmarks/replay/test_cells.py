@@ -6,13 +6,13 @@ from typing import Any
 
 import anyio
 import pytest
-from programs import call
 
 from benchmarks.replay.cells import Difference, Replay, differences, replay_all
 from benchmarks.replay.outputs import Cause
 from benchmarks.replay.recordings import RecordedCell, RecordedSolution, Runtime, load_recorded
 from mumath_agent.errors import InputError
 from mumath_agent.records import Execution, ExecutionStatus
+from tests.programs import call
 
 HEAD = f"{'-' * 75} ZeroDivisionError      Traceback (most recent call last)"
 TRACEBACK = f"{HEAD} Cell In[1], line 1\n ZeroDivisionError: no"

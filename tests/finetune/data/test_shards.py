@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from programs import call
 
 from finetune.data.jobs import read_manifest
 from finetune.data.shards import cut, join
 from mumath_agent.errors import InputError
+from tests.programs import call
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 

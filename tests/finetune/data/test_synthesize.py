@@ -5,7 +5,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from programs import Ended, call
 
 from finetune.data.records import Question, SolutionFormat
 from finetune.data.synthesize import (
@@ -28,6 +27,7 @@ from mumath_agent.records import Outcome, Problem, RunRecord, StopReason
 from mumath_agent.runs.results import ResultsFile
 from mumath_agent.testing import ScriptedModel
 from mumath_agent.transcript import Kind, Transcript
+from tests.programs import Ended, call
 
 pytestmark = pytest.mark.anyio
 
@@ -84,7 +84,7 @@ async def test_every_prompt_is_a_prefix_of_the_next() -> None:
     solver = Solver(model=model, dialect=few_shot(SolutionFormat.CODE))
     await run_batch(Batch(problems=(PROBLEM,), solver=solver), concurrency=1)
     assert len(model.prompts) == 3
-    for shorter, longer in pairwise(model.prompts):
+    for shorter, longer in pairwise(map(str, model.prompts)):
         assert longer.startswith(shorter)
 
 

@@ -22,7 +22,6 @@ pytest.importorskip("onnxruntime_genai")
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from programs import call
 
 from benchmarks.commands.run import run as benchmark
 from finetune.data.augment.own import own_questions
@@ -33,6 +32,7 @@ from finetune.pipeline.all import SIZES, held_out_problems, making, measuring
 from finetune.pipeline.steps import Ledger, Step, StepFailed
 from finetune.training.recipe import read_stages
 from mumath_agent.errors import InputError
+from tests.programs import call
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -116,6 +116,7 @@ def test_a_continuation_ends_with_its_first_end(
     tokenizer: PreTrainedTokenizerFast, ids: list[int], position: int
 ) -> None:
     end, header = tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("```output")
+    assert isinstance(header, int)
     plain = [token for token in ids if token != end and "`" not in str(tokenizer.decode([token]))]
     before, after = plain[:position], plain[position:]
     assert ended(plain, tokenizer, STOP) == (tuple(plain), End.LENGTH)

@@ -8,16 +8,16 @@ import pytest
 
 pytest.importorskip("torch")
 
-from programs import call
 from transformers import PreTrainedTokenizerFast
 
 from finetune.training.audit import Audit, audit, marked
 from finetune.training.encode import Row, encode, read_rows
-from mumath_agent.dialects import get_dialect
+from mumath_agent.dialects import Fenced
+from tests.programs import call
 
 pytestmark = pytest.mark.train
 
-FENCED = get_dialect("fenced")
+FENCED = Fenced()
 ASKED = "Add.\n```python\nprint(1)\n```\n```output\n"
 GOOD = Row(question="q", solution=f"{ASKED}1\n```\nIt is $\\boxed{{1}}$.")
 

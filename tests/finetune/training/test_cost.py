@@ -71,7 +71,7 @@ def passed(model: Model, tokens: tuple[int, int]) -> None:
     ids = torch.randint(0, 100, tokens)
     logits = model(input_ids=ids, use_cache=False).logits
     loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), ids.flatten())
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

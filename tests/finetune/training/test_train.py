@@ -22,7 +22,6 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from programs import call
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import PreTrainedTokenizerFast
@@ -44,6 +43,7 @@ from finetune.training.train import (
     train,
 )
 from mumath_agent.errors import InputError
+from tests.programs import call
 
 pytestmark = pytest.mark.train
 
@@ -67,6 +67,10 @@ def stage1(start: Path) -> Path:
 def stage2(start: Path, stage1: Path) -> Path:
     train(read_recipe(SECOND), data=start / "stage2.jsonl", start=stage1, out=start / "stage2")
     return start / "stage2"
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "finetune", *map(str, arguments)]
 
 
 def losses(folder: Path, key: str = "loss") -> list[float]:
@@ -126,16 +130,17 @@ def test_killed_at_any_point_it_ends_with_the_same_weights(
     weights = "adapter_model.safetensors" if name == "adapter" else "model.safetensors"
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     train(read_recipe(recipe), data=start / "stage1.jsonl", start=begin, out=unbroken)
-    command = [sys.executable, "-m", "finetune", "train", recipe, "--start", begin]
-    command += ["--data", start / "stage1.jsonl", "--out", broken]
-    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    arguments = ("train", recipe, "--start", begin, "--data", start / "stage1.jsonl", "--out", broken)
+    running = subprocess.Popen(
+        command(*arguments), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     while not checkpoints(broken):
         assert running.poll() is None
         time.sleep(0.002)
     running.kill()
     running.wait()
     assert not (broken / MANIFEST).exists()
-    done = call(*command[2:])
+    done = call("finetune", *arguments)
     assert done.code == 0, done.stderr
     assert "step 10/40" not in done.stdout  # it went on, it did not start anew
     resumed, expected = load_file(broken / weights), load_file(unbroken / weights)
@@ -147,7 +152,7 @@ def test_killed_at_any_point_it_ends_with_the_same_weights(
 
 def launched(processes: int, recipe: Path, start: Path, out: Path, data: Path, *more: Path | str) -> Path:
     """A stage trained by so many processes, on CPUs."""
-    command = [
+    alone = [
         sys.executable,
         "-W",
         "error::UserWarning:finetune",
@@ -155,8 +160,8 @@ def launched(processes: int, recipe: Path, start: Path, out: Path, data: Path, *
         "torch.distributed.run",
         "--standalone",
     ]
-    command += ["--nproc_per_node", str(processes), "-m", "finetune", "train", recipe]
-    command += ["--from", start, "--data", data, "--out", out, *more]
+    stage = ["finetune", "train", recipe, "--start", start, "--data", data, "--out", out, *more]
+    command = [*alone, "--nproc_per_node", str(processes), "-m", *map(str, stage)]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
@@ -233,10 +238,9 @@ def test_an_adapter_is_handed_over_and_merged(start: Path, stage1: Path, tmp_pat
 
 @pytest.mark.slow
 def test_both_stages_in_one_command(start: Path, stage2: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "finetune", "train", "tiny", "--start", start, "--out", tmp_path]
-    command += ["--data", start / "stage1.jsonl", "--data", start / "stage2.jsonl"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    data = ("--data", start / "stage1.jsonl", "--data", start / "stage2.jsonl")
+    done = call("finetune", "train", "tiny", "--start", start, "--out", tmp_path, *data)
+    assert done.code == 0, done.stderr
     made, expected = (
         load_file(tmp_path / "stage2" / "model.safetensors"),
         load_file(stage2 / "model.safetensors"),
@@ -268,10 +272,9 @@ def test_the_share_of_problems_solved_is_measured_and_changes_nothing(
     )
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(f"solve_every = 20\n{SECOND.read_text('utf-8')}", encoding="utf-8")
-    command = [sys.executable, "-m", "finetune", "train", recipe, "--start", stage1, "--solve", problems]
-    command += ["--data", start / "stage2.jsonl", "--out", tmp_path / "out"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    data = ("--data", start / "stage2.jsonl", "--out", tmp_path / "out")
+    done = call("finetune", "train", recipe, "--start", stage1, "--solve", problems, *data)
+    assert done.code == 0, done.stderr
     shares = losses(tmp_path / "out", "solved")
     assert len(shares) == 2
     assert all(0 <= share <= 1 for share in shares)
@@ -364,7 +367,7 @@ def test_tensorboard_shows_what_the_log_says_also_after_an_interruption(start: P
     with pytest.raises(KeyboardInterrupt):
         go()
     go()
-    logged: dict[str, list[tuple[int, float]]] = {}
+    logged: dict[str, list[tuple[int, object]]] = {}
     for line in (tmp_path / "log.jsonl").read_text("utf-8").splitlines():
         step, *values = json.loads(line).items()
         for name, value in values:

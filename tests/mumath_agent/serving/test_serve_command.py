@@ -14,13 +14,13 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from serve_process import ServeProcess
-from vllm_session import VllmSession
 
 from mumath_agent.commands.serve import serve
 from mumath_agent.errors import InputError
 from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.serving import free_port
+from tests.serve_process import ServeProcess
+from tests.vllm_session import VllmSession
 
 
 def engines(family: Iterable[psutil.Process]) -> list[psutil.Process]:

@@ -15,7 +15,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune.ablations.design import ARMS, CLAIMS, CODE, COT, HALF, SEEDS, SIZES, TWO_STAGES, Arm
+from finetune.ablations.design import (
+    ARMS,
+    CLAIMS,
+    CODE,
+    COT,
+    HALF,
+    SEEDS,
+    SIZES,
+    TWO_STAGES,
+    AblationSize,
+    Arm,
+    Claim,
+)
 from finetune.ablations.findings import (
     Interval,
     arm_findings,
@@ -52,7 +64,7 @@ def run_of(arm: Arm, seed: int, right: int) -> Run:
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
-def test_compute_is_equal_where_the_claim_says_so(claim) -> None:
+def test_compute_is_equal_where_the_claim_says_so(claim: Claim) -> None:
     if claim.worse is HALF:
         assert claim.better.stages[-1] == claim.worse.stages[-1]
     else:
@@ -69,7 +81,9 @@ def test_arms_of_one_stage_differ_in_one_thing(one: Arm, other: Arm, field: str)
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("arm", ARMS, ids=lambda arm: arm.name)
-def test_recipes_of_an_arm_are_the_units_and_only_the_first_makes_a_model(size, arm: Arm) -> None:
+def test_recipes_of_an_arm_are_the_units_and_only_the_first_makes_a_model(
+    size: AblationSize, arm: Arm
+) -> None:
     made = list(recipes(PlannedRun(arm=arm, seed=5, size=size, work=Path())))
     steps = unit(size).steps
     assert steps is not None and [recipe.steps for recipe in made] == [

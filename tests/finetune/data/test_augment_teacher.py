@@ -162,7 +162,8 @@ async def test_interpolation_goes_towards_a_harder_seed_and_says_which() -> None
     asking = Teacher(model=model, seeds=Seeds(SEEDS), temperature=0.0, top_p=1.0, max_tokens=500)
     (row,) = (await asking.augment(task(Perspective.INTERPOLATION))).rows
     assert row.problem.tags == ("harder:hard",)
-    assert EASY.problem.question in model.prompts[0] and HARD.problem.question in model.prompts[0]
+    prompt = str(model.prompts[0])
+    assert EASY.problem.question in prompt and HARD.problem.question in prompt
     assert [difficulty(seed) for seed in SEEDS] == [0, 3, 0]
 
 
@@ -218,7 +219,7 @@ async def test_an_estimate_counts_what_is_then_sent() -> None:
         await asking.augment(one)
     assert isinstance(asking.model, ScriptedModel)
     assert len(asking.model.prompts) == estimate.requests
-    assert sum(map(len, asking.model.prompts)) // 4 == estimate.prompt_tokens
+    assert sum(len(str(prompt)) for prompt in asking.model.prompts) // 4 == estimate.prompt_tokens
     assert estimate.requests + sum(estimate.left_out.values()) == len(work)
     assert estimate.most_new_tokens == estimate.requests * 500
 

@@ -1,4 +1,7 @@
-"""Everything, from seeds to a measured model, in one command; interrupted, the same command goes on."""
+"""Everything, from seeds to a measured model, in one command; interrupted, the same command goes on.
+
+By day it runs once, undisturbed; killed three times, with a real vLLM, it is slow.
+"""
 
 import json
 import os
@@ -33,6 +36,7 @@ from finetune.pipeline.steps import StepFailed, Steps
 from finetune.training.recipe import read_stages
 from mumath_agent.errors import InputError
 from mumath_agent.runs.jsonl import load_records
+from tests.programs import call
 
 ROOT = Path(__file__).resolve().parents[3]
 STEPS = (
@@ -57,16 +61,13 @@ def processes() -> Iterator[psutil.Process]:
     return psutil.process_iter(["cmdline"])
 
 
-def environment(*, vllm: bool) -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if vllm or name != "MUMATH_VLLM_PYTHON"}
-
-
 @pytest.mark.train
 @pytest.mark.kernel
-def test_one_command_makes_and_measures_a_model(tmp_path: Path) -> None:
-    work, surroundings = tmp_path / "work", environment(vllm=False)
-    first = subprocess.run(command(work), cwd=ROOT, env=surroundings, capture_output=True, text=True)
-    assert first.returncode == 0, first.stderr
+def test_one_command_makes_and_measures_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = tmp_path / "work"
+    monkeypatch.delenv("MUMATH_VLLM_PYTHON", raising=False)
+    first = call("finetune", "all", "--work", work)
+    assert first.code == 0, first.stderr
     assert list(ended(work)) == list(STEPS)
     card = (work / "exported" / "README.md").read_text("utf-8")
     right = re.match(r"run: (\d+\.\d)% right \(", str(ended(work)["benchmarks"]["summary"]))
@@ -75,13 +76,11 @@ def test_one_command_makes_and_measures_a_model(tmp_path: Path) -> None:
         assert f"| {name} |" in card
     assert "6 of 6 prompts equal" in str(ended(work)["verify"]["summary"])
     before = {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file()}
-    again = subprocess.run(
-        command(work, "--json"), cwd=ROOT, env=surroundings, capture_output=True, text=True
-    )
+    again = call("finetune", "all", "--work", work, "--json")
     assert [step["name"] for step in json.loads(again.stdout)] == list(STEPS)
     assert {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file()} == before
-    other = subprocess.run(command(work, "--size", "small"), cwd=ROOT, capture_output=True, text=True)
-    assert other.returncode == 2 and "seeds 24, now it is 480" in " ".join(other.stderr.split())
+    other = call("finetune", "all", "--work", work, "--size", "small")
+    assert other.code == 2 and "seeds 24, now it is 480" in " ".join(other.stderr.split())
 
 
 def test_what_failed_is_done_again_and_what_ended_is_not(
@@ -141,27 +140,23 @@ def test_a_work_folder_that_cannot_be_is_said_so(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.train
 @pytest.mark.kernel
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 def test_killed_again_and_again_it_still_arrives(tmp_path: Path) -> None:
     """With a real vLLM where there is one."""
-    surroundings = environment(vllm=True)
     for steps in (3, 8, 13):  # the last has made the server start
         running = subprocess.Popen(
-            command(tmp_path), cwd=ROOT, env=surroundings, start_new_session=True, stdout=subprocess.DEVNULL
+            command(tmp_path), cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL
         )
         while not (tmp_path / "steps.jsonl").exists() or len(ended(tmp_path)) < steps:
             assert running.poll() is None
             time.sleep(0.02)
-        time.sleep(0.3)
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
-    until = time.monotonic() + 60
     while any(str(tmp_path) in " ".join(process.info["cmdline"] or ()) for process in processes()):
-        assert time.monotonic() < until, "a server outlived what started it"
-        time.sleep(0.5)
-    done = subprocess.run(command(tmp_path), cwd=ROOT, env=surroundings, capture_output=True, text=True)
+        time.sleep(0.5)  # for ever, if a server outlives what started it
+    done = subprocess.run(command(tmp_path), cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    engine = "vLLM" if "MUMATH_VLLM_PYTHON" in surroundings else "embedded engine"
+    engine = "vLLM" if "MUMATH_VLLM_PYTHON" in os.environ else "embedded engine"
     verified = str(ended(tmp_path)["verify"]["summary"])
     assert "6 of 6 prompts equal" in verified and verified.endswith(engine)
     assert "right (" in str(ended(tmp_path)["benchmarks"]["summary"])

@@ -28,7 +28,7 @@ from finetune.pipeline.plans import Plan, WordProblems
 from finetune.pipeline.steps import Steps
 from finetune.release.card import NAME, is_ours, lineage, write_card
 from finetune.release.export import export, read_stored
-from finetune.training.recipe import Lora, read_recipe
+from finetune.training.recipe import RECIPES, Lora, read_recipe
 from finetune.training.tokenizer import load_tokenizer
 from finetune.training.train import prepare, train
 from mumath_agent.dialects.families import family_of
@@ -36,8 +36,6 @@ from mumath_agent.errors import InputError
 
 pytestmark = pytest.mark.train
 
-ROOT = Path(__file__).parents[3]
-RECIPES = ROOT / "finetune" / "training" / "recipes"
 PLAN = Plan(rows=WordProblems(thought_rows=400, code_rows=400), vocabulary=600, recipe="tiny", held_out=8)
 
 
@@ -87,7 +85,9 @@ def test_onnxruntime_writes_what_transformers_writes(work: Path) -> None:
         generator.append_tokens(prompt)
         while not generator.is_done():
             generator.generate_next_token()
-        written = model.generate(torch.tensor([prompt]), max_new_tokens=40, do_sample=False)
+        written = model.generate(  # type: ignore[misc]
+            torch.tensor([prompt]), max_new_tokens=40, do_sample=False
+        )
         # onnxruntime-genai leaves the end token out, transformers keeps it.
         ended = [token for token in written[0].tolist() if token != tokenizer.eos_token_id]
         assert [int(token) for token in generator.get_sequence(0)] == ended

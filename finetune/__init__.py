@@ -1,0 +1,1 @@
+"""Make training data and train models: `python -m finetune`."""

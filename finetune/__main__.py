@@ -1,4 +1,4 @@
-"""`python -m finetune`."""
+"""Run `python -m finetune`."""
 
 from finetune.cli import main
 

@@ -1,14 +1,17 @@
 """Read problems from a user's file, one question per line or JSONL, and check what counts as a question.
 
 A line that can't be read is reported with its number and costs nothing but itself. JSONL may name the question
-`question`, `problem` or `input`, the gold answer `target` or `answer`, the id `id` or `idx`, as the public sets do.
+`question`, `problem` or `input`, the gold answer `target` or `answer`, the id `id` or `idx`, as the public sets do. A
+row without a gold answer may have a `solution` that boxes it; a row may say its `source`.
 """
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from mumath_agent.answers import boxed_answers
 from mumath_agent.errors import InputError
 from mumath_agent.records import Problem
 
@@ -68,6 +71,31 @@ def decode(data: bytes, source: str) -> str:
     return text
 
 
+def load_problems(path: Path, *, limit: int | None = None) -> list[Problem]:
+    """Return the first `limit` problems of a file that has to be whole: to train on, to measure with, to leave out.
+
+    Raises:
+        InputError: the file can't be read or holds no problem, or a line isn't one; the message names the line.
+    """
+    problems: list[Problem] = []
+    for problem in islice(parse_problems(read_text(path), str(path)), limit):
+        if isinstance(problem, InputError):
+            raise problem
+        problems.append(problem)
+    if not problems:
+        raise InputError(f"{path} holds no problem")
+    return problems
+
+
+def split_gsm8k_answer(answer: str) -> tuple[str, str]:
+    """Return the rationale of an answer as GSM8K publishes it, and the number behind its last `####`.
+
+    Without a `####` all of it is the number.
+    """
+    rationale, _, number = answer.rpartition("####")
+    return rationale, number.strip()
+
+
 def parse_problems(text: str, source: str) -> Iterator[Problem | InputError]:
     """Yield the problem of each line of a file's text, or the error that says why the line can't be read."""
     is_jsonl = source.endswith((".jsonl", ".json")) or text.lstrip().startswith("{")
@@ -110,12 +138,12 @@ def _problem(row: Any, default_id: str, source: str) -> Problem:
     question = _first(row, _QUESTION)
     if not isinstance(question, str):
         raise InputError(f"no question; expected text under one of {', '.join(_QUESTION)}")
-    target, problem_id = _first(row, _TARGET), _first(row, _ID)
+    target, problem_id, named = _target(row), _first(row, _ID), row.get("source")
     return Problem(
         id=default_id if problem_id is None else str(problem_id),
         question=question.strip(),
-        target=None if target is None else str(target),
-        source=source,
+        target=target,
+        source=named if isinstance(named, str) else source,
     )
 
 
@@ -135,6 +163,13 @@ def problem_of(given: object, number: int, source: str = "user") -> Problem:
         raise InputError(f"problem {number} is {given!r}; it must be a question, a dict or a Problem")
     check_question(problem.question)
     return problem
+
+
+def _target(row: dict[str, Any]) -> str | None:
+    target = _first(row, _TARGET)
+    if target is None and isinstance(solution := row.get("solution"), str):
+        target = next(reversed(boxed_answers(solution)), None)
+    return None if target is None else str(target)
 
 
 def _first(row: dict[str, Any], keys: tuple[str, ...]) -> Any:

@@ -1,120 +1,169 @@
-"""Shared by all tests: one asynchronous back end, and a real vLLM for those that need one.
+"""What all tests share: the order they run in, marks that are true, one asynchronous back end, and a real vLLM.
 
-Tests marked `vllm` run last, because vLLM's environment is built in the meantime (`vllm_env`).
+vLLM is made and started in the background (`vllm_session`), so the tests that need it run last. What shares a module's
+fixtures, or vLLM, stays in one process of `-n`.
 """
 
+import os
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import psutil
 import pytest
 
+os.environ["OMP_NUM_THREADS"] = "1"  # of PyTorch, for models this small: several only wait for each other
+sys.path.append(str(Path(__file__).parent / "guard"))  # also programs that tests start find it, by PYTHONPATH
+
+import needs
+
+from mumath_agent.models import embedded_engine
 from mumath_agent.models.embedded import DEFAULT
-from mumath_agent.serving import free_port, serving
+from mumath_agent.serving import serving
+from tests.vllm_env import NoEnvironment
+from tests.vllm_session import VllmSession
 
-sys.path.append(str(Path(__file__).parent))
-
-from serve_process import ServeProcess
-from vllm_env import Building
-
-BUILDING = pytest.StashKey[Building]()
+TESTS = Path(__file__).parent
+SESSION = pytest.StashKey[VllmSession]()
 VLLM = "vllm"
+_FOLDER = "vllm_session"
+LONGEST = (
+    "mumath_agent/kernels/test_attacks.py",
+    "finetune/pipeline/test_pipeline.py",
+)
+"""They come first, so that no process ends long before the others."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[BUILDING] = Building()
+    given = getattr(config, "workerinput", {}).get(_FOLDER)
+    config.stash[SESSION] = VllmSession(Path(given)) if given else VllmSession()
+    os.environ[needs.TRIED] = str(Path(tempfile.mkdtemp(prefix="mumath-tests-")) / "tried")
+    needs.install()
+    load = embedded_engine.load
+
+    def watched(folder: Path) -> embedded_engine.Engine:
+        needs.refuse("model", "loads the embedded model")
+        return load(folder)
+
+    embedded_engine.load = watched
+
+
+# Order
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: (_needs_vllm(item), "ended_vllm" in getattr(item, "fixturenames", ())))
-    for (
-        item
-    ) in items:  # what shares a server, a trained model or a module's fixtures stays in one process of `-n`
-        item.add_marker(pytest.mark.xdist_group(_house(item)))
+    items.sort(
+        key=lambda item: (_needs_vllm(item), "ended_vllm" in getattr(item, "fixturenames", ()), _rank(item))
+    )
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(VLLM if _needs_vllm(item) else _file(item)))
+        if _needs_vllm(item) and item.get_closest_marker("timeout") is None:
+            # vLLM's start has a limit of its own, and does not count for the test that happens to wait for it.
+            item.add_marker(pytest.mark.timeout(float(item.config.getini("timeout")), func_only=True))
 
 
-def _house(item: pytest.Item) -> str:
-    if _needs_vllm(item):
-        return VLLM
-    folder = item.path.relative_to(Path(__file__).parent).parts[0]
-    return folder if folder == "finetune" else item.path.name
+def _rank(item: pytest.Item) -> int:
+    return LONGEST.index(_file(item)) if _file(item) in LONGEST else len(LONGEST)
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    is_worker, only_collects = hasattr(session.config, "workerinput"), session.config.option.collectonly
-    if any(map(_needs_vllm, session.items)) and not is_worker and not only_collects:
-        session.config.stash[BUILDING].begin()
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
-    """The process that started the others builds: it outlives them all."""
-    if any(name.endswith(f"@{VLLM}") for name in ids):
-        node.config.stash[BUILDING].begin()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if failure := config.stash[BUILDING].failure:
-        terminalreporter.section("tests that need vLLM did not run")
-        terminalreporter.line(failure, red=True)
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    config.stash[BUILDING].end()
+def _file(item: pytest.Item) -> str:
+    return item.path.relative_to(TESTS).as_posix()
 
 
 def _needs_vllm(item: pytest.Item) -> bool:
     return item.get_closest_marker("vllm") is not None
 
 
+# Marks that are true
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    needs.forbid({mark.name for mark in item.iter_markers()})
+    try:
+        return (yield)
+    finally:
+        needs.forbid(needs.MARKERS)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    tried = Path(os.environ[needs.TRIED])
+    if tried.exists():
+        report.outcome, report.longrepr = "failed", tried.read_text("utf-8")
+        tried.unlink()
+    return report
+
+
+# vLLM
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput[_FOLDER] = str(node.config.stash[SESSION].folder)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    is_worker, only_collects = hasattr(session.config, "workerinput"), session.config.option.collectonly
+    if any(map(_needs_vllm, session.items)) and not is_worker and not only_collects:
+        session.config.stash[SESSION].begin()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    """Begin in the process that started the others: it outlives them all."""
+    if any(name.endswith(f"@{VLLM}") for name in ids):
+        node.config.stash[SESSION].begin()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if failure := config.stash[SESSION].failure:
+        terminalreporter.section("tests that need vLLM did not run")
+        terminalreporter.line(failure, red=True)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    rmtree(Path(os.environ[needs.TRIED]).parent, ignore_errors=True)
+    if not hasattr(config, "workerinput"):
+        config.stash[SESSION].end()
+
+
 @pytest.fixture
 def anyio_backend() -> str:
-    """The kernels' sockets are asyncio's, so trio is no choice."""
+    """Return the only back end: the kernels' sockets are asyncio's."""
     return "asyncio"
 
 
 @pytest.fixture(scope="session")
 def vllm_python(request: pytest.FixtureRequest) -> Path:
-    """The interpreter of an environment with vLLM; waits until it is built."""
-    building = request.config.stash[BUILDING]
-    python = building.python()
-    if python is None:
-        pytest.skip(building.failure or "")
-    return python
+    """Wait for the environment with vLLM and return its interpreter."""
+    try:
+        return request.config.stash[SESSION].python()
+    except NoEnvironment as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
-def shared_vllm(vllm_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeProcess]:
-    """The one `serve` of the session: the embedded weights as "mumath", ready to take adapters."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "1")
-        options = [
-            DEFAULT,
-            "--name",
-            "mumath",
-            "--port",
-            free_port(),
-            "--",
-            "--enable-lora",
-            "--max-lora-rank",
-            "8",
-        ]
-        server = ServeProcess(*options, python=vllm_python, folder=tmp_path_factory.mktemp("vllm"))
-    yield server
-    server.close()
+def shared_vllm(request: pytest.FixtureRequest, vllm_python: Path) -> VllmSession:
+    """Wait for the one `serve` of the session: the embedded weights as "mumath", ready to take adapters."""
+    session = request.config.stash[SESSION]
+    session.url()
+    return session
 
 
 @pytest.fixture(scope="session")
 def serve_vllm(
-    shared_vllm: ServeProcess, vllm_python: Path, tmp_path_factory: pytest.TempPathFactory
+    shared_vllm: VllmSession, vllm_python: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[Path], str]]:
-    """A function that serves a model folder with a real vLLM, as "mumath", and returns the server's base URL.
+    """Return a function that serves a model folder with a real vLLM, as "mumath", and returns the server's base URL.
 
-    A folder is served once and the servers end with the session.
+    The embedded weights are the session's; any other folder takes a start, so only slow tests ask for one.
     """
     urls = {DEFAULT: shared_vllm.url()}
     with ExitStack() as servers:
@@ -131,6 +180,6 @@ def serve_vllm(
 
 
 @pytest.fixture(scope="session")
-def ended_vllm(shared_vllm: ServeProcess, serve_vllm: object) -> list[psutil.Process]:
-    """The session's `serve` is sent SIGTERM; which of its processes are still there."""
-    return shared_vllm.end()
+def ended_vllm(shared_vllm: VllmSession, serve_vllm: object) -> tuple[list[psutil.Process], int]:
+    """Stop the session's `serve` with SIGTERM; what is left of its processes, and its exit code."""
+    return shared_vllm.stop()

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import psutil
 
-_END_S = 60.0
+ENDS_WITHIN_S = 300.0
+"""Only a server that hangs takes that long to end."""
 
 
 class ServeProcess:
-    """Started at once; `url` waits until it serves."""
+    """A server that is starting; `url` waits until it serves."""
 
     def __init__(self, *options: object, python: Path, folder: Path) -> None:
         self.log = folder / "vllm.log"
@@ -27,39 +28,33 @@ class ServeProcess:
 
     @property
     def stderr(self) -> str:
-        """What it has said so far."""
+        """What the command has said so far."""
         return self._stderr.read_text("utf-8")
 
     def url(self) -> str:
-        """The line that it prints when it is ready, less its path."""
+        """Return the address that is printed when the server is ready, less its path."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode().strip()
         assert line.endswith("/v1"), self.stderr
         return line.removesuffix("/v1")
 
-    def family(self) -> list[psutil.Process]:
-        """vLLM and all that it has started."""
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def end(self) -> list[psutil.Process]:
-        """Ask it to stop, as a service manager does; what is left of its family then."""
-        return self._signal(signal.SIGTERM)
-
     def kill(self) -> list[psutil.Process]:
-        """With -9; what is left of its family after a while."""
-        return self._signal(signal.SIGKILL)
+        """Kill the command with -9 and return what is left of what it started."""
+        return ended(psutil.Process(self.process.pid), signal.SIGKILL)
 
     def close(self) -> None:
-        """Whatever became of it."""
+        """Kill it if it still runs."""
         if self.process.poll() is None:
             self.kill()
+        self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
 
-    def _signal(self, number: int) -> list[psutil.Process]:
-        family = self.family()
-        self.process.send_signal(number)
-        self.process.wait(_END_S)
-        _, alive = psutil.wait_procs(family, timeout=_END_S)
-        # Orphans that ended wait for init to notice, which in a container may never happen.
-        return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+def ended(process: psutil.Process, number: int) -> list[psutil.Process]:
+    """Send a process a signal, wait for its end, and return which of its children, and theirs, are left."""
+    family = process.children(recursive=True)
+    process.send_signal(number)
+    _, alive = psutil.wait_procs([process, *family], timeout=ENDS_WITHIN_S)
+    # Orphans that ended wait for init to notice, which in a container may never happen.
+    return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]

@@ -62,6 +62,14 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert command is not None and command[1] in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
+def test_make_test_runs_the_tests_as_the_readme_does() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = subprocess.run(
+        ["make", "--dry-run", "test"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert told.startswith(".venv/bin/pytest") and f" && {told}\n" in readme
+
+
 def test_the_embedded_model_and_all_package_data_are_small() -> None:
     data = [path for path in (ROOT / "mumath_agent" / "weights").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in data) <= 20 * 2**20

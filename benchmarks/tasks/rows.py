@@ -13,6 +13,7 @@ from benchmarks.tasks.rules import bare_list
 from benchmarks.tasks.task import Item, Row
 from mumath_agent.answers import boxed_answers
 from mumath_agent.errors import InputError
+from mumath_agent.problems import split_gsm8k_answer
 
 # A comma only between groups of three digits: "1,2" is two numbers.
 _NUMERAL = re.compile(r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,2})?")
@@ -22,8 +23,8 @@ _DEGREES = re.compile(r"\s*\^\{?\\circ\}?$")
 
 def gsm8k(row: Row) -> Item:
     """Read GSM8K: the answer is a rationale that ends in `#### answer`."""
-    answer = _text(row, "answer")
-    return Item(question=_text(row, "question"), target=numeral(answer.rpartition("####")[2]))
+    _, number = split_gsm8k_answer(_text(row, "answer"))
+    return Item(question=_text(row, "question"), target=numeral(number))
 
 
 def math(row: Row) -> Item:

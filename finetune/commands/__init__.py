@@ -1,1 +1,4 @@
-"""The commands of `python -m finetune`, a module a room; `finetune.cli` names them. Parse, call, print."""
+"""Parse, call, print: the commands of `python -m finetune`, which `finetune.cli` names.
+
+What needs torch is imported inside its command, so that the others work, and answer --help, without it.
+"""

@@ -1,7 +1,5 @@
-"""`ablations`: the paper's three claims at small scale, from questions to a page, in one command."""
+"""Test the paper's three claims at small scale, from questions to a page, in one command: `ablations`."""
 
-import json
-import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -9,16 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mumath_agent.errors import InputError
+from finetune.data.jobs import make_parent
+from mumath_agent.commands.console import print_json, remark
 from mumath_agent.records import to_json
+from mumath_agent.runs.jsonl import replace_file
 
 if TYPE_CHECKING:
     from finetune.ablations.page import Findings
     from finetune.ablations.running import Run
 
 
-class Amount(StrEnum):
-    """How much of everything; see `ablations.design.SIZES`."""
+class SizeName(StrEnum):
+    """The sizes of `ablations.design.SIZES`."""
 
     TINY = "tiny"
     SMALL = "small"
@@ -27,8 +27,8 @@ class Amount(StrEnum):
 def ablations(
     work: Annotated[Path, typer.Option(help="Folder for all that is made; the same command goes on in it.")],
     page: Annotated[Path | None, typer.Option(help="Markdown to write, after every run anew.")] = None,
-    size: Annotated[Amount, typer.Option(help="tiny: does it all work? small: what two cores can say.")] = (
-        Amount.SMALL
+    size: Annotated[SizeName, typer.Option(help="tiny: does it all work? small: what two cores can say.")] = (
+        SizeName.SMALL
     ),
     seeds: Annotated[int, typer.Option(min=1, help="Runs of every arm.")] = 5,
     workers: Annotated[int, typer.Option(min=1, help="Runs side by side, a thread each.")] = 2,
@@ -41,21 +41,22 @@ def ablations(
     from finetune.ablations.running import make_runs
 
     def tell(runs: Sequence["Run"]) -> None:
-        print(f"{len(runs)} of {seeds * len(ARMS)} runs are done", file=sys.stderr)
+        remark(f"{len(runs)} of {seeds * len(ARMS)} runs are done")
         if page is not None:
-            _write(page, written(findings_of(runs, size, seeds, work)))
+            make_parent(page)
+            replace_file(page, written(findings_of(runs, size, seeds, work)))
 
     runs = make_runs(SIZES[size], seeds, work, workers=workers, on_run=tell)
     findings = findings_of(runs, size, seeds, work)
     if as_json:
         told = {"arms": findings.arms, "claims": findings.claims}
-        print(json.dumps({name: [to_json(one) for one in some] for name, some in told.items()}, indent=1))
+        print_json({name: [to_json(one) for one in some] for name, some in told.items()})
         return
-    print(*arm_lines(findings.arms), *claim_lines(findings.claims), sep="\n")
+    typer.echo("\n".join([*arm_lines(findings.arms), *claim_lines(findings.claims)]))
 
 
-def findings_of(runs: Sequence["Run"], size: Amount, seeds: int, work: Path) -> "Findings":
-    """What the page tells of some runs."""
+def findings_of(runs: Sequence["Run"], size: SizeName, seeds: int, work: Path) -> "Findings":
+    """Return the findings of some runs, for the page."""
     from finetune.ablations.design import SIZES
     from finetune.ablations.findings import arm_findings, claim_findings
     from finetune.ablations.material import held_out
@@ -74,11 +75,3 @@ def findings_of(runs: Sequence["Run"], size: Amount, seeds: int, work: Path) -> 
         arms=arm_findings(runs),
         claims=claim_findings(runs, schemas),
     )
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"can't write {path}: {error.strerror}") from None

@@ -1,32 +1,21 @@
-"""`seeds` and `augment`: where questions come from."""
+"""Collect and augment questions: `seeds` and `augment`."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-import anyio
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
-from finetune.data.augment.asks import Seeds
-from finetune.data.augment.own import own_questions
-from finetune.data.augment.perspectives import Perspective, distinct_ids, named
-from finetune.data.augment.prompts import digests
-from finetune.data.augment.rules import augmented, with_rules
-from finetune.data.augment.teacher import Estimate, Teacher, estimated, require_served, tasks
-from finetune.data.jobs import JobIdentity, JobManifest, JobOutput, JobResult, read_records, run_job, sha256
-from finetune.data.records import Question
-from finetune.data.seeds import chosen, held_out, read_gsm8k, read_math
-from finetune.data.teachers import teacher_at
+from finetune.commands.progress import shown
+from finetune.data.augment.perspectives import Perspective, named
+from finetune.data.augment.stage import AugmentConfig, TeacherOptions, estimate
+from finetune.data.augment.stage import augment as augment_seeds
+from finetune.data.augment.teacher import Estimate
+from finetune.data.seeds import SeedsConfig, count_seeds
+from finetune.data.seeds import seeds as collect
+from mumath_agent.commands.console import run
 from mumath_agent.errors import InputError
-
-Item = TypeVar("Item")
-
-_stderr = Console(stderr=True, highlight=False)
 
 
 def seeds(
@@ -40,33 +29,20 @@ def seeds(
         list[Path] | None,
         typer.Option(help="Files whose questions are left out, JSONL; give it once for each."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the own questions.")] = 0,
+    seed: Annotated[int, typer.Option(help="Draws the own questions.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N of each source.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count; write nothing.")] = False,
 ) -> None:
     """Collect seed questions: public sets in their published form, and our own templates."""
-    files = {"gsm8k": gsm8k, "math": math} | {f"not in {path}": path for path in not_in or ()}
-    inputs = {f"{name}: {path.name}": sha256(path) for name, path in files.items() if path}
-    excluded = held_out(not_in or ())
-    sources: list[Iterable[Question]] = [read_gsm8k(gsm8k)] if gsm8k else []
-    sources += [read_math(math)] if math else []
-    sources += [islice(own_questions(seed), own)] if own else []
-    if not sources:
-        raise InputError("no source is named; give --gsm8k, --math or --own")
-    if dry_run:
-        for source in sources:
-            _say_counts("would write", chosen(source, excluded, limit).counts)
-        return
-
-    async def read(item: tuple[int, Iterable[Question]]) -> JobResult[Question]:
-        return chosen(item[1], excluded, limit)
-
-    identity = JobIdentity(stage="seeds", inputs=inputs, settings={"own": own, "seed": seed, "limit": limit})
-    output = JobOutput(out, identity, Question)
-    work = partial(
-        _done, output, list(enumerate(sources)), read, key=lambda item: str(item[0]), concurrency=1
+    config = SeedsConfig(
+        out=out, gsm8k=gsm8k, math=math, own=own, not_in=tuple(not_in or ()), seed=seed, limit=limit
     )
-    _say_counts(str(out), anyio.run(work).counts)
+    if dry_run:
+        _print_counts("would write", count_seeds(config))
+        return
+    with shown("seeds") as on_progress:
+        manifest = run(partial(collect, config, on_progress))
+    _print_counts(str(out), manifest.counts)
 
 
 def augment(
@@ -96,97 +72,42 @@ def augment(
 
     The temperature is that of MetaMath's rephrasing. The API key of a server is read from MUMATH_API_KEY.
     """
-    wanted = with_rules(named(perspective)) if rules else named(perspective)
     if rules == bool(teacher):
         raise InputError("say either --rules or --teacher with the address of a server")
-    read = read_records(questions, Question, limit=limit)
-    distinct_ids(read)
-    identity = JobIdentity(
-        stage="augment",
-        inputs={questions.name: sha256(questions)},
-        settings={"perspectives": list(wanted), "samples": samples, "seed": seed, "limit": limit},
-    )
-    if rules:
-        if dry_run:
-            typer.echo(f"{len(read):,} seeds, {len(wanted)} perspectives by rules; no request")
-            return
-        _say_counts(str(out), anyio.run(_by_rules, read, wanted, identity, out).counts)
-        return
-    asked = Teacher(
-        model=teacher_at(teacher or [], model, chat=chat),
-        seeds=Seeds(read),
+    asked = TeacherOptions(
+        base_urls=tuple(teacher or ()),
+        model=model,
+        chat=chat,
         temperature=temperature,
         top_p=top_p,
-        max_tokens=max_new_tokens,
+        max_new_tokens=max_new_tokens,
+        concurrency=concurrency,
+    )
+    config = AugmentConfig(
+        questions=questions,
+        out=out,
+        perspectives=named(perspective),
+        teacher=None if rules else asked,
+        samples=samples,
+        seed=seed,
+        limit=limit,
     )
     if dry_run:
-        _announce(estimated(tasks(read, wanted, samples=samples, maker=f"{model} {seed}"), asked))
+        _print_estimate(estimate(config))
         return
-    _say_counts(str(out), anyio.run(_by_teacher, asked, read, wanted, identity, out, concurrency).counts)
+    with shown("augmenting") as on_progress:
+        manifest = run(partial(augment_seeds, config, on_progress))
+    _print_counts(str(out), manifest.counts)
 
 
-async def _by_rules(
-    seeds: list[Question], wanted: tuple[Perspective, ...], identity: JobIdentity, out: Path
-) -> JobManifest:
-    settings = identity.settings | {"by": "rules"}
-    output = JobOutput(out, replace(identity, settings=settings), Question)
-
-    async def work(seed: Question) -> JobResult[Question]:
-        return augmented(seed, wanted, samples=settings["samples"], draw=settings["seed"])
-
-    return await _done(output, seeds, work, key=lambda seed: seed.problem.id, concurrency=1)
-
-
-async def _by_teacher(
-    teacher: Teacher,
-    seeds: list[Question],
-    wanted: tuple[Perspective, ...],
-    identity: JobIdentity,
-    out: Path,
-    concurrency: int,
-) -> JobManifest:
-    settings = identity.settings | {
-        "temperature": teacher.temperature,
-        "top_p": teacher.top_p,
-        "max_new_tokens": teacher.max_tokens,
-    }
-    try:
-        await require_served(teacher.model)
-        name = teacher.model.name
-        identity = replace(identity, settings=settings, prompts=digests(wanted), model=name)
-        output = JobOutput(out, identity, Question)
-        work = tasks(seeds, wanted, samples=settings["samples"], maker=f"{name} {settings['seed']}")
-        return await _done(output, work, teacher.augment, key=lambda task: task.id, concurrency=concurrency)
-    finally:
-        await teacher.model.aclose()
-
-
-async def _done(
-    output: JobOutput[Question],
-    items: Sequence[Item],
-    work: Callable[[Item], Awaitable[JobResult[Question]]],
-    *,
-    key: Callable[[Item], str],
-    concurrency: int,
-) -> JobManifest:
-    """The stage, with a bar on a terminal."""
-    with Progress(console=_stderr, disable=not _stderr.is_terminal) as progress:
-        bar = progress.add_task(
-            output.path.name, total=len(items), completed=sum(map(output.done, map(key, items)))
-        )
-        return await run_job(
-            items, work, output, key=key, concurrency=concurrency, on_done=lambda: progress.advance(bar)
-        )
-
-
-def _announce(estimate: Estimate) -> None:
+def _print_estimate(found: Estimate) -> None:
     typer.echo(
-        f"{estimate.requests:,} requests, about {estimate.prompt_tokens:,} tokens to send, "
-        f"at most {estimate.most_new_tokens:,} to get back"
+        f"{found.requests:,} requests, about {found.prompt_tokens:,} tokens to send, "
+        f"at most {found.most_new_tokens:,} to get back"
     )
-    if estimate.left_out:
-        _say_counts("left out", estimate.left_out)
+    if found.left_out:
+        _print_counts("left out", found.left_out)
 
 
-def _say_counts(what: str, counts: Mapping[str, int]) -> None:
+def _print_counts(what: str, counts: Mapping[str, int]) -> None:
     typer.echo(f"{what}: " + "; ".join(f"{number:,} {reason}" for reason, number in sorted(counts.items())))

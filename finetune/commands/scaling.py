@@ -1,4 +1,4 @@
-"""`on-ray`: a data stage on many machines."""
+"""Run a data stage on many machines: `on-ray`."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,40 +1,28 @@
-"""`select`: which attempts are trained on. `overlap`: how much of the benchmarks is in a corpus."""
+"""Select attempts to train on, and measure how much of the benchmarks is in a corpus: `select` and `overlap`."""
 
-import json
-import os
-from collections.abc import Iterable
 from enum import StrEnum
-from itertools import islice
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import anyio
 import typer
-from rich.console import Console
 
-from finetune.data.jobs import JobIdentity, begin, sha256
 from finetune.data.records import SolutionFormat
-from finetune.data.select.attempts import Attempt, read_attempts
-from finetune.data.select.contamination import Index
 from finetune.data.select.overlap import overlap as measured
 from finetune.data.select.overlap import overlap_table
 from finetune.data.select.questions import read_questions
-from finetune.data.select.report import groups_table, make_report, reasons_table
-from finetune.data.select.rules import Length, in_characters, in_tokens
-from finetune.data.select.selection import Rules, Selection
-from finetune.data.select.selection import select as sort_out
-from finetune.data.select.writing import dropped_path, write
-from mumath_agent.errors import InputError
-from mumath_agent.grading import Grader
+from finetune.data.select.report import groups_table, reasons_table
+from finetune.data.select.selection import Rules
+from finetune.data.select.stage import SelectConfig, count_selected, dropped_path
+from finetune.data.select.stage import select as select_rows
+from mumath_agent.commands.console import print_json, remark, run, stderr, stdout
 from mumath_agent.records import to_json
-
-_stderr = Console(stderr=True, highlight=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 class Wanted(StrEnum):
-    """Which solutions to keep."""
+    """The solutions to keep."""
 
     COT = "cot"
     CODE = "code"
@@ -71,43 +59,30 @@ def select(
     as_json: AsJson = False,
 ) -> None:
     """Keep the attempts worth training on, and say of every other one why not."""
-    length = _length(tokenizer, max_tokens, max_chars)
-    rules = Rules(
+    config = SelectConfig(
+        attempts=tuple(attempts),
+        out=out,
         format=None if format is Wanted.AUTO else SolutionFormat(format),
         min_share=min_share,
         min_votes=min_votes,
-        length=length,
-        against=_index(against or []),
+        tokenizer=tokenizer,
+        max_tokens=max_tokens,
+        max_chars=max_chars,
+        against=tuple(against or ()),
         similar=similar,
         per_question=per_question,
+        limit=limit,
     )
-    settings = {
-        "format": format.value,
-        "min_share": min_share,
-        "min_votes": min_votes,
-        "length": f"{length.limit} {length.unit}" if length else None,
-        "similar": similar,
-        "per_question": per_question,
-        "limit": limit,
-    }
-    files = [*attempts, *(against or []), *([tokenizer / "tokenizer.json"] if tokenizer else [])]
-    identity = JobIdentity(
-        stage="select", inputs={str(path): sha256(path) for path in files}, settings=settings
-    )
+    with stderr.status("reading") as status:
+        report = run(partial(count_selected if dry_run else select_rows, config, status.update))
     if not dry_run:
-        begin(out, identity)
-    selection = anyio.run(_sort_out, islice(read_attempts(attempts), limit), rules)
-    report = make_report(selection)
-    if not dry_run:
-        write(out, selection, report, identity)
-        _remark(f"{out}: {report.kept:,} rows; {dropped_path(out)}: why the others are not")
+        remark(f"{out}: {report.kept:,} rows; {dropped_path(out)}: why the others are not")
     if as_json:
-        _print_json(to_json(report))
+        print_json(to_json(report))
         return
-    console = _stdout()
-    console.print(reasons_table(report), groups_table(report), sep="\n\n")
+    stdout().print(reasons_table(report), groups_table(report), sep="\n\n")
     if report.contaminated_questions or report.clusters:
-        _remark(
+        remark(
             f"{report.contaminated_questions:,} contaminated questions, "
             f"{report.clusters:,} clusters of near-duplicates"
         )
@@ -122,42 +97,7 @@ def overlap(
     texts = list(dict.fromkeys(question.text for path in corpus for question in read_questions(path)))
     found = measured(texts, against)
     if as_json:
-        _print_json({"questions": len(texts), "benchmarks": [to_json(each) for each in found]})
+        print_json({"questions": len(texts), "benchmarks": [to_json(each) for each in found]})
         return
-    _stdout().print(overlap_table(found))
-    _remark(f"{len(texts):,} different questions in the corpus")
-
-
-async def _sort_out(attempts: Iterable[Attempt], rules: Rules) -> Selection:
-    workers = os.cpu_count() or 1
-    async with Grader(workers=workers) as grader:
-        with _stderr.status("reading") as status:
-            return await sort_out(attempts, rules, grader, concurrency=workers, on_rule=status.update)
-
-
-def _length(tokenizer: Path | None, max_tokens: int | None, max_chars: int | None) -> Length | None:
-    if max_tokens is not None and max_chars is not None:
-        raise InputError("--max-tokens and --max-chars are two ways to say it; name one")
-    if (tokenizer is None) is not (max_tokens is None):
-        raise InputError("--tokenizer and --max-tokens go together; --max-chars needs no tokenizer")
-    if tokenizer is not None and max_tokens is not None:
-        return in_tokens(max_tokens, tokenizer)
-    return None if max_chars is None else in_characters(max_chars)
-
-
-def _index(paths: list[Path]) -> Index | None:
-    return Index([question for path in paths for question in read_questions(path)]) if paths else None
-
-
-def _stdout() -> Console:
-    """As wide as the terminal, and wide enough for tables in a pipe."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=120)
-
-
-def _remark(text: str) -> None:
-    _stderr.print(text, style="dim", markup=False, soft_wrap=True)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+    stdout().print(overlap_table(found))
+    remark(f"{len(texts):,} different questions in the corpus")

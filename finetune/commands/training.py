@@ -1,20 +1,15 @@
-"""`train`, `audit` and `bench-packing`: look at what will be learned, say what it will take, learn it.
+"""Learn a tokenizer, look at the rows, say what training takes, train, measure: all commands around the loop."""
 
-What needs torch is imported inside its command, so that the others work, and answer --help, without it.
-"""
-
-import json
-import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from finetune.training.metrics import Tracking
+from mumath_agent.commands.console import print_json, progress_bar, run, stdout, warn
 from mumath_agent.errors import InputError
-from mumath_agent.problems import parse_problems, read_text
+from mumath_agent.problems import load_problems
 from mumath_agent.records import Problem
 
 if TYPE_CHECKING:
@@ -31,6 +26,18 @@ Start = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document to stdout.")]
+
+
+def tokenizer(
+    data: Annotated[list[Path], typer.Argument(help="JSONL files of training rows.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    vocab_size: Annotated[int, typer.Option(min=300)] = 2048,
+) -> None:
+    """Learn a tokenizer from questions and solutions."""
+    from finetune.training.vocabulary import learn_tokenizer
+
+    size = learn_tokenizer(data, out, vocab_size=vocab_size)
+    typer.echo(f"{out}: {size} tokens")
 
 
 def train(
@@ -56,8 +63,9 @@ def train(
     Several processes: torchrun --nproc_per_node 8 -m finetune train ... --from START
     """
     from finetune.training.recipe import read_stages
+    from finetune.training.stages import recipes_for, train_stages
 
-    recipes = _for_stages(read_stages(recipe), data)
+    recipes = recipes_for(read_stages(recipe), data)
     if solve is not None and not any(stage.solve_every for stage in recipes):
         raise InputError(
             "--solve does nothing without solve_every in the recipe, the steps between two measurements"
@@ -66,14 +74,10 @@ def train(
         _say_costs(recipes, data, start, gpus=gpus, gpu=gpu, as_json=as_json)
         return
     from finetune.training.model_in_training import solve_rate_on
-    from finetune.training.train import train as train_stage
 
-    measure = solve_rate_on(_problems(solve)) if solve is not None else None
-    for number, (stage, rows) in enumerate(zip(recipes, data, strict=True), start=1):
-        folder = out if len(recipes) == 1 else out / f"stage{number}"
-        train_stage(stage, data=rows, start=start, out=folder, solve_rate=measure, track=track or ())
-        start = str(folder)
-        print(f"{folder}: done", file=sys.stderr if as_json else sys.stdout)
+    measure = solve_rate_on(_answered(solve)) if solve is not None else None
+    for folder in train_stages(recipes, data, start=start, out=out, solve_rate=measure, track=track or ()):
+        typer.echo(f"{folder}: done", err=as_json)
 
 
 def audit(
@@ -97,16 +101,43 @@ def audit(
         raise InputError(f"{data} holds no rows")
     found = look(rows, loaded, marks, max_tokens=max_tokens)
     if as_json:
-        print(json.dumps({**asdict(found), "masked_share": found.masked_share, "warnings": found.warnings}))
+        print_json({**asdict(found), "masked_share": found.masked_share, "warnings": found.warnings})
         return
-    console = Console(soft_wrap=True, highlight=False)
+    console = stdout()
     shown = rows[:examples]
     for row, encoded in zip(shown, encode(shown, loaded, marks, max_tokens=2**31)[0], strict=True):
-        console.print(marked(row, encoded, loaded, marks))
+        console.print(marked(row, encoded, loaded, marks), soft_wrap=True)
         console.rule()
-    print(*_lines(found), sep="\n")
+    typer.echo("\n".join(_lines(found)))
     for warning in found.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        warn(warning)
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="An exported folder.")],
+    data: Annotated[Path, typer.Option(help="JSONL with question, and answer or a solution that boxes it.")],
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Problems solved at a time.")] = 4,
+) -> None:
+    """Solve problems of known answer with the solver, and count by their sources."""
+    from finetune.training.solve_rate import SolveRate, solve_rate, table
+    from mumath_agent.models.embedded import EmbeddedModel
+
+    problems = [replace(one, source=_kind(one.source)) for one in _answered(data, limit=limit)]
+
+    async def measure() -> dict[str, SolveRate]:
+        engine = EmbeddedModel(model)
+        try:
+            return await solve_rate(
+                engine, problems, concurrency=concurrency, on_done=lambda: progress.advance(task)
+            )
+        finally:
+            await engine.aclose()
+
+    with progress_bar("solving") as progress:
+        task = progress.add_task("", total=len(problems))
+        rates = run(measure)
+    typer.echo("\n".join(table(rates)))
 
 
 def bench_packing(
@@ -134,35 +165,27 @@ def bench_packing(
         stage = prepare(read, data=data, start=find_start(start), processes=processes_here)
         speeds = measure(stage, rounds=rounds, processes=processes)
     if as_json:
-        print(json.dumps({name: asdict(speed) for name, speed in speeds.items()}))
+        print_json({name: asdict(speed) for name, speed in speeds.items()})
         return
     reference = speeds["reference"].tokens_per_s
-    print("| batches | tokens/s | against the reference | padding |\n|---|---|---|---|")
+    typer.echo("| batches | tokens/s | against the reference | padding |\n|---|---|---|---|")
     for name, speed in speeds.items():
         rate = speed.tokens_per_s
-        print(f"| {name} | {rate:.0f} | {rate / reference:.2f}x | {100 * speed.padding:.1f} % |")
+        typer.echo(f"| {name} | {rate:.0f} | {rate / reference:.2f}x | {100 * speed.padding:.1f} % |")
 
 
-def _for_stages(recipes: tuple["Recipe", ...], data: list[Path]) -> tuple["Recipe", ...]:
-    """A recipe for each file; one alone serves all stages."""
-    if len(recipes) == 1:
-        return recipes * len(data)
-    if len(recipes) != len(data):
-        raise InputError(f"the recipe has {len(recipes)} stages; give --data as often, not {len(data)} times")
-    return recipes
-
-
-def _problems(path: Path) -> list[Problem]:
-    problems: list[Problem] = []
-    for problem in parse_problems(read_text(path), str(path)):
-        if isinstance(problem, InputError):
-            raise problem
-        if problem.target is None:
-            raise InputError(f"{path}: problem {problem.id} has no answer to compare with")
-        problems.append(problem)
-    if not problems:
-        raise InputError(f"{path} holds no problems")
+def _answered(path: Path, *, limit: int | None = None) -> list[Problem]:
+    """Read problems that all have an answer to compare with."""
+    problems = load_problems(path, limit=limit)
+    if unanswered := [problem.id for problem in problems if problem.target is None]:
+        raise InputError(f"{path}: problem {unanswered[0]} has no answer to compare with")
     return problems
+
+
+def _kind(source: str) -> str:
+    """Return `template/change` of `template/change/gain`, and `gsm8k-train` of `gsm8k-train/3517/varied`."""
+    first, *rest = source.split("/")
+    return f"{first}/{rest[0]}" if first == "template" and rest else first
 
 
 def _say_costs(
@@ -184,10 +207,10 @@ def _say_costs(
         steps = count_steps(recipe, encoded_rows(recipe, tokenizer, path).lengths)
         costs[str(path)] = estimate(recipe, model, steps=steps, gpus=gpus, gpu=GPUS[gpu])
     if as_json:
-        print(json.dumps({path: asdict(cost) for path, cost in costs.items()}))
+        print_json({path: asdict(cost) for path, cost in costs.items()})
         return
     for name, cost in costs.items():
-        print(name, *_cost_lines(cost, gpus=gpus, gpu=gpu), sep="\n  ")
+        typer.echo("\n  ".join([name, *_cost_lines(cost, gpus=gpus, gpu=gpu)]))
 
 
 def _cost_lines(cost: "Estimate", *, gpus: int, gpu: str) -> list[str]:
@@ -209,7 +232,7 @@ def _cost_lines(cost: "Estimate", *, gpus: int, gpu: str) -> list[str]:
 def _lines(found: "Audit") -> list[str]:
     most = max(count for _, count in found.histogram) or 1
     return [
-        f"{found.rows} rows, {found.tokens} tokens, {100 * found.masked_share:.1f} % of them masked",
+        found.summary,
         f"{found.requests} programs that ask for their output",
         f"{found.too_long} rows too long; longest: "
         + ", ".join(f"{tokens} tokens (line {line})" for tokens, line in found.longest),

@@ -1,1 +1,1 @@
-"""From seed questions to selected training rows; nothing here imports torch."""
+"""Make training data, from seed questions to selected rows; nothing here imports torch."""

@@ -4,13 +4,15 @@ Whole schemas and some GSM8K rows are held out from training, to measure what wa
 """
 
 import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Literal, TypedDict
 
-from finetune.wordproblems.gsm8k import Converted, load, vary
+from finetune.data.jobs import JobIdentity, JobManifest, begin, sha256, write_manifest
+from finetune.wordproblems.gsm8k import Converted, Gsm8kRow, load, read_gsm8k, vary
 from finetune.wordproblems.load import bare, stories
 from finetune.wordproblems.problem import (
     WordProblem,
@@ -18,6 +20,7 @@ from finetune.wordproblems.problem import (
     thought_solution,
     two_round_solution,
 )
+from mumath_agent.runs.jsonl import replace_lines
 
 Stage = Literal[1, 2]
 
@@ -37,7 +40,54 @@ class Row(TypedDict):
     solution: str
 
 
-def build(gsm8k_rows: Iterable[Mapping[str, str]], *, stage: Stage, size: int, seed: int) -> Iterator[Row]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusConfig:
+    """The rows to write."""
+
+    out: Path
+    stage: Stage
+    size: int
+    """Rows."""
+    seed: int = 0
+    gsm8k: Path | None = None
+    """GSM8K's train.jsonl; without it stories take its share."""
+    held_out: bool = False
+    """Write problems that training never sees; see `dev_split`."""
+
+
+def corpus(config: CorpusConfig) -> JobManifest:
+    """Write the rows of a stage, with a manifest that counts them by origin.
+
+    Raises:
+        InputError: GSM8K's file can't be used, or the output can't be written or belongs to another job.
+    """
+    identity = JobIdentity(
+        stage="corpus",
+        inputs={config.gsm8k.name: sha256(config.gsm8k)} if config.gsm8k else {},
+        settings={
+            "stage": config.stage,
+            "size": config.size,
+            "seed": config.seed,
+            "held_out": config.held_out,
+        },
+    )
+    begin(config.out, identity)
+    gsm8k = [row for _, row in read_gsm8k(config.gsm8k)] if config.gsm8k else []
+    side = dev_split if config.held_out else build
+    counts: Counter[str] = Counter()
+
+    def counted() -> Iterator[Row]:
+        for row in side(gsm8k, stage=config.stage, size=config.size, seed=config.seed):
+            counts[row["source"].partition("/")[0]] += 1
+            yield row
+
+    replace_lines(config.out, counted())
+    manifest = JobManifest(identity=identity, rows=counts.total(), counts=dict(sorted(counts.items())))
+    write_manifest(config.out, manifest)
+    return manifest
+
+
+def build(gsm8k_rows: Iterable[Gsm8kRow], *, stage: Stage, size: int, seed: int) -> Iterator[Row]:
     """Yield `size` training rows of a stage; equal arguments give equal rows.
 
     Held-out schemas and held-out GSM8K rows never occur. Without GSM8K rows, stories fill their share.
@@ -45,26 +95,14 @@ def build(gsm8k_rows: Iterable[Mapping[str, str]], *, stage: Stage, size: int, s
     yield from _rows(load(_side(gsm8k_rows, held_out=False)), False, stage, size, seed)
 
 
-def dev_split(
-    gsm8k_rows: Iterable[Mapping[str, str]], *, stage: Stage, size: int, seed: int
-) -> Iterator[Row]:
+def dev_split(gsm8k_rows: Iterable[Gsm8kRow], *, stage: Stage, size: int, seed: int) -> Iterator[Row]:
     """Yield `size` rows of held-out schemas, then every held-out GSM8K row that converts, as it is."""
     yield from _rows([], True, stage, size, seed)
     for index, one in enumerate(load(_side(gsm8k_rows, held_out=True))):
         yield _row(f"dev-gsm8k-{index}", one.problem, stage, Random(seed), again=False)
 
 
-def write(path: Path, rows: Iterable[Row]) -> int:
-    """Write the rows to `path` as JSON lines as they come, and return their number."""
-    count = 0
-    with path.open("w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            count += 1
-    return count
-
-
-def _side(rows: Iterable[Mapping[str, str]], *, held_out: bool) -> list[Mapping[str, str]]:
+def _side(rows: Iterable[Gsm8kRow], *, held_out: bool) -> list[Gsm8kRow]:
     """Return the training or the held-out rows; the hash of a question decides, not its place in the file."""
     known = list(rows)
     ranked = sorted(known, key=lambda row: hashlib.sha256(row["question"].encode()).digest())

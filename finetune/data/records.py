@@ -1,10 +1,8 @@
-"""What flows between the stages of the data pipeline, one JSON object a line.
+"""Define the records between the stages of the data pipeline, one JSON object a line.
 
-    seeds, augment      Question    a problem, with a solution in words where one is known
-    synthesize          RunRecord   an attempt at a problem, as the library writes it (`mumath_agent.records`)
-    select              Solution    a question and the whole text of a solution: what training reads
-
-`encode` reads `question` and `solution` of the last and leaves the rest alone.
+seeds, augment      Question    a problem, with a solution in words where one is known
+synthesize          RunRecord   an attempt at a problem, as the library writes it (`mumath_agent.records`)
+select              Solution    a question and the whole text of a solution: training reads these two
 """
 
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from mumath_agent.records import Problem
 
 
 class SolutionFormat(StrEnum):
-    """Which stage of training a solution is for."""
+    """The format of a solution, and with it the stage of training it is for."""
 
     COT = "cot"
     """In words only: stage 1."""
@@ -36,14 +34,14 @@ class Solution:
     """A training row."""
 
     id: str
-    """Problem and sample it comes from."""
+    """The problem and sample it comes from."""
     question: str
     solution: str
-    """Every byte the model is to write, with the outputs it is to read, in the dialect's marks."""
+    """Every byte the model has to write, with the outputs it reads, in the dialect's marks."""
     format: SolutionFormat
     dialect: str
     source: str
     seed_id: str | None = None
     augmentation: str | None = None
     pseudo: bool = False
-    """The target was not known: the answer is the majority's."""
+    """Whether the answer is the majority's, because the target isn't known."""

@@ -1,10 +1,10 @@
-"""A data stage on many machines: the input cut into shards, each worked on by the same command, the outputs joined.
+"""Run a data stage on many machines: cut the input into shards, run the command on each, join the outputs.
 
     input ─▶ shard 0 … shard n-1 ─▶ `python -m finetune STAGE …` on a node each (Ray) ─▶ outputs in order ─▶ output
 
 Shards are consecutive lines, so the joined output is the one a single process would have written. A shard's files lie
-beside the output, on storage all nodes see; they are what is resumed: the same command works on what is missing. Ray
-finds a node and tries again elsewhere when one is lost; kernels and connections belong to the process on that node.
+beside the output, on storage that all nodes see; the same command resumes from them. Ray finds a node and tries again
+elsewhere when one is lost; kernels and connections belong to the process on that node.
 """
 
 import logging
@@ -18,10 +18,10 @@ from pathlib import Path
 from finetune.data.jobs import JobManifest, read_manifest, write_manifest
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.problems import read_text
+from mumath_agent.runs.jsonl import replace_file
 
 LOST_NODES = 3
-"""How often a shard is begun again after its node was lost."""
-
+"""Times a shard is begun again after its node was lost."""
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -32,7 +32,7 @@ class ShardFailed(MuMathError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """A part of the input and what is made of it."""
+    """A part of the input, and its output."""
 
     source: Path
     out: Path
@@ -59,9 +59,7 @@ def _shards(lines: Sequence[str], folder: Path, source: Path, number: int) -> It
             part = lines[len(lines) * index // number : len(lines) * (index + 1) // number]
             name = f"{index:05d}-of-{number:05d}"
             shard = Shard(source=folder / f"{name}.in.jsonl", out=folder / f"{name}.jsonl")
-            text = "".join(f"{line}\n" for line in part)
-            if not shard.source.exists() or shard.source.read_text("utf-8") != text:
-                shard.source.write_text(text, "utf-8")
+            replace_file(shard.source, (f"{line}\n" for line in part))
             yield shard
     except OSError as error:
         raise InputError(f"can't write shards of {source} to {folder}: {error.strerror}") from None
@@ -75,8 +73,8 @@ def work_on_ray(
     Args:
         stage: the command, such as "synthesize".
         arguments: its options, without input and output.
-        shards: what it is run on.
-        cpus: what one of these processes takes of a node.
+        shards: the parts it is run on.
+        cpus: CPUs that one of these processes takes of a node.
         address: of a running cluster ("auto" for the one this machine belongs to); None starts one on this machine.
 
     Raises:
@@ -103,7 +101,7 @@ def work_on_ray(
 
 
 def join(shards: Sequence[Shard], out: Path) -> JobManifest:
-    """Write the shards' outputs into one, in order, and a manifest that adds them up.
+    """Write the shards' outputs into one, in order, with a manifest that adds them up.
 
     Raises:
         InputError: a shard isn't finished, or the output can't be written.
@@ -115,10 +113,7 @@ def join(shards: Sequence[Shard], out: Path) -> JobManifest:
     counts: Counter[str] = Counter()
     for manifest in manifests:
         counts.update(manifest.counts)
-    fresh = out.with_name(f"{out.name}.new")
-    with fresh.open("wb") as file:
-        file.writelines(shard.out.read_bytes() for shard in shards)
-    fresh.replace(out)
+    replace_file(out, (shard.out.read_bytes().decode() for shard in shards))
     inputs = {name: sha for manifest in manifests for name, sha in manifest.identity.inputs.items()}
     joined = JobManifest(
         identity=replace(manifests[0].identity, inputs=inputs),
@@ -135,7 +130,7 @@ def _command(stage: str, shard: Shard, arguments: Sequence[str]) -> list[str]:
 
 
 def _run(command: list[str]) -> str | None:
-    """On some node: run the command; its last line of complaint if it failed."""
+    """Run the command on some node; return its last line of complaint if it failed."""
     done = subprocess.run(command, capture_output=True, text=True, cwd=_CHECKOUT)
     if done.returncode == 0:
         return None

@@ -1,1 +1,1 @@
-"""The stages called one after the other: everything in one command, and the embedded model."""
+"""Make a model from nothing to a measured folder: a plan, its steps, and the list of calls."""

@@ -1,157 +1,222 @@
-"""The whole pipeline as a list of steps, each of them a command of this program that may also be given by hand.
+"""Make and measure a model, from nothing to a folder with a card: the recipe of everything, in one list of calls.
 
-    seeds ─▶ augment ─▶ synthesize ─▶ select ─▶ tokenizer ─▶ audit ─▶ train ─▶ export ─▶ verify ─▶ benchmarks ─▶ card
+    held-out ─▶ seeds ─▶ augment ─▶ synthesize ─▶ select ─▶ tokenizer ─▶ audit ─▶ train ─▶ export ─▶ verify ─▶
+    benchmarks ─▶ card
 
-Rules augment, the embedded model and the questions' own solutions teach, and what is measured are problems of template
-schemas that no step has seen. Done, written down and gone on with by `ledger`. The benchmarks are another program and
-run as one.
+Rules augment; the embedded model and the questions' own solutions teach. A plan of word problems has training rows
+without any of that. What is measured are problems of template schemas that no other step has seen. `Steps` writes down
+what is done. The benchmarks are another program, and run as one.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from random import Random
 
-from finetune.data.augment.programs import decimal
+from finetune.data.augment.perspectives import Perspective
+from finetune.data.augment.stage import AugmentConfig, augment
+from finetune.data.corpus import CorpusConfig, corpus
+from finetune.data.held_out import write_held_out
 from finetune.data.jobs import sha256
-from finetune.pipeline.steps import Call, Ended, Ledger, Step
-from finetune.wordproblems.load import stories
+from finetune.data.records import SolutionFormat
+from finetune.data.seeds import SeedsConfig, seeds
+from finetune.data.select.stage import SelectConfig, select
+from finetune.data.synthesize import SynthesizeConfig, synthesize
+from finetune.pipeline.plans import Plan, Synthesis, WordProblems
+from finetune.pipeline.steps import StepFailed, StepReport, Steps
+from finetune.release.agreement import compare_engines
+from finetune.release.card import NAME, read_evaluation, write_card
+from finetune.release.folder import release
+from finetune.training.audit import audit
+from finetune.training.encode import read_rows
+from finetune.training.recipe import Recipe, read_stages
+from finetune.training.stages import train_stages
+from finetune.training.tokenizer import load_tokenizer
+from finetune.training.vocabulary import learn_tokenizer
 from mumath_agent import __version__
-from mumath_agent.records import Problem
+from mumath_agent.agent.solver import SolverOptions
+from mumath_agent.dialects import get_text_dialect
+from mumath_agent.records import Limits, Sampling, to_json
 from mumath_agent.serving import serving
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 SERVER = "vLLM, beside these"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
-    """How much of everything."""
-
-    seeds: int
-    """Of each source."""
-    samples: int
-    """Programs a question."""
-    vocabulary: int
-    recipe: str
-    max_tokens: int
-    """The recipe's."""
-    held_out: int
-    """Problems to measure with."""
-
-
-SIZES = {
-    "tiny": Size(seeds=24, samples=2, vocabulary=600, recipe="tiny", max_tokens=256, held_out=8),
-    "small": Size(seeds=480, samples=2, vocabulary=1024, recipe="small", max_tokens=384, held_out=200),
-}
-"""tiny: whether everything works. small: a model that solves some of its problems."""
-
-
-_MAKING = """
-held-out                     | held-out --out W/held-out.jsonl --size HELD_OUT
-seeds                        | seeds --out W/seeds.jsonl --own SEEDS --limit SEEDS --not-in W/held-out.jsonl GSM8K
-augment                      | augment W/seeds.jsonl --out W/augmented.jsonl --rules --perspective RULES
-synthesize cot, seeds        | synthesize W/seeds.jsonl --out W/cot-seeds.jsonl --format cot --teacher own
-synthesize cot, augmented    | synthesize W/augmented.jsonl --out W/cot-augmented.jsonl --format cot --teacher own
-select cot                   | select W/cot-seeds.jsonl W/cot-augmented.jsonl --out W/cot.jsonl --format cot AGAINST
-synthesize code, seeds       | synthesize W/seeds.jsonl --out W/code-seeds.jsonl --format code TEACHER
-synthesize code, augmented   | synthesize W/augmented.jsonl --out W/code-augmented.jsonl --format code TEACHER
-select code                  | select W/code-seeds.jsonl W/code-augmented.jsonl --out W/code.jsonl --format code AGAINST
-tokenizer                    | tokenizer W/cot.jsonl W/code.jsonl --out W/tokenizer --vocab-size VOCABULARY
-audit                        | audit W/code.jsonl --tokenizer W/tokenizer --max-tokens MAX_TOKENS
-train                        | train RECIPE DATA --start W/tokenizer --out W/model
-export                       | export W/model/stage2 --out W/exported DATA
-"""
-_MEASURING = """
-verify                       | verify W/exported SERVER
-benchmarks                   | run W/held-out.jsonl --out W/run --max-new-tokens 256 --concurrency 4 ENGINE
-card                         | card W/exported --checkpoint W/model/stage2 DATA --run W/run
-"""
-_SHORT = {
-    "RULES": "rephrase,fobar,alteration_new_numbers,alteration_new_context,expression_replacement",
-    "TEACHER": "--teacher embedded --samples SAMPLES --temperature 0.8 --max-new-tokens 256 --concurrency 4",
-    "AGAINST": "--against W/held-out.jsonl",
-    "DATA": "--data W/cot.jsonl --data W/code.jsonl",
-}
-"""W is the work folder; other words in capitals are a `Size`'s, the engine's, or these."""
-
-
-def making(size: Size, work: Path, gsm8k: Path | None) -> tuple[Step, ...]:
-    """From nothing to an exported folder."""
-    amounts = {name.upper(): (str(value),) for name, value in asdict(size).items()}
-    return _steps(_MAKING, work, amounts | {"GSM8K": ("--gsm8k", str(gsm8k)) if gsm8k else ()})
-
-
-def measuring(work: Path, base_url: str | None) -> tuple[Step, ...]:
-    """Of the exported folder: do its engines agree, what does it solve, and a card that says so."""
-    server = ("--base-url", base_url) if base_url else ()
-    engine = server or ("--weights", str(work / "exported"))
-    return _steps(_MEASURING, work, {"SERVER": server, "ENGINE": engine})
+RULES = (
+    Perspective.REPHRASE,
+    Perspective.FOBAR,
+    Perspective.NEW_NUMBERS,
+    Perspective.NEW_CONTEXT,
+    Perspective.EXPRESSION_REPLACEMENT,
+)
+MAX_NEW_TOKENS = 256
+"""Limit of a completion. The models are small, and so are their problems."""
+CONCURRENCY = 4
 
 
 def run(
-    size: Size,
+    plan: Plan,
     work: Path,
     *,
-    gsm8k: Path | None,
-    vllm: Path | None,
-    call: Call,
-    on_begin: Callable[[str], None],
-    on_end: Callable[[Ended], None],
-) -> tuple[Ended, ...]:
-    """Do all steps that are not done.
+    gsm8k: Path | None = None,
+    vllm: Path | None = None,
+    on_begin: Callable[[str], None] = lambda name: None,
+    on_end: Callable[[StepReport], None] = lambda report: None,
+) -> tuple[StepReport, ...]:
+    """Do all steps of a plan that aren't done.
 
-    `on_begin` hears of each step that is begun, `on_end` of each that has ended, also in an earlier call.
+    Args:
+        plan: what to make.
+        work: folder of everything that is made; the model is in work/exported.
+        gsm8k: GSM8K's train.jsonl, for seeds or word problems beside our own.
+        vllm: Python of an environment with vLLM, to serve the model; else the embedded engine runs it.
+        on_begin: is told the name of each step that is begun.
+        on_end: is told of each step that has ended, also in an earlier call.
 
     Raises:
-        InputError: the folder was begun with other settings.
+        InputError: the folder was begun with another plan, GSM8K or version.
         StepFailed: a step ended with an error; the same call goes on from there.
     """
-    ledger = Ledger(work, _identity(size, gsm8k), call, on_begin=on_begin, on_end=on_end)
-    for step in making(size, work, gsm8k):
-        ledger.do(step)
-    if vllm is None or all(ledger.has(step.name) for step in measuring(work, None)):
-        for step in measuring(work, None):
-            ledger.do(step)
-        ledger.repeat(SERVER)
+    identity = {
+        "plan": to_json(plan),
+        "gsm8k": sha256(gsm8k) if gsm8k else None,
+        "version": __version__,
+    }
+    steps = Steps(work, identity, on_begin=on_begin, on_end=on_end)
+    make(plan, work, steps, gsm8k=gsm8k)
+    measure(work, steps, vllm=vllm)
+    return steps.reports
+
+
+def make(plan: Plan, work: Path, steps: Steps, *, gsm8k: Path | None = None) -> None:
+    """Make the model, from nothing to the exported folder."""
+    held_out, tokenizer, model = work / "held-out.jsonl", work / "tokenizer", work / "model"
+    data, recipes = _data(work), read_stages(Path(plan.recipe))
+    steps.do("held-out", lambda: _held_out(held_out, plan.held_out))
+    if isinstance(plan.rows, Synthesis):
+        _synthesize(plan.rows, work, steps, held_out=held_out, gsm8k=gsm8k)
     else:
-        log = work / "logs" / "vllm.log"
-        server = serving(work / "exported", python=vllm, name="mumath", dtype="float32", log=log)
-        with ledger.clocked(SERVER), server as url:
-            for step in measuring(work, url):
-                ledger.do(step)
-    return ledger.ended
+        _write_corpora(plan.rows, work, steps, gsm8k=gsm8k)
+    steps.do("tokenizer", lambda: _tokenizer(data, tokenizer, plan.vocabulary))
+    steps.do("audit", lambda: _audit(data[-1], tokenizer, recipes[-1]))
+    steps.do("train", lambda: _train(recipes, data, start=tokenizer, out=model))
+    steps.do("export", lambda: _export(model / "stage2", work / "exported", data))
 
 
-def held_out_problems(size: int, *, seed: int = 0) -> Iterator[Problem]:
-    """Problems of template schemas that are kept out of seeds and of the embedded model's training."""
-    schemas, rng = stories(held_out=True), Random(f"held out {seed}")
-    for number in range(size):
-        problem = rng.choice(schemas).problem(rng)
-        target = decimal(problem.answer)
-        yield Problem(id=f"held-out-{seed}-{number}", question=problem.question, target=target)
+def measure(work: Path, steps: Steps, *, vllm: Path | None = None) -> None:
+    """Measure the exported folder: do its engines agree, and what does it solve? Its card says so."""
+    exported, runs = work / "exported", work / "run"
+    with _serve(exported, steps, vllm) as base_url:
+        steps.do("verify", lambda: _verify(exported, base_url))
+        steps.do("benchmarks", lambda: _benchmark(work / "held-out.jsonl", runs, exported, base_url))
+        steps.do("card", lambda: _card(exported, work / "model" / "stage2", data=_data(work), run=runs))
 
 
-def _identity(size: Size, gsm8k: Path | None) -> dict[str, str]:
-    """What the work folder's content depends on."""
-    return {"size": str(size), "gsm8k": sha256(gsm8k) if gsm8k else "none", "version": __version__}
-
-
-def _steps(table: str, work: Path, words: Mapping[str, tuple[str, ...]]) -> tuple[Step, ...]:
-    rows = (line.partition("|") for line in table.strip().splitlines())
-    return tuple(_step(name.strip(), command, work, words) for name, _, command in rows)
-
-
-def _step(name: str, written: str, work: Path, words: Mapping[str, tuple[str, ...]]) -> Step:
-    for short, long in _SHORT.items():
-        written = written.replace(short, long)
-    command: list[str] = []
-    for word in written.split():
-        command += words.get(word, (str(work / word[2:]) if word.startswith("W/") else word,))
-    out = Path(command[command.index("--out") + 1]) if "--out" in command else None
-    return Step(
-        name=name,
-        command=tuple(command),
-        out=out,
-        program="benchmarks" if name == "benchmarks" else "finetune",
-        says="masked" if name == "audit" else "",
+def _synthesize(plan: Synthesis, work: Path, steps: Steps, *, held_out: Path, gsm8k: Path | None) -> None:
+    """Have teachers write the rows of both stages: solutions in words, then with programs."""
+    own, augmented, (cot, code) = work / "seeds.jsonl", work / "augmented.jsonl", _data(work)
+    programs = SolverOptions(
+        limits=Limits(max_new_tokens=MAX_NEW_TOKENS), sampling=Sampling(temperature=0.8, seed=0)
     )
+
+    def in_words(questions: Path) -> SynthesizeConfig:
+        out = work / f"cot-{questions.name}"
+        return SynthesizeConfig(questions=questions, out=out, format=SolutionFormat.COT, own=True)
+
+    def with_programs(questions: Path) -> SynthesizeConfig:
+        return SynthesizeConfig(
+            questions=questions,
+            out=work / f"code-{questions.name}",
+            solver=programs,
+            samples=plan.samples,
+            concurrency=CONCURRENCY,
+        )
+
+    def best(out: Path, format: SolutionFormat) -> SelectConfig:
+        attempts = tuple(work / f"{format}-{questions.name}" for questions in (own, augmented))
+        return SelectConfig(attempts=attempts, out=out, format=format, against=(held_out,))
+
+    seed_config = SeedsConfig(out=own, own=plan.seeds, gsm8k=gsm8k, limit=plan.seeds, not_in=(held_out,))
+    steps.run("seeds", seeds, seed_config)
+    steps.run("augment", augment, AugmentConfig(questions=own, out=augmented, perspectives=RULES))
+    steps.run("synthesize cot, seeds", synthesize, in_words(own))
+    steps.run("synthesize cot, augmented", synthesize, in_words(augmented))
+    steps.run("select cot", select, best(cot, SolutionFormat.COT))
+    steps.run("synthesize code, seeds", synthesize, with_programs(own))
+    steps.run("synthesize code, augmented", synthesize, with_programs(augmented))
+    steps.run("select code", select, best(code, SolutionFormat.CODE))
+
+
+def _write_corpora(plan: WordProblems, work: Path, steps: Steps, *, gsm8k: Path | None) -> None:
+    """Write the rows of both stages from word problems."""
+    cot, code = _data(work)
+    thought_rows = CorpusConfig(out=cot, stage=1, size=plan.thought_rows, gsm8k=gsm8k)
+    code_rows = CorpusConfig(out=code, stage=2, size=plan.code_rows, gsm8k=gsm8k)
+    steps.do("corpus cot", lambda: corpus(thought_rows).rows)
+    steps.do("corpus code", lambda: corpus(code_rows).rows)
+
+
+def _data(work: Path) -> tuple[Path, Path]:
+    """Return the training rows of stage 1 and of stage 2."""
+    return work / "cot.jsonl", work / "code.jsonl"
+
+
+def _held_out(out: Path, size: int) -> str:
+    write_held_out(out, size=size)
+    return f"{out.name}: {size:,} problems"
+
+
+def _tokenizer(data: Sequence[Path], out: Path, vocabulary: int) -> str:
+    return f"{out.name}: {learn_tokenizer(data, out, vocab_size=vocabulary)} tokens"
+
+
+def _audit(data: Path, tokenizer: Path, recipe: Recipe) -> str:
+    dialect = get_text_dialect(recipe.dialect)
+    return audit(read_rows(data), load_tokenizer(tokenizer), dialect, max_tokens=recipe.max_tokens).summary
+
+
+def _train(recipes: Sequence[Recipe], data: Sequence[Path], *, start: Path, out: Path) -> str:
+    *_, last = train_stages(recipes, data, start=start, out=out)
+    return f"{out.name}/{last.name}: done"
+
+
+def _export(checkpoint: Path, out: Path, data: Sequence[Path]) -> str:
+    return f"{out.name}: {release(checkpoint, out, data=data).size}"
+
+
+def _verify(exported: Path, base_url: str | None) -> str:
+    agreement = compare_engines(exported, base_url=base_url)
+    if not agreement.is_equal:
+        raise StepFailed(agreement.summary)
+    return agreement.summary
+
+
+def _benchmark(problems: Path, out: Path, exported: Path, base_url: str | None) -> str:
+    """Run the benchmarks' program on the held-out problems, and read the attempts it leaves."""
+    engine = ("--base-url", base_url) if base_url else ("--weights", str(exported))
+    limits = ("--max-new-tokens", str(MAX_NEW_TOKENS), "--concurrency", str(CONCURRENCY))
+    command = (sys.executable, "-m", "benchmarks", "run", str(problems), "--out", str(out), *limits, *engine)
+    print("$", *command, flush=True)
+    code = subprocess.run(command, stdout=sys.stdout, stderr=subprocess.STDOUT, cwd=CHECKOUT).returncode
+    if code != 0:
+        raise StepFailed(f"`{' '.join(command[1:4])}` ended with exit code {code}")
+    found = read_evaluation(out)
+    low, high = found.interval
+    return f"{out.name}: {found.accuracy:.1%} right ({low:.1%} to {high:.1%})"
+
+
+def _card(exported: Path, checkpoint: Path, *, data: Sequence[Path], run: Path) -> str:
+    write_card(exported, checkpoint, data=data, run=run)
+    return f"{exported.name}/{NAME}"
+
+
+@contextmanager
+def _serve(exported: Path, steps: Steps, vllm: Path | None) -> Iterator[str | None]:
+    """Serve the model with vLLM, if it is there and something is left to measure; yield the address."""
+    if vllm is None or steps.has("card"):
+        yield None
+        steps.repeat(SERVER)
+        return
+    server = serving(exported, python=vllm, name="mumath", dtype="float32", log=steps.log("vllm"))
+    with steps.clocked(SERVER), server as base_url:
+        yield base_url

@@ -1,26 +1,26 @@
-"""Steps of a longer work, each a command: done once, written down when they end, told of again when asked for again.
+"""Do the steps of a longer work once each: written down when they end, skipped when the same work is begun again.
 
-A step that ended is a line of `steps.jsonl` in the work folder and not done again; one that was killed has no line and
-is begun again, which for the commands of this project means: goes on. What a step prints goes to a log of its own.
-Which steps there are is the caller's business.
+A step that ended is a line of `steps.jsonl` in the work folder. A step that was killed has no line and is begun again,
+which for the stages of this project means that it goes on. What a step prints goes to a log of its own.
 """
 
 import json
 import resource
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any, Protocol, TypeVar
 
-from finetune.data.jobs import manifest_path, read_manifest, read_records
+import anyio
+
 from mumath_agent.errors import InputError, MuMathError
-from mumath_agent.records import to_json
+from mumath_agent.problems import read_text
+from mumath_agent.runs.identity import require_same
+from mumath_agent.runs.jsonl import append_line, load_records, mend, replace_file
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+C = TypeVar("C")
 
 
 class StepFailed(MuMathError):
@@ -28,174 +28,138 @@ class StepFailed(MuMathError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """A command."""
-
-    name: str
-    command: tuple[str, ...]
-    out: Path | None = None
-    """The file or folder it writes."""
-    program: str = "finetune"
-    says: str = ""
-    """What the line that sums it up has in it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """What is written down of a step, one JSON object a line."""
+class StepReport:
+    """A step that ended: a line of `steps.jsonl`."""
 
     name: str
     rows: int | None
-    """Of what it wrote, if that is a file of rows."""
-    said: str
-    """The last line it printed, unless it wrote rows."""
+    """Rows that it wrote, if it writes rows."""
+    summary: str
+    """Its result in one line, if it doesn't."""
     wall_s: float
     cpu_s: float
-    """Of this program, the programs it started and their programs."""
+    """CPU time of this program, the programs it started and their programs."""
 
 
-Call = Callable[[Sequence[str]], int]
-"""Runs a command of this program; its exit code."""
+class Wrote(Protocol):
+    """The report of a stage that writes rows."""
+
+    @property
+    def rows(self) -> int:
+        """The rows that it wrote."""
+        ...
 
 
-@dataclass(slots=True)
-class _Result:
-    """What is known of a step before its end."""
-
-    rows: int | None = None
-    said: str = ""
-
-
-class Ledger:
-    """The steps that ended, in memory and in the work folder."""
+class Steps:
+    """The steps of a work folder."""
 
     def __init__(
         self,
         work: Path,
-        identity: dict[str, str],
-        call: Call,
+        identity: Mapping[str, Any],
         *,
         on_begin: Callable[[str], None] = lambda name: None,
-        on_end: Callable[[Ended], None] = lambda ended: None,
+        on_end: Callable[[StepReport], None] = lambda report: None,
     ) -> None:
-        """Read what was done in `work` before.
+        """Read which steps ended before.
+
+        Args:
+            work: folder of everything that is made.
+            identity: JSON object of all that the folder's content depends on.
+            on_begin: is told the name of each step that is begun.
+            on_end: is told of each step that has ended, also in an earlier call.
 
         Raises:
-            InputError: it was begun with another `identity`, or can't be written.
+            InputError: the folder was begun with another `identity`, or can't be written.
         """
-        self._work = work
-        self._call = call
-        self._on_begin = on_begin
-        self._on_end = on_end
+        self._logs = work / "logs"
         self._file = work / "steps.jsonl"
+        self._on_begin, self._on_end = on_begin, on_end
         try:
-            (work / "logs").mkdir(parents=True, exist_ok=True)
+            self._logs.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"can't write to {work}: {error.strerror}; name another --work") from None
-        self._refuse_other(identity)
-        known = read_records(self._file, Ended) if self._file.exists() else []
-        self._known = {ended.name: ended for ended in known}
-        self._told: dict[str, Ended] = {}
+        _claim(work, identity)
+        mend(self._file)
+        known = load_records(self._file, StepReport) if self._file.stat().st_size else []
+        self._known = {report.name: report for report in known}
+        self._reported: dict[str, StepReport] = {}
 
     @property
-    def ended(self) -> tuple[Ended, ...]:
-        return tuple(self._told.values())
+    def reports(self) -> tuple[StepReport, ...]:
+        """The steps that were asked for and have ended."""
+        return tuple(self._reported.values())
 
     def has(self, name: str) -> bool:
+        """Return whether a step has ended."""
         return name in self._known
 
-    def do(self, step: Step) -> None:
-        """Run the step, unless it ended before.
+    def log(self, name: str) -> Path:
+        """Return the file of what a step prints."""
+        return self._logs / f"{name.replace(', ', '-').replace(' ', '-')}.log"
+
+    def do(self, name: str, work: Callable[[], int | str]) -> None:
+        """Do a step, unless it ended before; `work` returns the rows that it wrote, or a line that sums it up.
 
         Raises:
-            StepFailed: it ended with an error.
+            StepFailed: it ended with an error; the same step goes on from there.
         """
-        if self.has(step.name):
-            self.repeat(step.name)
+        if self.has(name):
+            self.repeat(name)
             return
-        log = self._work / "logs" / f"{step.name.replace(', ', '-').replace(' ', '-')}.log"
-        self._on_begin(step.name)
-        with self.clocked(step.name) as result:
-            self._run(step, log)
-            if step.out is not None and manifest_path(step.out).is_file():
-                result.rows = read_manifest(step.out).rows
-            else:
-                result.said = _said(log, step.says).replace(f"{self._work}/", "")
+        self._on_begin(name)
+        with self.clocked(name) as report, self.log(name).open("w", encoding="utf-8") as output:
+            try:
+                with redirect_stdout(output), redirect_stderr(output):
+                    report(work())
+            except MuMathError as error:
+                raise StepFailed(f"{name}: {error}; see {self.log(name)}") from None
+
+    def run(self, name: str, stage: Callable[[C], Awaitable[Wrote]], config: C) -> None:
+        """Run a stage of the data pipeline as a step; see `do`."""
+        self.do(name, lambda: anyio.run(stage, config).rows)
 
     def repeat(self, name: str) -> None:
-        """Tell of what was done before, if it was."""
-        if name in self._known and name not in self._told:
-            self._tell(self._known[name])
+        """Report a step that ended before, if it did."""
+        if name in self._known and name not in self._reported:
+            self._report(self._known[name])
 
     @contextmanager
-    def clocked(self, name: str) -> Iterator["_Result"]:
-        """Write down what is done inside, with the time that no step inside has taken for itself."""
-        result, began, cpu_s, steps = _Result(), time.monotonic(), _cpu_s(), len(self._told)
-        yield result
-        inside = self.ended[steps:]
-        ended = Ended(
+    def clocked(self, name: str) -> Iterator[Callable[[int | str], None]]:
+        """Write down what is done inside as a step, with the time that no step inside has taken for itself.
+
+        Yields a function that takes the step's rows or its summary.
+        """
+        result: list[int | str] = [""]
+        began, cpu_s, steps = time.monotonic(), _cpu_s(), len(self._reported)
+        yield result.append
+        inside = self.reports[steps:]
+        report = StepReport(
             name=name,
-            rows=result.rows,
-            said=result.said,
+            rows=result[-1] if isinstance(result[-1], int) else None,
+            summary=result[-1] if isinstance(result[-1], str) else "",
             wall_s=round(time.monotonic() - began - sum(step.wall_s for step in inside), 1),
             cpu_s=round(_cpu_s() - cpu_s - sum(step.cpu_s for step in inside), 1),
         )
-        self._known[name] = ended
-        lines = (json.dumps(to_json(step), ensure_ascii=False) + "\n" for step in self._known.values())
-        _replace(self._file, "".join(lines))
-        self._tell(ended)
+        append_line(self._file, report)
+        self._known[name] = report
+        self._report(report)
 
-    def _run(self, step: Step, log: Path) -> None:
-        with log.open("w", encoding="utf-8") as output:
-            print("$ python -m", step.program, *step.command, file=output, flush=True)
-            try:
-                with redirect_stdout(output), redirect_stderr(output):
-                    code = self._call(step.command) if step.program == "finetune" else _start(step, output)
-            except MuMathError as error:
-                raise StepFailed(f"{step.name}: {error}") from None
-        if code != 0:
-            raise StepFailed(f"{step.name} ended with exit code {code}; what it said is in {log}")
-
-    def _tell(self, ended: Ended) -> None:
-        self._told[ended.name] = ended
-        self._on_end(ended)
-
-    def _refuse_other(self, identity: dict[str, str]) -> None:
-        file = self._work / "pipeline.json"
-        if not file.exists():
-            _replace(file, json.dumps(identity, indent=1) + "\n")
-        before = json.loads(file.read_text("utf-8"))
-        for name, value in identity.items():
-            if before.get(name) != value:
-                raise InputError(
-                    f"{self._work} was begun with {name} {before.get(name)}, now it is {value}; name another --work"
-                )
+    def _report(self, report: StepReport) -> None:
+        self._reported[report.name] = report
+        self._on_end(report)
 
 
-def _replace(path: Path, text: str) -> None:
-    """So that whatever ends us leaves the old text or the new one."""
-    fresh = path.with_name(f"{path.name}.new")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    except OSError as error:
-        raise InputError(
-            f"can't write {path}: {error.strerror}; the same command goes on from here"
-        ) from None
-
-
-def _start(step: Step, output: IO[str]) -> int:
-    command = [sys.executable, "-m", step.program, *step.command]
-    return subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, cwd=CHECKOUT).returncode
-
-
-def _said(log: Path, marked: str) -> str:
-    """The last line of a log that has `marked` in it."""
-    lines = log.read_text("utf-8", "replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if marked in line and line.strip()), "")
+def _claim(work: Path, identity: Mapping[str, Any]) -> None:
+    """Write down whose folder it is, or refuse it."""
+    file = work / "pipeline.json"
+    if file.exists():
+        require_same(json.loads(read_text(file)), dict(identity), str(work))
+    else:
+        replace_file(file, json.dumps(identity, indent=1, ensure_ascii=False) + "\n")
 
 
 def _cpu_s() -> float:
-    """Of this process and of its descendants that have ended and been waited for."""
+    """Return the CPU time of this process and of its descendants that have ended and been waited for."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in used)

@@ -19,13 +19,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from safetensors import safe_open
 from scipy.stats import binomtest
 
-from finetune.data.jobs import manifest_path, read_manifest, read_records, sha256
+from finetune.data.jobs import manifest_path, read_manifest, sha256
 from finetune.release.export import GRAPH
 from finetune.training.tokenizer import load_tokenizer
 from finetune.training.train import MANIFEST
 from mumath_agent.errors import InputError
 from mumath_agent.records import Outcome, RunRecord
-from mumath_agent.runs.jsonl import replace_file
+from mumath_agent.runs.jsonl import load_records, replace_file
 
 NAME = "README.md"
 MARK = "<!-- Written by `python -m finetune`. Without this line it is yours and stays as it is. -->"
@@ -167,7 +167,7 @@ def read_evaluation(run: Path) -> Evaluation:
     Raises:
         InputError: `run` isn't the folder of a run.
     """
-    records = read_records(run / "attempts.jsonl", RunRecord)
+    records = load_records(run / "attempts.jsonl", RunRecord)
     try:
         task = str(json.loads((run / "manifest.json").read_text("utf-8"))["task"])
     except (OSError, ValueError, KeyError):

@@ -49,6 +49,11 @@ class Audit:
         return 1 - self.trained_tokens / self.tokens if self.tokens else 0.0
 
     @property
+    def summary(self) -> str:
+        """The counts in one line."""
+        return f"{self.rows} rows, {self.tokens} tokens, {100 * self.masked_share:.1f} % of them masked"
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """The problems that should be mended before training."""
         found = (

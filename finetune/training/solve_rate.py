@@ -5,24 +5,17 @@
 There is no second, faster solving loop: the figures are those of what a user gets.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import Any
 
 from mumath_agent.agent.batch import Batch, run_batch
 from mumath_agent.agent.solver import Solver
-from mumath_agent.answers import boxed_answers
 from mumath_agent.concurrency import map_each
 from mumath_agent.dialects import get_dialect
-from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.protocols import CompletionModel, Dialect
 from mumath_agent.records import Limits, Outcome, Problem, RunRecord
-from mumath_agent.runs.jsonl import read_lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,38 +96,6 @@ def table(rates: Mapping[str, SolveRate]) -> Iterator[str]:
     for source, rate in rates.items():
         output = rate.output_right / rate.problems
         yield f"| {source} | {rate.problems} | {100 * rate.share:.1f} % | {100 * output:.1f} % |"
-
-
-def read_problems(path: Path, *, limit: int | None = None) -> list[Problem]:
-    """Return the first `limit` problems of a JSONL file.
-
-    A row has a `question` and either an `answer`, a `target` or a `solution` that boxes the answer, as training rows
-    do. Its `source` is cut to what many rows share.
-
-    Raises:
-        InputError: the file can't be read, or a row can't be used.
-    """
-    lines = islice(read_lines(path), limit)
-    problems = [_problem(line.number, line.text, path) for line in lines]
-    if not problems:
-        raise InputError(f"{path} holds no problems")
-    return problems
-
-
-def _problem(number: int, line: str, path: Path) -> Problem:
-    try:
-        row = json.loads(line)
-        answers = [row[key] for key in ("answer", "target") if row.get(key) is not None]
-        target = str((answers or boxed_answers(row.get("solution", ""))[-1:])[0])
-        return Problem(id=str(number), question=row["question"], target=target, source=_kind(row))
-    except (ValueError, KeyError, IndexError, AttributeError, TypeError):
-        raise InputError(f"{path} line {number} has no question with an answer or a boxed solution") from None
-
-
-def _kind(row: dict[str, Any]) -> str:
-    """Return `template/change` of `template/change/gain`, and `gsm8k-train` of `gsm8k-train/3517/varied`."""
-    first, *rest = str(row.get("source", "unnamed")).split("/")
-    return f"{first}/{rest[0]}" if first == "template" and rest else first
 
 
 def _rate(found: list[tuple[bool, bool]]) -> SolveRate:

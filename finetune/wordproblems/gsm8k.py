@@ -6,10 +6,12 @@ drawn anew where the reading is unambiguous.
 
 import ast
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from random import Random
+from typing import TypedDict
 
 from finetune.wordproblems.people import FEMALE, MALE
 from finetune.wordproblems.problem import (
@@ -20,7 +22,11 @@ from finetune.wordproblems.problem import (
     exact_results,
     number_spans,
 )
+from mumath_agent.errors import InputError
+from mumath_agent.problems import split_gsm8k_answer
+from mumath_agent.runs.jsonl import read_objects
 
+_MARKS = re.compile(r"<<[^<>]*>>")
 _MARK = re.compile(r"<<([^<>=]+)=([^<>=]*)>>")
 _EXPRESSION = re.compile(r"[\d.\s+\-*/()]+")
 _OPS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
@@ -34,6 +40,34 @@ _WORD = re.compile(r"[A-Z][a-z]+")
 _GENDER = {**dict.fromkeys(MALE, "m"), **dict.fromkeys(FEMALE, "f")}
 # Names that are also English words at the start of a sentence.
 _NOT_NAMES = frozenset({"Will", "Mark", "May", "Rose", "Grace", "Daisy", "Penny", "Bill", "Ivy", "Lily"})
+
+
+class Gsm8kRow(TypedDict):
+    """A row as GSM8K publishes it."""
+
+    question: str
+    answer: str
+    """A rationale with calculator marks, then `####` and the number."""
+
+
+def read_gsm8k(path: Path) -> Iterator[tuple[str, Gsm8kRow]]:
+    """Yield the rows of a file in GSM8K's form, each with its place: "train.jsonl line 3".
+
+    Raises:
+        InputError: the file can't be read, or a line isn't such a row; the message names the line.
+    """
+    for place, row in read_objects(path):
+        for key in ("question", "answer"):
+            if not isinstance(row.get(key), str) or not row[key].strip():
+                raise InputError(f"{place}: no text under {key}")
+        if not split_gsm8k_answer(row["answer"])[0].strip():
+            raise InputError(f"{place}: the answer has no rationale and `####` before its number")
+        yield place, Gsm8kRow(question=row["question"], answer=row["answer"])
+
+
+def without_marks(rationale: str) -> str:
+    """Return a rationale as a reader sees it, without calculator marks."""
+    return _MARKS.sub("", rationale)
 
 
 class _Unreadable(Exception):
@@ -109,12 +143,12 @@ def _digits(value: Fraction) -> str:
     return f"{float(value):.6f}".rstrip("0")
 
 
-def convert(row: Mapping[str, str], number: int) -> Converted | None:
+def convert(row: Gsm8kRow, number: int) -> Converted | None:
     """Return the word problem of a GSM8K row, or None if the marks don't give the stated answer."""
     question = " ".join(row["question"].split())
     spans = list(number_spans(question))
     numbers = tuple(digits for _, _, digits in spans)
-    body, _, stated = row["answer"].partition("####")
+    body, stated = split_gsm8k_answer(row["answer"])
     try:
         steps, clear = _steps(body, numbers)
         right = _close(exact_results(numbers, steps)[-1], Fraction(_plain(stated)))
@@ -173,7 +207,7 @@ def _close(left: Fraction, right: Fraction) -> bool:
     return abs(left - right) <= scale / 200
 
 
-def load(rows: Iterable[Mapping[str, str]]) -> list[Converted]:
+def load(rows: Iterable[Gsm8kRow]) -> list[Converted]:
     """Convert the rows; leave out those that don't give a program."""
     converted = (convert(row, number) for number, row in enumerate(rows))
     return [one for one in converted if one is not None]

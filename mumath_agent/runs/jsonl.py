@@ -90,6 +90,23 @@ def load_records(path: Path, record_type: type[T], *, limit: int | None = None) 
     return records
 
 
+def read_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the JSON objects of a file of any columns, each with its place: "train.jsonl line 3".
+
+    Raises:
+        InputError: the file can't be read, or a line isn't a JSON object; the message names the line.
+    """
+    for line in read_lines(path):
+        place = f"{path} line {line.number}"
+        try:
+            value = json.loads(line.text)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{place}: not valid JSON ({error})") from None
+        if not isinstance(value, dict):
+            raise InputError(f"{place}: a JSON object is expected, this is a {type(value).__name__}")
+        yield place, value
+
+
 def parse_record(text: str, record_type: type[T]) -> T:
     """Return the record that a line holds.
 
@@ -135,7 +152,7 @@ def mend(path: Path) -> None:
         InputError: it can't be written.
     """
     try:
-        path.touch()
+        path.open("ab").close()  # unlike touch, leaves the time of a file that is there
         with path.open("rb+") as file:
             size = file.seek(0, os.SEEK_END)
             tail = _tail(file, size)

@@ -1,4 +1,7 @@
-"""`python -m benchmarks run` as users run it: killed, out of disk, wrongly called."""
+"""`python -m benchmarks run` as users run it: killed, out of disk, wrongly called.
+
+By day a run of 120 problems is killed twice; one of 500, killed five times, is slow.
+"""
 
 import json
 import os
@@ -15,8 +18,12 @@ from typing import Any
 
 import pytest
 
+from benchmarks.replay.agent import replay_model
+from benchmarks.replay.recordings import RecordedSolution, load_recorded
+from benchmarks.replay.server import serving
 from benchmarks.runs import ATTEMPTS, load_run
 from mumath_agent.records import Problem
+from tests.programs import call
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -33,13 +40,13 @@ def turns(number: int) -> tuple[str, str]:
     )
 
 
-def command(*arguments: str | Path) -> list[str]:
+def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "benchmarks", *map(str, arguments)]
 
 
 @contextmanager
 def served(folder: Path, number: int) -> Iterator[str]:
-    """The address of a server that answers as recorded, in a process of its own."""
+    """Serve recorded answers; yield the server's address."""
     rows = [
         {
             "idx": n,
@@ -52,15 +59,9 @@ def served(folder: Path, number: int) -> Iterator[str]:
     ]
     file = folder / "recorded.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with subprocess.Popen(
-        command("replay", file, "--serve", "0"), cwd=CHECKOUT, stderr=subprocess.PIPE, text=True
-    ) as server:
-        try:
-            assert server.stderr is not None
-            line = server.stderr.readline()
-            yield next(word.rstrip(";") for word in line.split() if word.startswith("http://"))
-        finally:
-            server.terminate()
+    solutions = [solution for solution in load_recorded(file) if isinstance(solution, RecordedSolution)]
+    with serving(replay_model(solutions)) as url:
+        yield url
 
 
 def problems_file(folder: Path, number: int) -> Path:
@@ -71,7 +72,7 @@ def problems_file(folder: Path, number: int) -> Path:
 
 
 def content(run: Path) -> list[Any]:
-    """The attempts of a run without what a clock said."""
+    """Return the attempts of a run without what a clock said."""
     return [timeless(json.loads(line)) for line in (run / ATTEMPTS).read_text().splitlines()]
 
 
@@ -82,25 +83,30 @@ def timeless(value: Any) -> Any:
 
 
 @pytest.mark.kernel
-@pytest.mark.timeout(600)
-def test_killed_five_times_it_ends_with_the_file_of_an_unbroken_run(tmp_path: Path) -> None:
-    chance = random.Random(5)
-    number, progress = 500, []
+@pytest.mark.parametrize(
+    ("kills", "number"), [(2, 120), pytest.param(5, 500, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+)
+def test_killed_again_and_again_it_ends_with_the_file_of_an_unbroken_run(
+    tmp_path: Path, kills: int, number: int
+) -> None:
+    chance, progress = random.Random(5), [0]
     with served(tmp_path, number) as url:
         served_at = ["--base-url", url, "--dialect", "fenced", "--concurrency", "8"]
-        arguments = ["run", problems_file(tmp_path, number), *served_at, "--out"]
-        subprocess.run(command(*arguments, tmp_path / "whole"), cwd=CHECKOUT, check=True, capture_output=True)
+        arguments = ("run", problems_file(tmp_path, number), *served_at, "--out")
+        assert call("benchmarks", *arguments, tmp_path / "whole").code == 0
         broken = tmp_path / "broken" / ATTEMPTS
-        for _ in range(5):
+        for _ in range(kills):
             with subprocess.Popen(
                 command(*arguments, broken.parent), cwd=CHECKOUT, stderr=subprocess.DEVNULL
             ) as process:
-                _wait_for_more(broken, lines_of(broken) + chance.randint(5, 70))
-                time.sleep(chance.uniform(0, 0.2))
+                until = lines_of(broken) + chance.randint(5, number // (2 * kills))
+                while lines_of(broken) < until:
+                    assert process.poll() is None
+                    time.sleep(0.01)
                 process.send_signal(signal.SIGKILL)
             progress.append(lines_of(broken))
-        subprocess.run(command(*arguments, broken.parent), cwd=CHECKOUT, check=True, capture_output=True)
-    assert 0 < progress[0] < progress[1] < progress[2] < progress[3] < progress[4] < number
+        assert call("benchmarks", *arguments, broken.parent).code == 0
+    assert progress == sorted(set(progress)) and progress[-1] < number
     assert len(content(broken.parent)) == number
     assert content(broken.parent) == content(tmp_path / "whole")
 
@@ -109,24 +115,17 @@ def lines_of(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def _wait_for_more(path: Path, lines: int) -> None:
-    until = time.monotonic() + 60
-    while lines_of(path) < lines:
-        assert time.monotonic() < until, "the run makes no progress"
-        time.sleep(0.01)
-
-
 @pytest.mark.kernel
 def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     problems = problems_file(tmp_path, 20)
-    arguments = command("run", problems, "--out", tmp_path / "run", "--wall", "20", "--dialect", "fenced")
+    arguments = ("run", problems, "--out", tmp_path / "run", "--dialect", "fenced")
 
     def little_room() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, resource.RLIM_INFINITY))
 
     with served(tmp_path, 20) as url:
         failed = subprocess.run(
-            [*arguments, "--base-url", url],
+            command(*arguments, "--base-url", url),
             cwd=CHECKOUT,
             capture_output=True,
             text=True,
@@ -135,10 +134,10 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
         )
         assert failed.returncode == 2
         assert "can't write" in failed.stderr and "Traceback" not in failed.stderr
-        subprocess.run([*arguments, "--base-url", url], cwd=CHECKOUT, check=True, capture_output=True)
+        assert call("benchmarks", *arguments, "--base-url", url).code == 0
     assert len(load_run(tmp_path / "run").records) == 20
-    again = subprocess.run([*arguments, "--no-resume"], cwd=CHECKOUT, capture_output=True, text=True)
-    assert again.returncode == 2 and "holds a run already" in again.stderr
+    again = call("benchmarks", *arguments, "--no-resume")
+    assert again.code == 2 and "holds a run already" in again.stderr
 
 
 @pytest.mark.parametrize(
@@ -148,13 +147,13 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
         (["none.jsonl"], "can't read none.jsonl"),
         (["gsm8k", "--data-dir", "/none"], "has no file for gsm8k"),
         (["gsm8k", "--samples", "4"], "4 times the same"),
-        (["own.jsonl", "--model", "big"], "needs --base-url"),
-        (["bad.jsonl"], "the question is empty"),
+        (["{own}", "--model", "big"], "needs --base-url"),
+        (["{bad}"], "the question is empty"),
     ],
 )
-def test_what_cannot_be_run_is_one_line(arguments: list[str], said: str, tmp_path: Path) -> None:
-    (tmp_path / "own.jsonl").write_text('{"question": "What is 1 + 1?", "target": "2"}\n')
-    (tmp_path / "bad.jsonl").write_text('{"question": "What is 1 + 1?"}\n{"question": " "}\n')
-    arguments = [str(tmp_path / word) if word in ("own.jsonl", "bad.jsonl") else word for word in arguments]
-    done = subprocess.run(command("run", *arguments), cwd=CHECKOUT, capture_output=True, text=True)
-    assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
+def test_what_cannot_be_run_is_one_line(tmp_path: Path, arguments: list[str], said: str) -> None:
+    own, bad = tmp_path / "own.jsonl", tmp_path / "bad.jsonl"
+    own.write_text('{"question": "What is 1 + 1?", "target": "2"}\n')
+    bad.write_text('{"question": "What is 1 + 1?"}\n{"question": " "}\n')
+    done = call("benchmarks", "run", *(argument.format(own=own, bad=bad) for argument in arguments))
+    assert done.code == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mumath_agent.errors import InputError
-from mumath_agent.problems import decode, parse_problems, read_text
+from mumath_agent.problems import (
+    decode,
+    load_problems,
+    parse_problems,
+    read_text,
+    split_gsm8k_answer,
+)
 from mumath_agent.records import Problem
 
 
@@ -26,6 +32,9 @@ def test_text_has_one_problem_a_line_and_blank_lines_are_none() -> None:
         ('{"problem": "q", "id": 7}', "7", "q", None),
         ('{"idx": 0, "input": " q ", "target": 0}', "0", "q", "0"),
         ('{"Question": "q", "unknown": [1]}', "line-1", "q", None),
+        (r'{"question": "q", "solution": "Not \\boxed{3} but \\boxed{4}."}', "line-1", "q", "4"),
+        (r'{"question": "q", "solution": "\\boxed{3}", "answer": "5"}', "line-1", "q", "5"),
+        ('{"question": "q", "solution": "no box"}', "line-1", "q", None),
     ],
 )
 def test_jsonl_takes_the_names_the_public_sets_use(
@@ -50,6 +59,34 @@ def test_a_broken_line_is_named_and_the_rest_is_kept(line: str, message: str) ->
     assert isinstance(first, Problem) and isinstance(last, Problem)
     assert isinstance(broken, InputError) and str(broken).startswith(message)
     assert "\n" not in str(broken)
+
+
+def test_a_row_may_say_its_source() -> None:
+    (problem,) = parse_problems('{"question": "q", "source": "own"}', "p.jsonl")
+    assert problem.source == "own"
+
+
+def test_a_file_that_has_to_be_whole_has_no_bad_line(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"question": "a"}\n{"question": "b"}\n{}\n')
+    assert [problem.question for problem in load_problems(path, limit=2)] == ["a", "b"]
+    with pytest.raises(InputError, match="line 3: no question"):
+        load_problems(path)
+    path.write_text("\n")
+    with pytest.raises(InputError, match="holds no problem"):
+        load_problems(path)
+
+
+@pytest.mark.parametrize(
+    ("answer", "parts"),
+    [
+        ("1+1=2\n#### 2", ("1+1=2\n", "2")),
+        ("a #### b\n#### 1,000 ", ("a #### b\n", "1,000")),
+        ("18", ("", "18")),
+    ],
+)
+def test_an_answer_of_gsm8k_is_a_rationale_and_a_number(answer: str, parts: tuple[str, str]) -> None:
+    assert split_gsm8k_answer(answer) == parts
 
 
 @given(st.text())

@@ -1,8 +1,8 @@
-"""Backward questions, exactly: one number of a question masked, its answer given, the number asked for.
+"""Make backward questions, exactly: mask one number of a question, give its answer, ask for the number.
 
 A number is masked only where it is the one solution, read off the program as a quotient of polynomials in the unknown.
-Where the unknown occurs once, the program is also turned round, which gives a rationale. Which numbers of a text can be
-masked at all is told without a program, for the teacher's forms use it too.
+Where the unknown occurs once, the program is also turned round, which gives a rationale. `maskings` needs no program,
+because questions that a teacher masks have none.
 """
 
 import re
@@ -14,7 +14,7 @@ from itertools import zip_longest
 from finetune.data.augment.perspectives import Unusable
 from finetune.wordproblems.problem import STEP_NAMES, Step, WordProblem, number_spans, numbers_in
 
-# What a number must not touch to stand for itself: letters, fractions, clocks, exponents, ordinals, ages, code.
+# A number that stands for itself touches none of these: letters, fractions, clocks, exponents, ordinals, ages, code.
 _BEFORE = re.compile(r"[\w/:^_{\\.-]\Z")
 _AFTER = re.compile(r"[\w/:^}-]|\.\d|, *\d")
 _LETTERS = "XYZ"
@@ -33,11 +33,11 @@ class Masked:
     value: str
     """The number, in digits."""
     index: int
-    """Which number of the question it is, from 0."""
+    """Its place among the question's numbers, from 0."""
 
 
 def maskings(question: str) -> list[Masked]:
-    """Every way to mask a number that stands for itself."""
+    """Return every way to mask a number that stands for itself."""
     letter = next((one for one in _LETTERS if not re.search(rf"\b{one}\b", question)), None)
     if letter is None or "[asy]" in question:
         return []
@@ -49,13 +49,13 @@ def maskings(question: str) -> list[Masked]:
 
 
 def backward_question(masked: Masked, answer: str) -> str:
-    """The FOBAR form: the masked question, its answer, and what the letter stands for."""
+    """Return the FOBAR form: the masked question, its answer, and the question for the letter."""
     shown = f"${answer}$" if "\\" in answer else answer
     return f"{masked.question} The answer to this question is {shown}. Which number does {masked.letter} stand for?"
 
 
 def backward_problems(problem: WordProblem, answer: str) -> Iterator[tuple[Masked, WordProblem | None]]:
-    """Every masking with one solution, and the program that finds it, where turning the steps round gives one."""
+    """Yield every masking with one solution, with the program that finds it if turning the steps round gives one."""
     for masked in maskings(problem.question):
         value = Fraction(masked.value)
         if only_value(problem, masked.index) == value:
@@ -64,7 +64,7 @@ def backward_problems(problem: WordProblem, answer: str) -> Iterator[tuple[Maske
 
 
 def only_value(problem: WordProblem, index: int) -> Fraction | None:
-    """The one number in the place of number `index` for which the program gives its answer; None if not just one."""
+    """Return the only number in the place of number `index` for which the program gives its answer, or None."""
     try:
         above, below = _quotient(problem, index)
     except (Unusable, ZeroDivisionError):
@@ -79,7 +79,7 @@ def only_value(problem: WordProblem, index: int) -> Fraction | None:
 
 
 def _quotient(problem: WordProblem, index: int) -> tuple[Polynomial, Polynomial]:
-    """The program's last result as one polynomial in number `index` over another."""
+    """Return the program's last result as one polynomial in number `index` over another."""
     one: Polynomial = (Fraction(1),)
     known: dict[str, tuple[Polynomial, Polynomial]] = {
         f"n{i}": ((Fraction(number),), one) for i, number in enumerate(problem.numbers)
@@ -112,7 +112,7 @@ def _times(left: Polynomial, right: Polynomial) -> Polynomial:
 
 
 def _inverse(problem: WordProblem, masked: Masked, answer: str) -> WordProblem | None:
-    """The backward question with the steps turned round; None where the unknown is used more than once."""
+    """Return the backward question with the steps turned round; None where the unknown is used more than once."""
     path = _path(problem.steps, f"n{masked.index}")
     question = backward_question(masked, answer)
     numbers = (*problem.numbers[: masked.index], *problem.numbers[masked.index + 1 :], answer)
@@ -141,7 +141,7 @@ def _inverse(problem: WordProblem, masked: Masked, answer: str) -> WordProblem |
 
 
 def _path(steps: Sequence[Step], unknown: str) -> dict[str, str] | None:
-    """The steps from the unknown to the end, each with the operand it comes by; None if there is not just one way."""
+    """Return the steps from the unknown to the end, each with the operand it comes by; None if the way isn't unique."""
     path: dict[str, str] = {}
     while users := [
         name

@@ -1,8 +1,8 @@
-"""Seeds from our own templates, and other questions about the same story.
+"""Draw seeds from our own templates, and ask other questions about the same story.
 
-A seed's id is all that a story is drawn from, so the story can be told again and asked something else: expression
-replacement with an exact answer, wherever the schema has another formula for the same numbers. Schemas that are held
-out to measure generalisation are never used.
+A story is drawn from its seed's id alone, so it can be drawn again with another question: expression replacement with
+an exact answer, wherever the schema has another formula for the same numbers. Schemas that are held out to measure
+generalisation are never used.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def _schemas() -> dict[str, Schema]:
 
 
 def own_questions(seed: int) -> Iterator[Question]:
-    """Questions without end; equal seeds give equal ones."""
+    """Yield questions without end; equal seeds give equal ones."""
     schemas = tuple(_schemas().values())
     for index in count():
         name = f"{SOURCE}-{seed}-{index}"
@@ -53,10 +53,10 @@ def own_questions(seed: int) -> Iterator[Question]:
 
 
 def other_questions(seed: Question) -> Iterator[WordProblem]:
-    """The story of a seed with another formula asked for.
+    """Yield the story of a seed with another formula asked for.
 
     Raises:
-        Unusable: the seed is none of these templates.
+        Unusable: the seed doesn't come from these templates.
     """
     names = [tag.removeprefix(_TAG) for tag in seed.problem.tags if tag.startswith(_TAG)]
     schema = _schemas().get(names[0]) if names else None
@@ -72,5 +72,5 @@ def other_questions(seed: Question) -> Iterator[WordProblem]:
 
 
 def _told(schema: Schema, ask: int, name: str) -> WordProblem:
-    """One of the schema's questions; the same name draws the same story for each, where its numbers suit them."""
+    """Return one of the schema's questions; the same name draws the same story for each, if its numbers suit them."""
     return replace(schema, asks=(schema.asks[ask],)).problem(Random(f"{name} story"))

@@ -1,7 +1,7 @@
-"""The perspectives of MuMath and MathCoder by name, and the record of what one of them made of a seed.
+"""Name the perspectives of MuMath and MathCoder, and make the record of a question derived from a seed.
 
-Alteration has five manners; each is a perspective of its own here, and "alteration" is short for all of them. How a
-perspective is carried out is for `asks` and `rules`.
+Alteration has five manners; each is a perspective of its own here, and "alteration" is short for all of them. `asks`
+and `rules` carry the perspectives out.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from mumath_agent.records import Problem
 
 
 class Perspective(StrEnum):
-    """What is made of a seed. The value is the record's `augmentation` and the prompt's file name."""
+    """A way to make a question of a seed. The value is the record's `augmentation` and the prompt's file name."""
 
     REPHRASE = "rephrase"
     FOBAR = "fobar"
@@ -38,19 +38,19 @@ class Perspective(StrEnum):
 
     @property
     def rewrites_solution(self) -> bool:
-        """The question stays as it is."""
+        """True where the question stays and its solution is rewritten."""
         return self in (Perspective.REORGANISE, Perspective.NESTED)
 
 
 class Unusable(Exception):
-    """A perspective has nothing to give for a seed, or a reply can't be used. The text is the reason, for counts."""
+    """A perspective has nothing to give for a seed, or a reply can't be used; the text is the reason, for counts."""
 
 
 def named(names: str) -> tuple[Perspective, ...]:
-    """The perspectives of "rephrase,alteration": comma-separated, in this order, each once.
+    """Return the perspectives of "rephrase,alteration": comma-separated, in this order, each once.
 
     Raises:
-        InputError: there is no such perspective.
+        InputError: a name isn't a perspective's.
     """
     found: dict[Perspective, None] = {}
     for name in filter(None, map(str.strip, names.split(","))):
@@ -66,10 +66,10 @@ def named(names: str) -> tuple[Perspective, ...]:
 
 
 def distinct_ids(seeds: Iterable[Question]) -> None:
-    """Refuse seeds of equal ids: what is made of them couldn't be told apart.
+    """Refuse seeds of equal ids: the questions made of them couldn't be told apart.
 
     Raises:
-        InputError: two have the same.
+        InputError: two seeds have the same id.
     """
     seen = set[str]()
     for seed in seeds:
@@ -79,7 +79,7 @@ def distinct_ids(seeds: Iterable[Question]) -> None:
 
 
 def derived_id(seed: Question, perspective: Perspective, sample: int, maker: str) -> str:
-    """The same for the same seed, perspective, sample and maker; another for any other."""
+    """Return an id: the same for the same seed, perspective, sample and maker, another for any other."""
     text = "\n".join((seed.problem.id, perspective, str(sample), maker))
     return f"{perspective}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
@@ -94,7 +94,7 @@ def derived(
     rationale: str | None = None,
     tags: tuple[str, ...] = (),
 ) -> Question:
-    """A question made of `seed`, which keeps the seed's source and tags."""
+    """Return a question made of `seed`, with the seed's source and tags."""
     problem: Problem = replace(
         seed.problem,
         id=id,

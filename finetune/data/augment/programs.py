@@ -1,8 +1,7 @@
-"""The arithmetic of a rationale as a program over the numbers of its question, and back into a rationale.
+"""Read the arithmetic of a rationale as a program over the numbers of its question, and write it back.
 
-Reading is the GSM8K converter's (`embedded.gsm8k`); said here is when a program may be trusted for other numbers than
-its own. All values are fractions; a program whose values have no finite decimals is left out. What is done with a
-program is for the rules.
+`wordproblems.gsm8k` converts; the checks here decide when a program may be trusted for other numbers than its own. All
+values are fractions; a program whose values have no finite decimals is left out.
 """
 
 import re
@@ -11,7 +10,7 @@ from fractions import Fraction
 
 from finetune.data.augment.perspectives import Unusable
 from finetune.data.records import Question
-from finetune.wordproblems.gsm8k import Converted, convert
+from finetune.wordproblems.gsm8k import Converted, Gsm8kRow, convert
 from finetune.wordproblems.problem import STEP_NAMES, WordProblem, exact_results
 
 _MARKED = "+-*/"
@@ -49,7 +48,7 @@ _DELICATE = re.compile(
 
 
 def read_program(question: Question) -> Converted:
-    """The question's numbers and the steps that give its target, exactly.
+    """Return the question's numbers and the steps that give its target, exactly.
 
     Raises:
         Unusable: the rationale has no calculator marks that do.
@@ -57,7 +56,7 @@ def read_program(question: Question) -> Converted:
     rationale, target = question.rationale or "", question.problem.target
     if "<<" not in rationale or target is None:
         raise Unusable("no program")
-    reading = convert({"question": question.problem.question, "answer": rationale}, 0)
+    reading = convert(Gsm8kRow(question=question.problem.question, answer=rationale), 0)
     if reading is None:
         raise Unusable("no program")
     if decimal(reading.problem.answer) != target:
@@ -66,13 +65,13 @@ def read_program(question: Question) -> Converted:
 
 
 def require_clear(reading: Converted) -> None:
-    """Let pass a program whose reading is the only one.
+    """Require a program whose reading is the only one.
 
     No number could be taken for another one or for a result, every constant is the meaning of a word (a dozen, half,
     per cent), and nothing in the text makes the way of solving depend on the numbers.
 
     Raises:
-        Unusable: it is not sure.
+        Unusable: it isn't certain.
     """
     if not reading.varies:
         raise Unusable("ambiguous number")
@@ -87,10 +86,10 @@ def require_clear(reading: Converted) -> None:
 
 
 def require_general(reading: Converted) -> None:
-    """Let pass a program that also holds for other numbers in the place of the question's: clear, and using them all.
+    """Require a program that also holds for other numbers in the place of the question's: clear, and using them all.
 
     Raises:
-        Unusable: it is not sure.
+        Unusable: it isn't certain.
     """
     require_clear(reading)
     operands = _operands(reading.problem)
@@ -99,7 +98,6 @@ def require_general(reading: Converted) -> None:
 
 
 def _is_named(number: str, words: set[str]) -> bool:
-    """Whether one of `words` means `number`."""
     return not words.isdisjoint(_CONSTANT_WORDS.get(number, "").split())
 
 
@@ -108,7 +106,7 @@ def _operands(problem: WordProblem) -> set[str]:
 
 
 def is_sane(problem: WordProblem, model: WordProblem) -> bool:
-    """Whether all results are positive, and whole where those of `model` are."""
+    """Return whether all results are positive, and whole where those of `model` are."""
     try:
         reached = exact_results(problem.numbers, problem.steps)
     except ZeroDivisionError:
@@ -121,7 +119,7 @@ def is_sane(problem: WordProblem, model: WordProblem) -> bool:
 
 
 def decimal(value: Fraction) -> str:
-    """Exactly, without trailing zeros.
+    """Return a value in decimals, exactly and without trailing zeros.
 
     Raises:
         Unusable: it has too many decimals.
@@ -132,7 +130,7 @@ def decimal(value: Fraction) -> str:
 
 
 def marked(problem: WordProblem) -> str:
-    """The steps as GSM8K writes them, one a line, marks and all: what `read_program` reads.
+    """Return the steps as GSM8K writes them, one a line, marks and all: the form that `read_program` reads.
 
     Raises:
         Unusable: a value has no finite decimal.

@@ -1,6 +1,6 @@
-"""The prompt files of the perspectives: what is sent, and what a manifest remembers of them.
+"""Fill the prompt files of the perspectives, and hash them for the manifest.
 
-A file opens with a comment that tells where its idea is from and is not sent. `{question}` and its like are filled in
+A file opens with a comment that tells where its idea is from and isn't sent. `{question}` and its like are filled in
 one pass, so that braces in LaTeX, and in what is filled in, stay as they are.
 """
 
@@ -20,21 +20,22 @@ _PLACE = re.compile(rf"\{{({'|'.join(PLACES)})\}}")
 
 
 def prompt_file(perspective: Perspective) -> Path:
+    """Return the file of a perspective's prompt."""
     return FOLDER / f"{perspective}.md"
 
 
 def rendered(perspective: Perspective, values: Mapping[str, str]) -> str:
-    """The prompt with its places filled; every place of the file must be among `values`."""
+    """Return the prompt with its places filled; every place of the file must be among `values`."""
     return _PLACE.sub(lambda place: values[place[1]], _sent(perspective))
 
 
 def places(perspective: Perspective) -> frozenset[str]:
-    """The places a prompt has."""
+    """Return the places that a prompt has."""
     return frozenset(_PLACE.findall(_sent(perspective)))
 
 
 def digests(perspectives: Iterable[Perspective]) -> dict[str, str]:
-    """SHA-256 by file name."""
+    """Return the SHA-256 of the prompt files, by file name."""
     return {file.name: sha256(file) for file in map(prompt_file, perspectives)}
 
 

@@ -1,4 +1,4 @@
-"""Expression replacement by program: "5 more than" becomes "5 fewer than", and a sum a difference.
+"""Replace expressions by program: "5 more than" becomes "5 fewer than", and a sum a difference.
 
 Both sides of such a relation change by the number's sign and by nothing else, so the new program is the old one with
 that number negated. It is rewritten with the opposite operation where the number is only added or subtracted, and left
@@ -32,7 +32,7 @@ _RELATION = re.compile(
 
 
 def opposite_relations(reading: Converted) -> Iterator[WordProblem]:
-    """The problem with one of its relations turned into the opposite, for each that can be."""
+    """Yield the problem with one of its relations turned into the opposite, for each that can be."""
     for index in range(len(reading.written)):
         if relation := _RELATION.match(reading.gaps[index + 1]):
             try:
@@ -43,10 +43,10 @@ def opposite_relations(reading: Converted) -> Iterator[WordProblem]:
 
 
 def _negated(step: Step, number: str) -> Step:
-    """The step with `number` negated.
+    """Return the step with `number` negated.
 
     Raises:
-        Unusable: no single operation says it.
+        Unusable: it takes more than one operation.
     """
     if number not in (step.left, step.right):
         return step
@@ -58,7 +58,6 @@ def _negated(step: Step, number: str) -> Step:
 
 
 def _retold(reading: Converted, index: int, relation: re.Match[str]) -> str:
-    """The question with the relation's word exchanged."""
     word = _OPPOSITES[relation["word"]]
     counted = relation["rest"].strip() and not relation["unit"] and not reading.gaps[index].endswith("$")
     if word == "fewer" and not counted:

@@ -1,7 +1,7 @@
-"""What a teacher's reply gives: the one marked block, or the reason why it is not used. Nothing is guessed.
+"""Read a teacher's reply: the one marked block, or the reason why it isn't used. Nothing is guessed.
 
-A block stands between `<new_question>` and `</new_question>`, or the same with `new_solution`. What is written beside
-it doesn't matter. Whether a question keeps its sense, and whether a solution is right, only solving shows.
+A block stands between `<new_question>` and `</new_question>`, or the same with `new_solution`. The text beside it
+doesn't matter. Only solving shows whether a question keeps its sense, and whether a solution is right.
 """
 
 from finetune.data.augment.perspectives import Unusable
@@ -12,14 +12,14 @@ from mumath_agent.records import Completion, FinishReason
 
 QUESTION, SOLUTION = "new_question", "new_solution"
 STOP = ("\n<question>",)
-"""How a prompt begins its data: a model that writes it has begun with a prompt of its own."""
+"""The beginning of a prompt's data: a model that writes it has begun a prompt of its own."""
 
 
 def block(completion: Completion, name: str) -> str:
-    """The text of the reply's one block.
+    """Return the text of the reply's one block.
 
     Raises:
-        Unusable: there is none, there are several, or it was cut off.
+        Unusable: there is no block, there are several, or it was cut off.
     """
     if not completion.text.strip():
         raise Unusable("empty reply")
@@ -37,7 +37,7 @@ def block(completion: Completion, name: str) -> str:
 
 
 def require_question(text: str) -> None:
-    """Let pass what can be a question.
+    """Require a text that can be a question.
 
     Raises:
         Unusable: it can't.
@@ -49,7 +49,7 @@ def require_question(text: str) -> None:
 
 
 def require_boxed(text: str) -> None:
-    """Let pass a solution that boxes its answer.
+    """Require a solution that boxes its answer.
 
     Raises:
         Unusable: it doesn't.
@@ -59,7 +59,7 @@ def require_boxed(text: str) -> None:
 
 
 def require_sections(text: str, sections: tuple[str, ...]) -> None:
-    """Let pass a text that has `sections`, each once and in this order.
+    """Require a text that has `sections`, each once and in this order.
 
     Raises:
         Unusable: it hasn't.

@@ -1,9 +1,9 @@
-"""Augmentation by rules: exact, without a teacher, the same for the same seeds.
+"""Augment by rules: exactly, without a teacher, with equal results for equal seeds.
 
-A rule gives the ways in which it can change a seed, each with its answer and, where there is a program, a rationale
-that works it out. A seed gets as many distinct ones as asked for, or as there are. What has no rule says so: BF-Trans,
-interpolation and the rest take a writer. Answers are computed exactly; that a program means what its question says is
-taken from the seed's rationale and from the checks of `programs`, which leave out rather than trust.
+A rule yields the ways in which it can change a seed, each with its answer and, where there is a program, a rationale
+that works it out. A seed gets as many distinct ones as asked for, or as there are. BF-Trans, interpolation and the
+other perspectives without a rule take a teacher. Answers are computed exactly; that a program means what its question
+says follows from the seed's rationale and from the checks of `programs`, which leave out rather than trust.
 """
 
 import re
@@ -36,12 +36,12 @@ from mumath_agent.errors import InputError
 
 _TIED_BEFORE = re.compile(r"(?:-|\ban? \$?)\Z", re.IGNORECASE)
 _TRIES_PER_SAMPLE = 12
-"""Of rules that draw: numbers that suit, or a text that isn't there yet, may not come at once."""
+"""Draws of a rule that draws: suitable numbers, or a new text, may not come at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What a rule gives: a question, its exact answer, and how it is worked out, where a program says."""
+    """A new question, its exact answer, and a rationale where a program gives one."""
 
     question: str
     target: str
@@ -53,7 +53,7 @@ Rule = Callable[[Question, Random], Iterator[Change | None]]
 
 
 def rephrased(seed: Question, rng: Random) -> Iterator[Change | None]:
-    """The same in other words; numbers, answer and rationale stay."""
+    """Yield the question in other words; numbers, answer and rationale stay."""
     if seed.problem.target is None:
         raise Unusable("no target")
     for question in in_other_words(seed.problem.question, rng):
@@ -61,7 +61,7 @@ def rephrased(seed: Question, rng: Random) -> Iterator[Change | None]:
 
 
 def backward(seed: Question, rng: Random) -> Iterator[Change | None]:
-    """FOBAR: each number that the answer determines, in some order."""
+    """Yield FOBAR's questions: for each number that the answer determines, in some order."""
     reading = read_program(seed)
     require_clear(reading)
     answer = decimal(reading.problem.answer)
@@ -76,7 +76,7 @@ def backward(seed: Question, rng: Random) -> Iterator[Change | None]:
 
 
 def new_numbers(seed: Question, rng: Random) -> Iterator[Change | None]:
-    """Other numbers, and perhaps other names; the answer is the program's."""
+    """Yield the question with other numbers, and perhaps other names; the answer is the program's."""
     reading = read_program(seed)
     require_general(reading)
     while True:
@@ -85,7 +85,7 @@ def new_numbers(seed: Question, rng: Random) -> Iterator[Change | None]:
 
 
 def _changes_well(reading: Converted, numbers: Sequence[str]) -> bool:
-    """Whether numbers change, but none that a hyphen or an article ties to its neighbour."""
+    """Return whether numbers change, but none that a hyphen or an article ties to the next word."""
     changed = [
         i for i, (old, new) in enumerate(zip(reading.problem.numbers, numbers, strict=True)) if old != new
     ]
@@ -94,7 +94,7 @@ def _changes_well(reading: Converted, numbers: Sequence[str]) -> bool:
 
 
 def new_context(seed: Question, rng: Random) -> Iterator[Change | None]:
-    """Other people and things with the same numbers."""
+    """Yield the question about other people and things, with the same numbers."""
     reading = read_program(seed)
     answer = decimal(reading.problem.answer)
     solution = _solution(reading.problem) if reading.varies else None
@@ -103,7 +103,7 @@ def new_context(seed: Question, rng: Random) -> Iterator[Change | None]:
 
 
 def replaced_expression(seed: Question, rng: Random) -> Iterator[Change | None]:
-    """Another formula over the same story, where its template has one; the opposite of a relation elsewhere."""
+    """Yield another formula over the same story, where its template has one; else the opposite of a relation."""
     problems = list(other_questions(seed)) if seed.problem.source == "own" else _opposites(seed)
     rng.shuffle(problems)
     yield from map(_change, problems)
@@ -119,7 +119,7 @@ def _opposites(seed: Question) -> list[WordProblem]:
 
 
 def _change(problem: WordProblem) -> Change | None:
-    """The problem with its rationale; None where that can't be written exactly."""
+    """Return the problem with its rationale; None where that can't be written exactly."""
     solution = _solution(problem)
     if solution is None:
         return None
@@ -143,10 +143,10 @@ RULES: Mapping[Perspective, Rule] = {
 
 
 def with_rules(perspectives: Sequence[Perspective]) -> tuple[Perspective, ...]:
-    """`perspectives`, if all of them have a rule.
+    """Return `perspectives`, if all of them have a rule.
 
     Raises:
-        InputError: one has none.
+        InputError: one has no rule.
     """
     if without := [one for one in perspectives if one not in RULES]:
         raise InputError(
@@ -158,7 +158,7 @@ def with_rules(perspectives: Sequence[Perspective]) -> tuple[Perspective, ...]:
 def augmented(
     seed: Question, perspectives: Sequence[Perspective], *, samples: int, draw: int
 ) -> JobResult[Question]:
-    """At most `samples` questions of each perspective, none equal to another or to the seed; and why not more."""
+    """Return at most `samples` questions of each perspective, all different, and count why there aren't more."""
     rows: list[Question] = []
     counts = Counter[str]()
     for perspective in perspectives:

@@ -1,8 +1,8 @@
-"""Augmentation by a teacher: one request a seed, perspective and sample; every reply read strictly.
+"""Augment by a teacher: one request a seed, perspective and sample; every reply is read strictly.
 
-A request depends on the seeds, the perspective and the sample's number only, so a stage that was interrupted asks for
-the rest and for nothing twice. What the teacher refuses, or answers unusably, is counted with its reason. A teacher
-that is down ends the stage with an error; what came before is on disk.
+A request depends only on the seeds, the perspective and the sample's number, so a stage that was interrupted asks for
+the rest and for nothing twice. Refusals and unusable replies are counted with their reasons. A teacher that is down
+ends the stage with an error; what came before is on disk.
 """
 
 from collections import Counter
@@ -33,18 +33,18 @@ class Task:
     perspective: Perspective
     sample: int
     id: str
-    """Of what comes of it."""
+    """The id of the question that comes of it."""
 
     @property
     def number(self) -> int:
-        """Decides what is drawn for the request, and how the teacher samples."""
+        """The seed of all that is drawn for the request, and of the teacher's sampling."""
         return int(self.id.rpartition("-")[2][:8], 16)
 
 
 def tasks(
     seeds: Sequence[Question], perspectives: Sequence[Perspective], *, samples: int, maker: str
 ) -> list[Task]:
-    """All requests, seed by seed; `maker` (a model's name, a number) keeps ids of different runs apart."""
+    """Return all requests, seed by seed; `maker` (a model's name, a number) keeps ids of different runs apart."""
     return [
         Task(
             seed=seed,
@@ -60,7 +60,7 @@ def tasks(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Teacher:
-    """A model and how it is asked."""
+    """A model, and how it is asked."""
 
     model: CompletionModel
     seeds: Seeds
@@ -69,7 +69,7 @@ class Teacher:
     max_tokens: int
 
     async def augment(self, task: Task) -> JobResult[Question]:
-        """What a request gives: one question, or the reason for none.
+        """Make a request; return its question, or the reason for none.
 
         Raises:
             ModelUnreachable: the teacher is down.
@@ -106,23 +106,23 @@ async def require_served(model: CompletionModel) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a run would send, without asking anybody."""
+    """The most a run would send."""
 
     requests: int
     prompt_tokens: int
-    """About: four characters a token."""
+    """An estimate: four characters a token."""
     most_new_tokens: int
     left_out: dict[str, int]
     """Seeds that a perspective has nothing to ask for, by reason."""
 
 
-def estimated(work: Sequence[Task], teacher: Teacher) -> Estimate:
-    """What `work` would send to `teacher`."""
+def estimated(work: Sequence[Task], seeds: Seeds, *, max_new_tokens: int) -> Estimate:
+    """Return what `work` would send to a teacher; ask nothing."""
     left_out = Counter[str]()
     requests = chars = 0
     for task in work:
         try:
-            chars += len(rendered(task.perspective, _asked(task, teacher.seeds).values))
+            chars += len(rendered(task.perspective, _asked(task, seeds).values))
         except Unusable as reason:
             left_out[f"{task.perspective}, {reason}"] += 1
             continue
@@ -130,7 +130,7 @@ def estimated(work: Sequence[Task], teacher: Teacher) -> Estimate:
     return Estimate(
         requests=requests,
         prompt_tokens=chars // _CHARS_PER_TOKEN,
-        most_new_tokens=requests * teacher.max_tokens,
+        most_new_tokens=requests * max_new_tokens,
         left_out=dict(left_out),
     )
 
@@ -140,7 +140,7 @@ def _asked(task: Task, seeds: Seeds) -> Asked:
 
 
 def _read(task: Task, asked: Asked, completion: Completion) -> Question:
-    """The record that a reply gives.
+    """Return the record that a reply gives.
 
     Raises:
         Unusable: it gives none.

@@ -1,4 +1,4 @@
-"""Other words for the same arithmetic: phrases that mean the same, and other people and things.
+"""Find other words for the same arithmetic: phrases that mean the same, and other people and things.
 
 The numbers and their order stay, so the program stays too. Only phrases that may be exchanged wherever they stand are
 listed, and only things whose exchange changes nothing else (no animals: they have legs).
@@ -61,7 +61,7 @@ _SAME_KIND = {
 
 
 def in_other_words(question: str, rng: Random) -> Iterator[str]:
-    """The question with some of its phrases exchanged, again and again; nothing where it has none of them."""
+    """Yield the question with some of its phrases exchanged, without end; nothing where it has none of them."""
     found = list(_PHRASE.finditer(question))
     while found:
         kept = sorted(rng.sample(range(len(found)), rng.randint(1, len(found))))
@@ -78,14 +78,14 @@ def _other_phrase(phrase: str, rng: Random) -> str:
 
 
 def other_people_and_things(reading: Converted, rng: Random) -> Iterator[str]:
-    """The question about others, again and again; the same text comes out where nothing can be exchanged."""
+    """Yield the question about others, without end; the same text where nothing can be exchanged."""
     unvaried = replace(reading, varies=False)  # numbers stay, names change
     while True:
         yield _other_things(vary(unvaried, rng).question, rng)
 
 
 def _other_things(text: str, rng: Random) -> str:
-    """Every listed thing of the text exchanged for one of its kind that the text doesn't have."""
+    """Exchange every listed thing of the text for one of its kind that the text doesn't have."""
     present = [noun for noun, kind in _SAME_KIND.items() if re.search(rf"\b{_word(noun, kind).many}\b", text)]
     for noun in present:
         kind = _SAME_KIND[noun]

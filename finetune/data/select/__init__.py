@@ -1,8 +1,8 @@
-"""Which attempts become training rows, and why the others don't.
+"""Select the attempts that become training rows, and say of every other one why not.
 
     RunRecords ─ attempts ─▶ form ─▶ answers ─▶ sieve: length, format, contamination, duplicates, variety ─▶ Solutions
                              one attempt  a question's                                   all of them
 
-Every attempt is kept or has exactly one reason. What is kept depends on what is in the files, not on the order of
-their lines. Making attempts is `synthesize`'s business, ids and labels are `encode`'s.
+`stage` is the way in. Every attempt is kept or has exactly one reason. The selection depends on the files' content, not
+on the order of their lines.
 """

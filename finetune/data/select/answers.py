@@ -1,4 +1,4 @@
-"""Whose answer is right: by the target where one is known, by the majority where not.
+"""Decide whose answer is right: by the target where one is known, by the majority where not.
 
 The majority is MuMath's pseudo-answer, counted by equality of answers instead of spelling. It has to be larger than
 any other class and to hold a share of all attempts at the question, those without an answer included; with a share of
@@ -6,17 +6,13 @@ any other class and to hold a share of all attempts at the question, those witho
 with programs vote together, so that a stage-1 file beside a stage-2 file gives the pseudo-answers of MuMath-Code.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TypeVar
-
-import anyio
+from collections.abc import Sequence
 
 from finetune.data.select.attempts import Attempt
 from finetune.data.select.reasons import Fault, Faults, Reason
+from mumath_agent.concurrency import for_each, map_each
 from mumath_agent.grading import Grader, vote_classes
 from mumath_agent.records import Outcome
-
-T = TypeVar("T")
 
 _REASONS = {
     Outcome.INCORRECT: Reason.WRONG,
@@ -28,7 +24,7 @@ _REASONS = {
 async def answer_faults(
     attempts: Sequence[Attempt], grader: Grader, *, min_share: float, min_votes: int, concurrency: int
 ) -> Faults:
-    """The attempts that are faulty in form or have an answer that isn't right."""
+    """Return the faults of attempts that are faulty in form or whose answer isn't right."""
     faults = {position: one.fault for position, one in enumerate(attempts) if one.fault is not None}
     known: list[int] = []
     unknown: dict[str, list[int]] = {}
@@ -45,27 +41,25 @@ async def answer_faults(
     async def vote(positions: list[int]) -> None:
         faults.update(await _vote(attempts, positions, grader, min_share=min_share, min_votes=min_votes))
 
-    await _each(unknown.values(), vote, concurrency)
+    await for_each(unknown.values(), vote, concurrency=concurrency)
     return faults
 
 
 async def _outcomes(attempts: Sequence[Attempt], grader: Grader, concurrency: int) -> list[Outcome]:
-    """Of the records, else graded; equal answers to one target are graded once."""
-    owed = {(one.answer, one.target): Outcome.UNGRADED for one in attempts if one.outcome is None}
+    """Return the outcomes of the records, or grade; equal answers to one target are graded once."""
+    owed = list(dict.fromkeys((one.answer, one.target or "") for one in attempts if one.outcome is None))
 
-    async def grade(pair: tuple[str | None, str | None]) -> None:
-        answer, target = pair
-        assert target is not None
-        owed[pair] = (await grader.grade(answer, target)).outcome
+    async def grade(pair: tuple[str | None, str]) -> Outcome:
+        return (await grader.grade(*pair)).outcome
 
-    await _each(list(owed), grade, concurrency)
-    return [one.outcome or owed[one.answer, one.target] for one in attempts]
+    outcomes = dict(zip(owed, await map_each(owed, grade, concurrency=concurrency), strict=True))
+    return [one.outcome or outcomes[one.answer, one.target or ""] for one in attempts]
 
 
 async def _vote(
     attempts: Sequence[Attempt], positions: list[int], grader: Grader, *, min_share: float, min_votes: int
 ) -> Faults:
-    """The faults that the vote on one question finds."""
+    """Return the faults that the vote on one question finds."""
     voters = [position for position in positions if attempts[position].fault is None]
     classes = await vote_classes([attempts[position].answer for position in voters], grader)
     made = sum(not _is_broken(attempts[position]) for position in positions)
@@ -90,16 +84,3 @@ def _against_target(attempt: Attempt, reason: Reason) -> Fault:
     return Fault(
         reason=reason, detail=f"{attempt.answer}, not {attempt.target}" if reason is Reason.WRONG else ""
     )
-
-
-async def _each(items: Iterable[T], work: Callable[[T], Awaitable[None]], concurrency: int) -> None:
-    """Do `work` on every item, `concurrency` at a time."""
-    queue = iter(items)
-
-    async def worker() -> None:
-        for item in queue:
-            await work(item)
-
-    async with anyio.create_task_group() as workers:
-        for _ in range(concurrency):
-            workers.start_soon(worker)

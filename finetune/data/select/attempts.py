@@ -1,10 +1,9 @@
-"""What selection needs to know of an attempt, read from run records one line at a time.
+"""Read attempts from run records, one line at a time, and keep only what selection needs.
 
 A run record holds everything three times over (transcript, completions, executions). Here the text is kept once, and a
 question's text once for all its attempts, so that half a million attempts fit into memory.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ from finetune.data.select.form import fault_of
 from finetune.data.select.reasons import Fault
 from mumath_agent.dialects import get_dialect
 from mumath_agent.errors import InputError
-from mumath_agent.records import Outcome, RunRecord, from_json
+from mumath_agent.records import Outcome, RunRecord
+from mumath_agent.runs.jsonl import read_records
 from mumath_agent.transcript import Kind, Segment
 
 
@@ -34,12 +34,13 @@ class Attempt:
     target: str | None = None
     answer: str | None = None
     outcome: Outcome | None = None
-    """Of the record's verdict."""
+    """The record's; None where it wasn't graded."""
     fault: Fault | None = None
-    """What is wrong with it whatever its answer."""
+    """A fault that doesn't depend on its answer."""
 
     @property
     def segments(self) -> tuple[Segment, ...]:
+        """The solution, cut by its dialect."""
         return get_dialect(self.dialect).parse(self.text)
 
     @property
@@ -59,15 +60,17 @@ class Attempt:
 
 
 def read_attempts(paths: Iterable[Path]) -> Iterator[Attempt]:
-    """The attempts in files of run records.
+    """Yield the attempts in files of run records.
 
     Raises:
-        InputError: a file can't be read or holds none, or a line is no run record; it names the line.
+        InputError: a file can't be read or is empty, or a line isn't a run record; the message names the line.
     """
     questions: dict[str, str] = {}
     for path in paths:
         found = False
-        for record in _records(path):
+        for record in read_records(path, RunRecord):
+            if isinstance(record, InputError):
+                raise record
             found = True
             question = record.problem.question
             yield attempt(record, questions.setdefault(question, question))
@@ -76,7 +79,7 @@ def read_attempts(paths: Iterable[Path]) -> Iterator[Attempt]:
 
 
 def attempt(record: RunRecord, question: str) -> Attempt:
-    """The attempt in a record; `question` is its question, to be shared between attempts."""
+    """Return the attempt in a record; `question` is its question, to be shared between attempts."""
     problem, trajectory = record.problem, record.trajectory
     dialect = get_dialect(record.settings.dialect)
     text = trajectory.transcript.text
@@ -95,20 +98,3 @@ def attempt(record: RunRecord, question: str) -> Attempt:
         outcome=record.verdict.outcome if record.verdict else None,
         fault=fault_of(trajectory, dialect, output_chars=record.settings.limits.output_chars),
     )
-
-
-def _records(path: Path) -> Iterator[RunRecord]:
-    try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield _record(line, f"{path} line {number}")
-    except OSError as error:
-        raise InputError(f"can't read {path}: {error.strerror}") from None
-
-
-def _record(line: bytes, where: str) -> RunRecord:
-    try:
-        return from_json(RunRecord, json.loads(line))
-    except (ValueError, RecursionError, InputError) as error:
-        raise InputError(f"{where}: {error}") from None

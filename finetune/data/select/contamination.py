@@ -1,4 +1,4 @@
-"""Is a question one of a benchmark's test questions, or nearly?
+"""Find questions that are a benchmark's test questions, or nearly.
 
 Three tests, each against every question of the benchmarks; one hit is enough.
 
@@ -10,7 +10,7 @@ The first is what the large models' reports use. A single masked run of 8 proves
 ("how much money does he have left …"): one in six of GSM8K's test questions shares one with some training question
 of GSM8K, nearly always a phrase of the trade; hence the share. The third catches what was reworded, its names and
 numbers changed. Test questions of few words are recognised only whole, since "What is 3 times 4?" without its
-numbers is everybody's.
+numbers is in every set.
 
 A name is a capitalised word that no test question has in lower case; so the verdict on a question depends on it and on
 the benchmarks, not on what else is in the corpus. Translations and paraphrases in other words are not found.
@@ -34,20 +34,20 @@ _BATCH = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """When a question counts as a benchmark's."""
+    """The limits from which on a question counts as a benchmark's."""
 
     ngram: int = 13
     """Words in a row."""
     masked_ngram: int = 8
     masked_share: float = 0.5
-    """Of the test question's masked runs."""
+    """Share of the test question's masked runs."""
     similar: float = 0.8
     few_words: int = 8
     """A test question with fewer different words, numbers and names left out, is recognised only whole."""
 
 
 class Likeness(StrEnum):
-    """How a hit was found; see the module."""
+    """The test that found a hit; see the module."""
 
     NGRAM = "ngram"
     MASKED = "masked"
@@ -59,7 +59,7 @@ class Hit:
     """A test question that a question is too close to."""
 
     position: int
-    """Of the test question among those of the index."""
+    """The test question's place in the index."""
     likeness: Likeness
     score: float
     """The share of its runs that were found, or the similarity."""
@@ -69,6 +69,7 @@ class Index:
     """The test questions of all benchmarks, ready to be compared with."""
 
     def __init__(self, questions: Sequence[NamedQuestion], thresholds: Thresholds | None = None) -> None:
+        """Hash the questions' words once, for all comparisons."""
         self.questions = tuple(questions)
         self.thresholds = thresholds or Thresholds()
         texts = [words_of(question.text) for question in questions]
@@ -88,11 +89,11 @@ class Index:
         self._table = self._rows(bags).T.tocsr()
 
     def is_short(self, position: int) -> bool:
-        """Whether a test question is recognised only whole."""
+        """Return whether a test question is recognised only whole."""
         return bool(self._short[position])
 
     def hits(self, texts: Sequence[str]) -> list[tuple[Hit, ...]]:
-        """For each text its hits: by likeness, then by position."""
+        """Return the hits of each text: by likeness, then by position."""
         found: list[tuple[Hit, ...]] = []
         for start in range(0, len(texts), _BATCH):
             batch = [words_of(text) for text in texts[start : start + _BATCH]]
@@ -138,7 +139,7 @@ class Index:
         return hits
 
     def _rows(self, bags: Sequence[frozenset[str]]) -> sparse.csr_array:
-        """A row a text, a column a word that some test question has."""
+        """Return a table with a row for each text and a column for each word that some test question has."""
         known = [sorted(self._columns[word] for word in bag if word in self._columns) for bag in bags]
         starts = np.cumsum([0, *map(len, known)])
         columns = np.array([column for row in known for column in row], dtype=np.int64)
@@ -150,7 +151,7 @@ class _Runs:
     """The runs of words of many texts, to be looked up."""
 
     def __init__(self, runs: Sequence[Hashes]) -> None:
-        """`runs` are sets, one a text."""
+        """Sort the runs; `runs` are sets, one a text."""
         self._sizes = [len(each) for each in runs]
         owners = np.repeat(np.arange(len(runs)), self._sizes)
         every = np.concatenate([_NONE, *runs])
@@ -158,7 +159,7 @@ class _Runs:
         self._every, self._owners = every[order], owners[order]
 
     def found(self, runs: Hashes, *, at_least: float) -> list[tuple[int, float]]:
-        """The texts that share runs with a text, and the share of their runs which it has, in order."""
+        """Return the texts that share runs with a text, and the share of their runs which it has, in order."""
         starts = np.searchsorted(self._every, runs, side="left")
         ends = np.searchsorted(self._every, runs, side="right")
         counts: Counter[int] = Counter()

@@ -1,7 +1,7 @@
-"""Near-duplicates: attempts whose question and solution together are almost the same as another's.
+"""Find near-duplicates: attempts whose question and solution together are almost the same as another's.
 
 MinHash (Broder 1997) with banding finds candidates, the true Jaccard similarity of the shingle sets decides, so
-nothing is dropped on an estimate; what is missed is a pair that shares no band (0.2 % of the pairs at 0.8). Fifty lines
+nothing is dropped on an estimate; only pairs that share no band are missed (0.2 % of the pairs at 0.8). Fifty lines
 of numpy and no library: the known ones sketch text by text in Python objects and stop at the estimate.
 """
 
@@ -16,7 +16,7 @@ from finetune.data.select.reasons import Fault, Faults, Reason
 from finetune.data.select.shingles import Hashes, groups, hashed, jaccard, solution_pieces, words_of
 
 SHINGLE = 3
-"""Pieces that follow each other. Longer ones make a changed number weigh more than a changed solution method."""
+"""Consecutive pieces. Longer ones make a changed number weigh more than a changed solution method."""
 
 Sketch = npt.NDArray[np.uint32]
 
@@ -30,25 +30,25 @@ _DOUBT = 0.15
 
 
 def shingles(attempt: Attempt) -> Hashes:
-    """Of question and solution, as a sorted set."""
+    """Return the shingles of question and solution, as a sorted set."""
     question = groups(hashed(word.lower() for word in words_of(attempt.question)), SHINGLE)
     solution = groups(hashed(solution_pieces(attempt.segments)), SHINGLE)
     return np.unique(np.concatenate([question, solution]))
 
 
 def sketch(members: Hashes) -> Sketch:
-    """The MinHash signature of a set that isn't empty."""
+    """Return the MinHash signature of a set that isn't empty."""
     lowest: Sketch = ((members * _FACTORS + _OFFSETS) >> _HIGH_HALF).min(axis=1).astype(np.uint32)
     return lowest
 
 
 def estimate(a: Sketch, b: Sketch) -> float:
-    """The Jaccard similarity of two sets, from their sigformats."""
+    """Return the estimated Jaccard similarity of two sets, from their signatures."""
     return float((a == b).mean())
 
 
 def near_duplicates(attempts: Sequence[Attempt], *, similar: float) -> Faults:
-    """Those that are at least `similar` to an attempt before them that stays."""
+    """Return the faults of attempts that are at least `similar` to an attempt before them that stays."""
     kept = _Kept(similar)
     faults: Faults = {}
     for position, attempt in enumerate(attempts):
@@ -59,7 +59,7 @@ def near_duplicates(attempts: Sequence[Attempt], *, similar: float) -> Faults:
 
 
 class _Kept:
-    """What stays, to be looked up by likeness."""
+    """The attempts that stay, to be looked up by likeness."""
 
     def __init__(self, similar: float) -> None:
         self._similar = similar
@@ -68,7 +68,7 @@ class _Kept:
         self._bands: defaultdict[bytes, list[int]] = defaultdict(list)
 
     def find_or_add(self, attempt: Attempt) -> Attempt | None:
-        """The first one kept that is as similar; without one, `attempt` is kept."""
+        """Return the first one kept that is as similar; without one, keep `attempt`."""
         members = shingles(attempt)
         signature = sketch(members) if len(members) else np.zeros(_BANDS * _ROWS, dtype=np.uint32)
         # A band's number is part of its key: equal rows count only in the same place.

@@ -1,8 +1,8 @@
-"""What can be wrong with an attempt whatever its answer: it isn't whole, or its outputs aren't real.
+"""Find the faults of an attempt that don't depend on its answer: it isn't whole, or its outputs aren't real.
 
-Debugging is no fault: a program that failed and the one that mends it stay in the text, as MuMath-Code trains them.
-An output is real if it is, byte for byte, what the dialect writes for the execution the record tells of. Outputs are
-looked for in the text, read anew, because that is where the loss mask will find them.
+Debugging isn't a fault: a program that failed and the one that mends it stay in the text, as MuMath-Code trains them.
+An output is real if it is, byte for byte, what the dialect writes for the recorded execution. Outputs are looked for in
+the text, parsed anew, because that is where the loss mask will find them.
 """
 
 from finetune.data.select.reasons import Fault, Reason
@@ -14,7 +14,7 @@ _FENCE = "```"
 
 
 def fault_of(trajectory: Trajectory, dialect: Dialect, *, output_chars: int) -> Fault | None:
-    """The first fault, or None; `output_chars` is the limit the attempt was made under."""
+    """Return the first fault, or None; `output_chars` is the limit the attempt was made under."""
     stop = trajectory.stop_reason
     if stop in BROKEN:
         return Fault(reason=Reason.BROKEN, detail=trajectory.error or stop.value)
@@ -48,7 +48,7 @@ def _output(execution: Execution, dialect: Dialect, output_chars: int) -> str:
 
 
 def _unexecuted(segments: tuple[Segment, ...]) -> str | None:
-    """What was written to be run and wasn't. A turn's programs run together, when its output is asked for."""
+    """Return where a program stands that wasn't run. A turn's programs run together, when its output is asked for."""
     last_turn = Transcript(question="", segments=segments).turns[-1]
     if last_turn[-1].kind is not Kind.OUTPUT and any(s.kind is Kind.CODE for s in last_turn):
         return "in the last turn"

@@ -1,4 +1,4 @@
-"""How much of a benchmark is in a corpus: for model cards, where nothing is dropped but readers must be told."""
+"""Measure how much of a benchmark is in a corpus, for model cards; nothing is dropped."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ NEARLY_SAME = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overlap:
-    """What of a benchmark is in a corpus. All numbers but `corpus` count test questions."""
+    """The share of a benchmark that is in a corpus. All numbers but `corpus` count test questions."""
 
     benchmark: str
     questions: int
     short: int
-    """With too few words to be recognised otherwise than whole."""
+    """Those with too few words to be recognised otherwise than whole."""
     ngram: int
     masked: int
     similar: int
     nearly_same: int
-    """Of those similar, the ones that are so to at least 0.95."""
+    """Those with a similarity of at least 0.95."""
     touched: int
-    """By any of the three."""
+    """Those found by any of the three tests."""
     corpus: int
     """Questions of the corpus that would be dropped on account of this benchmark."""
 
@@ -70,7 +70,7 @@ def _overlap(name: str, members: range, index: Index, hits: Sequence[tuple[Hit, 
 
 
 def overlap_table(found: Sequence[Overlap]) -> Table:
-    """A row a benchmark."""
+    """Return a table with a row for each benchmark."""
     table = Table("benchmark", box=None, pad_edge=False)
     headings = ("questions", "ngram", "masked", "≥ .8", "≥ .95", "any", "share", "in corpus", "short")
     for heading in headings:

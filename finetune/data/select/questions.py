@@ -1,8 +1,7 @@
-"""Reads the questions of a benchmark or a corpus, whatever its columns are called.
+"""Read the questions of a benchmark or a corpus, whatever its columns are called.
 
 JSONL, one JSON list, or one JSON object of rows by id (TabMWP). A question may stand in two columns, the story and
-what is asked (SVAMP, ASDiv); both are read, since half a question matches nothing. Targets and solutions are left
-alone. Which sets there are, and what they measure, is for `benchmarks`.
+what is asked (SVAMP, ASDiv); both are read, since half a question matches nothing.
 """
 
 import json
@@ -13,6 +12,7 @@ from typing import Any
 
 from mumath_agent.errors import InputError
 from mumath_agent.problems import read_text
+from mumath_agent.runs.jsonl import read_objects
 
 _STORY = ("Body", "body")
 _QUESTION = ("question", "Question", "problem", "input")
@@ -20,7 +20,7 @@ _QUESTION = ("question", "Question", "problem", "input")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedQuestion:
-    """A question and where it stands."""
+    """A question, and the place where it stands."""
 
     id: str
     """Folder, file and line or key: "gsm8k/test:17"."""
@@ -28,10 +28,10 @@ class NamedQuestion:
 
 
 def read_questions(path: Path) -> list[NamedQuestion]:
-    """All questions of a file.
+    """Return all questions of a file.
 
     Raises:
-        InputError: it can't be read, or a row has no question; it names the row.
+        InputError: it can't be read, or a row has no question; the message names the row.
     """
     name = benchmark_name(path)
     questions = [NamedQuestion(id=f"{name}:{key}", text=_text(row, path, key)) for key, row in _rows(path)]
@@ -41,27 +41,20 @@ def read_questions(path: Path) -> list[NamedQuestion]:
 
 
 def benchmark_name(path: Path) -> str:
-    """Folder and file: many a file is called test.jsonl."""
+    """Return folder and file: many a file is called test.jsonl."""
     return f"{path.resolve().parent.name}/{path.stem}"
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Any]]:
-    text = read_text(path)
     if path.suffix != ".json":
-        for number, line in enumerate(text.split("\n"), start=1):
-            if line.strip():
-                yield str(number), _parsed(line, f"{path} line {number}")
+        yield from ((place.rpartition(" ")[2], row) for place, row in read_objects(path))
         return
-    rows = _parsed(text, str(path))
+    try:
+        rows = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON ({error})") from None
     named: Iterable[tuple[Any, Any]] = rows.items() if isinstance(rows, dict) else enumerate(rows, start=1)
     yield from ((str(key), row) for key, row in named)
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: no valid JSON ({error})") from None
 
 
 def _text(row: Any, path: Path, key: str) -> str:

@@ -1,11 +1,11 @@
-"""Why an attempt is not trained on. Every attempt is kept or has exactly one reason: the first that applies."""
+"""Name the reasons for dropping an attempt. Every attempt is kept or has exactly one: the first that applies."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """In the order in which they are looked for."""
+    """A reason for dropping; the order is that of the rules."""
 
     REPEATED = "repeated line"
     """The same sample of the same problem, with the same text: it stands in the files twice."""
@@ -19,13 +19,13 @@ class Reason(StrEnum):
     ERROR_ONLY = "no program ran through"
     WRONG = "wrong answer"
     UNGRADED = "ungraded"
-    """The target is known, but the grader couldn't tell."""
+    """The target is known, but the grader couldn't decide."""
     NO_MAJORITY = "no majority"
-    """The target is not known, and the attempts at the question don't agree on one."""
+    """The target isn't known, and the attempts at the question don't agree on one."""
     OUTVOTED = "outvoted"
-    """The target is not known, and most attempts have another answer."""
+    """The target isn't known, and most attempts have another answer."""
     OTHER_FORMAT = "other format"
-    """With programs where solutions in words are wanted, or the other way round."""
+    """It has programs where solutions in words are wanted, or the other way round."""
     TOO_LONG = "too long"
     CONTAMINATED = "contaminated"
     """Its question is one of a benchmark, or nearly."""
@@ -37,19 +37,19 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """A reason, and what exactly it is in this case."""
+    """A reason, with the details of this case."""
 
     reason: Reason
     detail: str = ""
 
 
 Faults = dict[int, Fault]
-"""By position in the sequence of attempts that was asked about."""
+"""Faults by the position of their attempt in the sequence that was looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """An attempt that is not trained on: a line of `OUT.dropped.jsonl`."""
+    """An attempt that isn't trained on: a line of `OUT.dropped.jsonl`."""
 
     id: str
     reason: Reason

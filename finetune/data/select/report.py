@@ -1,4 +1,4 @@
-"""What a selection amounts to, in numbers and as tables; nothing is decided here."""
+"""Report a selection in numbers and as tables."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class Report:
     attempts: int
     kept: int
     pseudo: int
-    """Of those kept, how many have the majority's answer instead of a known one."""
+    """Of those kept, the ones that have the majority's answer instead of a known one."""
     reasons: dict[str, int]
-    """In the order in which they were looked for; without those nobody has."""
+    """Dropped attempts by reason, in the order of the rules."""
     groups: tuple[Group, ...]
     questions: int
     """Different ones among those kept."""
@@ -26,12 +26,18 @@ class Report:
     contaminated_questions: int
 
     @property
+    def rows(self) -> int:
+        """The rows that were written."""
+        return self.kept
+
+    @property
     def counts(self) -> dict[str, int]:
-        """For the manifest."""
+        """The counts of the manifest."""
         return {"attempts": self.attempts, "kept": self.kept, **self.reasons}
 
 
 def make_report(selection: Selection) -> Report:
+    """Count what became of the attempts."""
     reasons = Counter(dropped.reason for dropped in selection.dropped)
     return Report(
         attempts=len(selection.kept) + len(selection.dropped),
@@ -46,7 +52,7 @@ def make_report(selection: Selection) -> Report:
 
 
 def reasons_table(report: Report) -> Table:
-    """What became of the attempts."""
+    """Return a table of what became of the attempts."""
     table = Table("what became of it", box=None, pad_edge=False)
     table.add_column("attempts", justify="right")
     table.add_column("share", justify="right")
@@ -56,7 +62,7 @@ def reasons_table(report: Report) -> Table:
 
 
 def groups_table(report: Report) -> Table:
-    """What was kept, by origin."""
+    """Return a table of what was kept, by origin."""
     table = Table("source", "augmentation", box=None, pad_edge=False)
     for heading in ("attempts", "kept", "share"):
         table.add_column(heading, justify="right")

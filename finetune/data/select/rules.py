@@ -1,6 +1,6 @@
-"""The short rules of the sieve: each looks at all attempts that are left and returns the faults it finds.
+"""Apply the short rules of the sieve: each looks at all attempts that are left and returns the faults it finds.
 
-They rely on the sieve's order: attempts that say the same are neighbours, by id.
+They rely on the sieve's order: attempts that say the same follow each other, by id.
 """
 
 import json
@@ -21,12 +21,12 @@ from mumath_agent.problems import read_text
 from mumath_agent.transcript import Transcript
 
 _NAMED_HITS = 10
-"""Of one question, in a detail: a phrase of MAWPS may be in hundreds."""
+"""Hits of one question that a detail names: a phrase of MAWPS may be in hundreds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Length:
-    """How long a row may be, prompt and solution, and how that is measured."""
+    """The longest a row may be, prompt and solution, in some unit."""
 
     limit: int
     unit: str
@@ -34,11 +34,12 @@ class Length:
 
 
 def in_characters(limit: int) -> Length:
+    """Return a limit in characters."""
     return Length(limit=limit, unit="characters", size=len)
 
 
 def in_tokens(limit: int, folder: Path) -> Length:
-    """By the tokenizer in `folder`, with the token that ends a row.
+    """Return a limit in tokens of the tokenizer in `folder`; the token that ends a row counts.
 
     Raises:
         InputError: there is no tokenizer.json in it, or it can't be read.
@@ -48,7 +49,7 @@ def in_tokens(limit: int, folder: Path) -> Length:
         raise InputError(f"no tokenizer.json in {folder}; name the folder of a tokenizer")
     text = read_text(path)
     if not _is_tokenizer(text):  # the library itself raises what can't be caught by name
-        raise InputError(f"{path} is no file of the tokenizers library; name the folder of a tokenizer")
+        raise InputError(f"{path} isn't a file of the tokenizers library; name the folder of a tokenizer")
     tokenizer: Tokenizer = Tokenizer.from_str(text)
     return Length(
         limit=limit,
@@ -65,7 +66,7 @@ def _is_tokenizer(text: str) -> bool:
 
 
 def repeated(attempts: Sequence[Attempt]) -> Faults:
-    """Lines that stand twice; they have one vote together."""
+    """Find lines that stand twice; they have one vote together."""
     return {
         position: Fault(reason=Reason.REPEATED)
         for position, (before, one) in enumerate(pairwise(attempts), start=1)
@@ -74,7 +75,7 @@ def repeated(attempts: Sequence[Attempt]) -> Faults:
 
 
 def duplicates(attempts: Sequence[Attempt]) -> Faults:
-    """Those that say what the one before says."""
+    """Find attempts that say the same as the one before."""
     return {
         position: Fault(reason=Reason.DUPLICATE)
         for position, (before, one) in enumerate(pairwise(attempts), start=1)
@@ -83,6 +84,7 @@ def duplicates(attempts: Sequence[Attempt]) -> Faults:
 
 
 def other_format(attempts: Sequence[Attempt], wanted: SolutionFormat) -> Faults:
+    """Find attempts in another format than the wanted one."""
     return {
         position: Fault(reason=Reason.OTHER_FORMAT, detail=attempt.format.value)
         for position, attempt in enumerate(attempts)
@@ -91,6 +93,7 @@ def other_format(attempts: Sequence[Attempt], wanted: SolutionFormat) -> Faults:
 
 
 def too_long(attempts: Sequence[Attempt], length: Length) -> Faults:
+    """Find attempts that are longer than allowed."""
     faults: Faults = {}
     for position, attempt in enumerate(attempts):
         prompt = get_text_dialect(attempt.dialect).prompt(Transcript(question=attempt.question))
@@ -101,7 +104,7 @@ def too_long(attempts: Sequence[Attempt], length: Length) -> Faults:
 
 
 def contaminated(attempts: Sequence[Attempt], against: Index) -> Faults:
-    """A question is looked up once for all its attempts."""
+    """Find attempts at test questions; a question is looked up once for all its attempts."""
     questions = list(dict.fromkeys(attempt.question for attempt in attempts))
     hits = dict(zip(questions, against.hits(questions), strict=True))
     return {

@@ -1,7 +1,8 @@
-"""The sieve: attempts in, training rows and reasons out.
+"""Sift the attempts: attempts in, training rows and reasons out.
 
-The attempts are sorted by what they say, then pass one rule after the other; what a rule finds fault with is out, with
-that fault as its reason. So every attempt is counted once, and the order of the files' lines makes no difference.
+The attempts are sorted by what they say, then pass one rule after the other; an attempt that a rule finds fault with is
+out, with that fault as its reason. So every attempt is counted once, and the order of the files' lines makes no
+difference.
 """
 
 from collections import Counter
@@ -22,12 +23,12 @@ from mumath_agent.grading import Grader
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What a solution has to be like to be kept."""
+    """The requirements on a solution."""
 
     format: SolutionFormat | None = None
     """None: both, each by its own rules."""
     min_share: float = 0.5
-    """Of all attempts at a question of unknown answer, how many must agree. MuMath names none; MathCoder's is 1."""
+    """Share of all attempts at a question of unknown answer that must agree. MuMath names none; MathCoder's is 1."""
     min_votes: int = 2
     """A single attempt always agrees with itself."""
     length: Length | None = None
@@ -39,6 +40,7 @@ class Rules:
     """None: all."""
 
     def __post_init__(self) -> None:
+        """Refuse settings that can't be."""
         for name, share in (("min_share", self.min_share), ("similar", self.similar)):
             if not 0 < share <= 1:
                 raise InputError(f"{name} is {share}; it must be above 0 and at most 1")
@@ -56,7 +58,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What became of the attempts; both lists are in the order of ids."""
+    """The attempts that are kept and those that aren't, each in the order of ids."""
 
     kept: tuple[Attempt, ...]
     dropped: tuple[Dropped, ...]
@@ -66,7 +68,7 @@ class Selection:
     contaminated_questions: int
 
 
-async def select(
+async def sift(
     attempts: Iterable[Attempt],
     rules: Rules,
     grader: Grader,
@@ -74,7 +76,7 @@ async def select(
     concurrency: int = 1,
     on_rule: Callable[[str], None] = lambda name: None,
 ) -> Selection:
-    """Sort out the attempts; `on_rule` hears which rule is being applied."""
+    """Sort out the attempts; `on_rule` is told which rule is being applied."""
     sieve = _Sieve(attempts, on_rule)
     sieve.drop("repeated lines", repeated)
     sieve.left = _with_own_ids(sieve.left)
@@ -112,7 +114,7 @@ class _Sieve:
 
 
 def _order(one: Attempt) -> tuple[str, int, str, str, str]:
-    """By what it says; the rest decides only between lines that claim to be the same attempt and aren't."""
+    """Order by the text; the rest decides only between lines that claim to be the same attempt and aren't."""
     rest = (
         one.target,
         one.answer,
@@ -127,7 +129,7 @@ def _order(one: Attempt) -> tuple[str, int, str, str, str]:
 
 
 def _with_own_ids(attempts: Iterable[Attempt]) -> list[Attempt]:
-    """Two runs may number their samples alike: the later ones get a number of their own."""
+    """Give later samples a number of their own, where two runs number theirs alike."""
     seen: Counter[str] = Counter()
     named: list[Attempt] = []
     for attempt in attempts:

@@ -1,4 +1,4 @@
-"""Text as sets of hashed word groups: what every comparison in this room is made of.
+"""Turn text into sets of hashed word groups, for every comparison of questions and solutions.
 
 Two cuts. `words_of` reads a question: words and numbers, no marks. `solution_pieces` reads a solution: prose as
 lower-case words, numbers and marks; programs as tokens without comments and layout, every name of the program's own
@@ -35,12 +35,12 @@ _SHIFT = np.uint64(29)
 
 
 def words_of(text: str) -> list[str]:
-    """The words and numbers of a question, as they are written; a thousands comma is left out."""
+    """Return the words and numbers of a question, as they are written; a thousands comma is left out."""
     return [word.replace(",", "") for word in _WORD.findall(text)]
 
 
 def solution_pieces(segments: Iterable[Segment]) -> Iterator[str]:
-    """The pieces of a solution, programs by `code_pieces`."""
+    """Yield the pieces of a solution, programs by `code_pieces`."""
     for segment in segments:
         if segment.kind is Kind.CODE:
             yield from code_pieces(segment.text)
@@ -49,7 +49,7 @@ def solution_pieces(segments: Iterable[Segment]) -> Iterator[str]:
 
 
 def code_pieces(code: str) -> Iterator[str]:
-    """A program's tokens; names that are neither Python's, nor called, nor an attribute are all alike."""
+    """Yield a program's tokens; names that are neither Python's, nor called, nor an attribute are all alike."""
     after_dot = False
     for token in _TOKEN.finditer(code):
         name, call = token["name"], token["call"]
@@ -65,12 +65,12 @@ def code_pieces(code: str) -> Iterator[str]:
 
 
 def hashed(pieces: Iterable[str]) -> Hashes:
-    """One hash a piece, the same in every process."""
+    """Return a hash for each piece, the same in every process."""
     return np.fromiter(map(_hash, pieces), dtype=np.uint64)
 
 
 def groups(hashes: Hashes, size: int) -> Hashes:
-    """A hash for each run of `size` neighbours, in order; of fewer than `size`, one for them all."""
+    """Return a hash for each run of `size` pieces, in order; fewer than `size` pieces are one run."""
     size = min(size, len(hashes))
     if size == 0:
         return hashes
@@ -82,7 +82,7 @@ def groups(hashes: Hashes, size: int) -> Hashes:
 
 
 def jaccard(a: Hashes, b: Hashes) -> float:
-    """Of two sets, each sorted and without repeats: the share of all members that both have. 1 for empty ones."""
+    """Return the share of the members of two sorted sets that both have; 1 for empty ones."""
     both = len(np.intersect1d(a, b, assume_unique=True))
     either = len(a) + len(b) - both
     return both / either if either else 1.0

@@ -1,4 +1,4 @@
-"""At most so many solutions per question: those that differ most, by their programs.
+"""Keep at most so many solutions per question: those that differ most, by their programs.
 
 Greedy: the shortest first, then again and again the one whose nearest among the chosen is farthest away; of equally
 far ones the shorter. The distance is one minus the Jaccard similarity of groups of three program tokens (names of
@@ -17,7 +17,7 @@ from mumath_agent.transcript import Kind
 
 
 def surplus(attempts: Sequence[Attempt], *, per_question: int) -> Faults:
-    """Those that are not among the `per_question` most different of their question."""
+    """Find the attempts that aren't among the `per_question` most different of their question."""
     questions: dict[str, list[int]] = {}
     for position, attempt in enumerate(attempts):
         questions.setdefault(attempt.question, []).append(position)
@@ -31,7 +31,7 @@ def surplus(attempts: Sequence[Attempt], *, per_question: int) -> Faults:
 
 
 def _most_different(attempts: Sequence[Attempt], count: int) -> set[int]:
-    """Positions of `count` of the attempts. The order breaks no ties: length does, then the text."""
+    """Return the positions of `count` attempts. Ties are broken by length, then text, never by the order."""
     sets = [_programs(attempt) for attempt in attempts]
     order = sorted(
         range(len(attempts)), key=lambda number: (len(attempts[number].text), attempts[number].text)

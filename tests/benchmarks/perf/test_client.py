@@ -1,9 +1,8 @@
-"""`perf client` measures: every row has a number, and the simulated server keeps its pace."""
+"""`perf client` measures: every row has a number, and the simulated server writes token by token."""
 
 import asyncio
-import time
 
-from benchmarks.perf.client import QUICK, STEP_S, measure
+from benchmarks.perf.client import measure
 from benchmarks.perf.token_server import ENDING, serving
 from mumath_agent.models.http.completions import CompletionsModel
 from mumath_agent.protocols import CompletionRequest
@@ -13,11 +12,9 @@ from mumath_agent.records import Completion, FinishReason
 def test_every_row_has_a_number() -> None:
     rows = measure(quick=True)
     assert len(rows) == 6 and all(row.ours for row in rows)
-    slowest = [row.ours or 0 for row in rows if "slowest" in row.what]
-    assert all(seconds > (QUICK[0].tokens - 1) * STEP_S for seconds in slowest)
 
 
-def test_the_server_writes_one_token_a_step() -> None:
+def test_the_server_writes_token_by_token() -> None:
     async def ask(url: str, pieces: list[str]) -> Completion:
         model = CompletionsModel(url)
         try:
@@ -26,10 +23,8 @@ def test_the_server_writes_one_token_a_step() -> None:
             await model.aclose()
 
     pieces: list[str] = []
-    with serving(step_s=0.05, tokens=5) as url:
-        started = time.perf_counter()
+    with serving(step_s=0.01, tokens=5) as url:
         completion = asyncio.run(ask(url, pieces))
-    assert time.perf_counter() - started > 4 * 0.05
     assert completion == Completion(
         text=" word" * 4 + ENDING, finish_reason=FinishReason.STOP, prompt_tokens=20, completion_tokens=5
     )

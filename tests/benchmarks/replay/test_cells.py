@@ -1,8 +1,6 @@
 """Recorded solutions are read, run again in real kernels, and compared."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,8 @@ from benchmarks.replay.recordings import RecordedCell, RecordedSolution, Runtime
 from mumath_agent.errors import InputError
 from mumath_agent.records import Execution, ExecutionStatus
 from mumath_agent.runs.replay import Replay
+from tests.programs import call
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 HEAD = f"{'-' * 75} ZeroDivisionError      Traceback (most recent call last)"
 TRACEBACK = f"{HEAD} Cell In[1], line 1\n ZeroDivisionError: no"
 
@@ -195,21 +193,16 @@ def test_a_file_of_something_else_is_not_continued(tmp_path: Path) -> None:
         replayed(path, out=written(tmp_path / "out.jsonl", {"problem": 1}))
 
 
-def command(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    line = [sys.executable, "-m", "benchmarks", "replay", *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, cwd=CHECKOUT, check=False)
-
-
 @pytest.mark.kernel
 def test_the_command_reports_counts_and_unexplained_cells_in_full(tmp_path: Path) -> None:
     path = written(
         tmp_path / "a.jsonl", mathcoder(("[1, 2]", "[1, 2]")), "{", mathcoder(("6", "[bold]5[/bold]"))
     )
-    done = command(path)
-    assert done.returncode == 1
+    done = call("benchmarks", "replay", path)
+    assert done.code == 1
     assert "a.jsonl line 2" in done.stderr
     assert "a:3 cell 1: ours" in done.stdout and "[bold]5[/bold]" in done.stdout
-    report = json.loads(command(path, "--json").stdout)
+    report = json.loads(call("benchmarks", "replay", path, "--json").stdout)
     assert report["counts"]["equal"] == 1 and report["counts"]["ours"] == 1
     figures = ("mode", "solutions", "cells", "cells_equal", "cells_excused", "agreement")
     assert [report[name] for name in figures] == ["cells", 2, 2, 1, 0, 0.5]
@@ -218,6 +211,6 @@ def test_the_command_reports_counts_and_unexplained_cells_in_full(tmp_path: Path
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    done = command(tmp_path / "none.jsonl")
-    assert (done.returncode, done.stdout) == (2, "") and "can't read" in done.stderr
+    done = call("benchmarks", "replay", tmp_path / "none.jsonl")
+    assert (done.code, done.stdout) == (2, "") and "can't read" in done.stderr
     assert "Traceback" not in done.stderr

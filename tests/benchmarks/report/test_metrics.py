@@ -57,7 +57,8 @@ def test_all_wrong_and_all_right_are_no_certainty(samples: int, score: int, prob
 
 def test_problems_without_a_sample_are_left_out_and_none_at_all_is_an_error() -> None:
     assert accuracy([[1, 0], [], [1]]) == accuracy([[1, 0], [1]])
-    for nothing in ([], [[]]):
+    empty: list[list[list[float]]] = [[], [[]]]
+    for nothing in empty:
         with pytest.raises(ValueError, match="no problem"):
             accuracy(nothing)
 

@@ -15,7 +15,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune.ablations.design import ARMS, CLAIMS, CODE, COT, HALF, SEEDS, SIZES, TWO_STAGES, Arm
+from finetune.ablations.design import (
+    ARMS,
+    CLAIMS,
+    CODE,
+    COT,
+    HALF,
+    SEEDS,
+    SIZES,
+    TWO_STAGES,
+    AblationSize,
+    Arm,
+    Claim,
+)
 from finetune.ablations.findings import (
     Interval,
     arm_findings,
@@ -27,7 +39,7 @@ from finetune.ablations.material import held_out, questions, rows
 from finetune.ablations.page import conclusion, page
 from finetune.ablations.running import PlannedRun, Run, RunLost, make_runs, recipes, unit
 from finetune.ablations.solving import ProblemResult
-from finetune.commands.ablating import Amount, ablations, findings_of
+from finetune.commands.ablating import SizeName, ablations, findings_of
 from finetune.data.records import SolutionFormat
 from mumath_agent.answers import boxed_answers
 from mumath_agent.errors import InputError
@@ -52,7 +64,7 @@ def run_of(arm: Arm, seed: int, right: int) -> Run:
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
-def test_compute_is_equal_where_the_claim_says_so(claim) -> None:
+def test_compute_is_equal_where_the_claim_says_so(claim: Claim) -> None:
     if claim.worse is HALF:
         assert claim.better.stages[-1] == claim.worse.stages[-1]
     else:
@@ -69,7 +81,9 @@ def test_arms_of_one_stage_differ_in_one_thing(one: Arm, other: Arm, field: str)
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("arm", ARMS, ids=lambda arm: arm.name)
-def test_recipes_of_an_arm_are_the_units_and_only_the_first_makes_a_model(size, arm: Arm) -> None:
+def test_recipes_of_an_arm_are_the_units_and_only_the_first_makes_a_model(
+    size: AblationSize, arm: Arm
+) -> None:
     made = list(recipes(PlannedRun(arm=arm, seed=5, size=size, work=Path())))
     steps = unit(size).steps
     assert steps is not None and [recipe.steps for recipe in made] == [
@@ -228,7 +242,7 @@ def test_the_command_makes_what_is_missing_and_tells_it(
 ) -> None:
     work, page = tmp_path / "work", tmp_path / "page.md"
     write_runs(work, but=(TWO_STAGES, 1))
-    tell = partial(ablations, work=work, page=page, size=Amount.TINY, seeds=2, workers=1)
+    tell = partial(ablations, work=work, page=page, size=SizeName.TINY, seeds=2, workers=1)
     tell(as_json=True)
     captured = capsys.readouterr()
     assert captured.err.splitlines() == ["9 of 10 runs are done", "10 of 10 runs are done"]
@@ -262,7 +276,7 @@ def test_a_page_of_some_runs_says_which_seeds_it_tells_of(tmp_path: Path) -> Non
 
 
 def page_of(runs: list[Run], work: Path) -> str:
-    return page(findings_of(runs, Amount.TINY, 2, work))
+    return page(findings_of(runs, SizeName.TINY, 2, work))
 
 
 def test_another_design_takes_another_folder(tmp_path: Path) -> None:

@@ -20,12 +20,13 @@ from finetune.data.augment.own import own_questions
 from finetune.data.augment.perspectives import Perspective, Unusable, named
 from finetune.data.augment.programs import marked, read_program, require_general
 from finetune.data.augment.rules import RULES, augmented, with_rules
-from finetune.data.jobs import read_manifest, read_records
+from finetune.data.jobs import manifest_path, read_manifest
 from finetune.data.records import Question
-from finetune.data.seeds import read_gsm8k, same_form
+from finetune.data.seeds import gsm8k_questions, same_form
 from finetune.wordproblems.problem import Step, WordProblem, numbers_in
 from mumath_agent.errors import InputError
 from mumath_agent.records import Problem, to_json
+from mumath_agent.runs.jsonl import load_records
 
 ALL = tuple(RULES)
 DATA = Path(os.environ.get("MUMATH_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
@@ -343,26 +344,27 @@ def test_the_command_goes_on_after_a_torn_line(tmp_path: Path) -> None:
     augment(questions, out=whole, perspective="rephrase,fobar", rules=True, samples=2)
     augment(questions, out=torn, perspective="rephrase,fobar", rules=True, samples=2)
     rows = torn.read_bytes()
-    part = _as_if_killed(torn, read_records(questions, Question))
+    part = _as_if_killed(torn, load_records(questions, Question))
     augment(questions, out=torn, perspective="rephrase,fobar", rules=True, samples=2)
     assert torn.read_bytes() == rows == whole.read_bytes() and not part.exists()
     counts = read_manifest(torn).counts
     assert counts["rephrase"] + counts["fobar"] == len(rows.splitlines())
-    with pytest.raises(InputError, match="seed was 0, now it is 1"):
+    with pytest.raises(InputError, match=r"settings\.seed 0, now it is 1"):
         augment(questions, out=torn, perspective="rephrase,fobar", rules=True, samples=2, seed=1)
 
 
 def _as_if_killed(out: Path, questions: list[Question]) -> Path:
     """What a stage leaves that was killed while it wrote its fourth line."""
-    identity = to_json(read_manifest(out).identity)
-    wanted = (Perspective.REPHRASE, Perspective.FOBAR)
-    lines = [json.dumps({"identity": identity})]
+    wanted, lines = (Perspective.REPHRASE, Perspective.FOBAR), []
     for question in questions[:4]:
         done = augmented(question, wanted, samples=2, draw=0)
         rows = [to_json(row) for row in done.rows]
         lines.append(json.dumps({"key": question.problem.id, "rows": rows, "counts": done.counts}))
-    for path in (out, out.with_name(f"{out.name}.manifest.json")):
-        path.unlink()
+    manifest = json.loads(manifest_path(out).read_text("utf-8"))
+    manifest_path(out).write_text(
+        json.dumps({**manifest, "rows": 0, "counts": {}, "finished": False}), "utf-8"
+    )
+    out.unlink()
     part = out.with_name(f"{out.name}.part")
     part.write_text("\n".join(lines)[:-20], encoding="utf-8")
     return part
@@ -392,7 +394,7 @@ def test_fifty_rows_of_gsm8k() -> None:
     path = DATA / "gsm8k" / "train.jsonl"
     if not path.is_file():
         pytest.skip(f"no {path}: set MUMATH_DATA to a folder that has it")
-    questions = list(islice(read_gsm8k(path), 50))
+    questions = list(islice(gsm8k_questions(path), 50))
     rows = [row for question in questions for row in augmented(question, ALL, samples=2, draw=0).rows]
     assert {row.problem.augmentation for row in rows} == set(ALL)
     assert len({same_form(row.problem.question) for row in (*rows, *questions)}) == len(rows) + 50

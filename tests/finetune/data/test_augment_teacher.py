@@ -17,10 +17,11 @@ from finetune.data.augment.own import own_questions
 from finetune.data.augment.perspectives import Perspective
 from finetune.data.augment.prompts import digests, places, prompt_file, rendered
 from finetune.data.augment.teacher import Task, Teacher, estimated, require_served, tasks
-from finetune.data.jobs import JobIdentity, JobOutput, read_manifest, read_records, run_job
+from finetune.data.jobs import JobIdentity, read_manifest, run_job
 from finetune.data.records import Question
 from mumath_agent.errors import ModelRefused, ModelUnreachable
 from mumath_agent.records import Completion, FinishReason, Problem, to_json
+from mumath_agent.runs.jsonl import load_records
 from mumath_agent.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -161,7 +162,8 @@ async def test_interpolation_goes_towards_a_harder_seed_and_says_which() -> None
     asking = Teacher(model=model, seeds=Seeds(SEEDS), temperature=0.0, top_p=1.0, max_tokens=500)
     (row,) = (await asking.augment(task(Perspective.INTERPOLATION))).rows
     assert row.problem.tags == ("harder:hard",)
-    assert EASY.problem.question in model.prompts[0] and HARD.problem.question in model.prompts[0]
+    prompt = str(model.prompts[0])
+    assert EASY.problem.question in prompt and HARD.problem.question in prompt
     assert [difficulty(seed) for seed in SEEDS] == [0, 3, 0]
 
 
@@ -212,12 +214,12 @@ def test_ids_are_stable_and_distinct() -> None:
 async def test_an_estimate_counts_what_is_then_sent() -> None:
     work = tasks(SEEDS, tuple(Perspective), samples=2, maker="m")
     asking = teacher(PLAIN for _ in count())
-    estimate = estimated(work, asking)
+    estimate = estimated(work, Seeds(SEEDS), max_new_tokens=500)
     for one in work:
         await asking.augment(one)
     assert isinstance(asking.model, ScriptedModel)
     assert len(asking.model.prompts) == estimate.requests
-    assert sum(map(len, asking.model.prompts)) // 4 == estimate.prompt_tokens
+    assert sum(len(str(prompt)) for prompt in asking.model.prompts) // 4 == estimate.prompt_tokens
     assert estimate.requests + sum(estimate.left_out.values()) == len(work)
     assert estimate.most_new_tokens == estimate.requests * 500
 
@@ -244,9 +246,10 @@ async def test_a_teacher_that_goes_down_loses_nothing_and_is_asked_for_the_rest_
 
     async def run(name: str, texts: list[str | Exception]) -> ScriptedModel:
         asking = teacher(texts)
-        output = JobOutput(tmp_path / name, identity, Question)
         try:
-            await run_job(work, asking.augment, output, key=lambda one: one.id, concurrency=1)
+            await run_job(
+                work, asking.augment, out=tmp_path / name, identity=identity, key=lambda one: one.id
+            )
         finally:
             assert isinstance(asking.model, ScriptedModel)
             asked.append(len(asking.model.prompts))
@@ -311,7 +314,7 @@ def test_the_command_asks_a_server_and_says_what_it_would_ask(
 
     assert run(dry_run=True).startswith("60 requests, about ") and not out.exists()
     assert "10 alteration_harder" in run()
-    rows = read_records(out, Question)
+    rows = load_records(out, Question)
     assert len(rows) == 60 and {row.problem.seed_id for row in rows} == {seed.problem.id for seed in seeds}
     identity = read_manifest(out).identity
     assert (identity.model, len(identity.prompts), identity.settings["temperature"]) == ("teacher", 6, 0.7)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from finetune.commands.augmenting import seeds
 from finetune.data.augment.own import own_questions
-from finetune.data.jobs import read_manifest, read_records
+from finetune.data.jobs import read_manifest
 from finetune.data.records import Question
-from finetune.data.seeds import chosen, held_out, read_gsm8k, read_math, same_form
+from finetune.data.seeds import chosen, gsm8k_questions, held_out, math_questions, same_form
 from mumath_agent.errors import InputError
+from mumath_agent.runs.jsonl import load_records
 
 BEADS = {
     "question": "Nora has 1,200 beads and buys 3 more. How many has she?",
@@ -34,20 +35,20 @@ def jsonl(path: Path, *rows: object) -> Path:
 
 
 def test_gsm8k_keeps_marks_and_cleans_the_number(tmp_path: Path) -> None:
-    (question,) = read_gsm8k(jsonl(tmp_path / "train.jsonl", BEADS))
+    (question,) = gsm8k_questions(jsonl(tmp_path / "train.jsonl", BEADS))
     assert (question.problem.target, question.rationale) == ("1203", BEADS["answer"])
     assert (question.problem.source, question.problem.question) == ("gsm8k", BEADS["question"])
 
 
 def test_math_keeps_level_and_type(tmp_path: Path) -> None:
-    root, total = read_math(jsonl(tmp_path / "math.jsonl", ROOT, SUM))
+    root, total = math_questions(jsonl(tmp_path / "math.jsonl", ROOT, SUM))
     assert (root.problem.target, root.problem.tags) == ("7", ("level:2", "type:Algebra"))
     assert (total.problem.target, total.problem.tags) == ("2", ("level:1", "type:Algebra"))
 
 
 def test_an_id_does_not_depend_on_the_place(tmp_path: Path) -> None:
-    first = [question.problem.id for question in read_math(jsonl(tmp_path / "a.jsonl", ROOT, SUM))]
-    second = [question.problem.id for question in read_math(jsonl(tmp_path / "b.jsonl", SUM, ROOT))]
+    first = [question.problem.id for question in math_questions(jsonl(tmp_path / "a.jsonl", ROOT, SUM))]
+    second = [question.problem.id for question in math_questions(jsonl(tmp_path / "b.jsonl", SUM, ROOT))]
     assert first == second[::-1] and len(set(first)) == 2
 
 
@@ -78,7 +79,7 @@ def test_same_form_is_stable_and_has_no_space(text: str) -> None:
 def test_held_out_and_double_questions_are_left_out_and_counted(tmp_path: Path) -> None:
     spaced = {"problem": "What is $\\sqrt{49}$ ?\n", "answer": "7"}
     excluded = held_out([jsonl(tmp_path / "math500.jsonl", spaced)])
-    rows = read_math(jsonl(tmp_path / "math.jsonl", ROOT, SUM, SUM))
+    rows = math_questions(jsonl(tmp_path / "math.jsonl", ROOT, SUM, SUM))
     made = chosen(rows, excluded, None)
     assert [question.problem.question for question in made.rows] == [SUM["problem"]]
     assert made.counts == {"math": 1, "math held out": 1, "math double": 1}
@@ -87,7 +88,7 @@ def test_held_out_and_double_questions_are_left_out_and_counted(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 2: no valid JSON"),
+        ("{", "line 2: not valid JSON"),
         ("[]", "line 2: a JSON object is expected"),
         ('{"question": "a", "answer": "5"}', "line 2: the answer has no rationale"),
         ('{"question": "", "answer": "1\\n#### 5"}', "line 2: no text under question"),
@@ -96,14 +97,14 @@ def test_held_out_and_double_questions_are_left_out_and_counted(tmp_path: Path) 
 )
 def test_a_row_that_is_none_is_named(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "train.jsonl"
-    path.write_text(json.dumps(BEADS) + "\n" + line, encoding="utf-8")
+    path.write_text(f"{json.dumps(BEADS)}\n{line}\n", encoding="utf-8")
     with pytest.raises(InputError, match=message):
-        list(read_gsm8k(path))
+        list(gsm8k_questions(path))
 
 
 def test_a_solution_without_a_box_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no \\boxed answer"):
-        list(read_math(jsonl(tmp_path / "math.jsonl", ROOT | {"solution": "Seven."})))
+        list(math_questions(jsonl(tmp_path / "math.jsonl", ROOT | {"solution": "Seven."})))
 
 
 def test_a_line_to_hold_out_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_the_command_writes_all_sources_in_order_and_again_changes_nothing(
     assert "1 math held out" in run()
     once = out.read_bytes()
     assert "1 math held out" in run() and out.read_bytes() == once
-    sources = [question.problem.source for question in read_records(out, Question)]
+    sources = [question.problem.source for question in load_records(out, Question)]
     assert sources == ["gsm8k", "math", "own", "own", "own"]
     assert len(read_manifest(out).identity.inputs) == 3
 

@@ -15,14 +15,14 @@ from typer.testing import CliRunner
 
 from finetune.commands.selecting import overlap as overlap_command
 from finetune.commands.selecting import select as select_command
-from finetune.data.jobs import read_manifest, read_records
+from finetune.data.jobs import read_manifest
 from finetune.data.records import Solution, SolutionFormat
 from finetune.data.select.attempts import Attempt, attempt, read_attempts
 from finetune.data.select.contamination import Index
 from finetune.data.select.questions import NamedQuestion
 from finetune.data.select.reasons import Reason
 from finetune.data.select.rules import in_characters, in_tokens
-from finetune.data.select.selection import Rules, Selection, select
+from finetune.data.select.selection import Rules, Selection, sift
 from mumath_agent.agent.solver import Solver
 from mumath_agent.answers import extract_answer
 from mumath_agent.dialects import Fenced
@@ -43,6 +43,7 @@ from mumath_agent.records import (
     Verdict,
     to_json,
 )
+from mumath_agent.runs.jsonl import load_records
 from mumath_agent.transcript import Transcript
 
 QUESTION = "Mira buys 3 boxes of 7 pens and gives 4 pens to Jon. How many pens are left?"
@@ -91,7 +92,7 @@ def sorted_out(records: list[RunRecord], rules: Rules | None = None) -> Selectio
     async def run() -> Selection:
         async with Grader() as grader:
             attempts = [attempt(each, each.problem.question) for each in records]
-            return await select(attempts, rules or Rules(), grader)
+            return await sift(attempts, rules or Rules(), grader)
 
     return anyio.run(run)
 
@@ -305,7 +306,7 @@ def test_the_command_writes_rows_reasons_and_a_manifest_and_can_be_repeated(tmp_
     report = json.loads(call(*arguments, "--dry-run"))
     assert not out.exists() and report["reasons"] == {Reason.WRONG: 1}
     assert json.loads(call(*arguments)) == report
-    assert [row.id for row in read_records(out, Solution)] == ["pens/0", "pens/1"]
+    assert [row.id for row in load_records(out, Solution)] == ["pens/0", "pens/1"]
     dropped = (tmp_path / "train.jsonl.dropped.jsonl").read_text(encoding="utf-8")
     assert json.loads(dropped) == {"id": "pens/2", "reason": "wrong answer", "detail": "3, not 17"}
     manifest = read_manifest(out)
@@ -313,7 +314,7 @@ def test_the_command_writes_rows_reasons_and_a_manifest_and_can_be_repeated(tmp_
     before = out.read_bytes()
     call(*arguments)
     assert out.read_bytes() == before
-    with pytest.raises(InputError, match="per_question was None, now it is 1"):
+    with pytest.raises(InputError, match="per_question not set, now it is 1"):
         call(*arguments, "--per-question", 1)
 
 
@@ -337,7 +338,7 @@ def test_what_cannot_be_used_is_said_in_words(tmp_path: Path, arguments: list[st
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"model": {"type": "Llama"}}', "\u00e9"])
 def test_a_file_that_is_no_tokenizer_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "tokenizer.json").write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match="is no file of the tokenizers library"):
+    with pytest.raises(InputError, match="isn't a file of the tokenizers library"):
         in_tokens(9, tmp_path)
 
 

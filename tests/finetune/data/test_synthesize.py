@@ -1,22 +1,15 @@
 """A teacher's attempts: the prompts are right, what is kept is the format's, and nothing is lost."""
 
 import json
-import subprocess
-import sys
+import re
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from finetune.data.prompted import few_shot, prompt_file, trained
 from finetune.data.records import Question, SolutionFormat
-from finetune.data.synthesize import (
-    BudgetSpent,
-    few_shot,
-    prompt_file,
-    recorded_rationales,
-    trained,
-    within_budget,
-)
+from finetune.data.synthesize import BudgetSpent, recorded_rationales, within_budget
 from mumath_agent.agent.batch import Batch, run_batch
 from mumath_agent.agent.solver import Solver
 from mumath_agent.dialects import Fenced
@@ -29,10 +22,10 @@ from mumath_agent.records import Outcome, Problem, RunRecord, StopReason
 from mumath_agent.runs.results import ResultsFile
 from mumath_agent.testing import ScriptedModel
 from mumath_agent.transcript import Kind, Transcript
+from tests.programs import Ended, call
 
 pytestmark = pytest.mark.anyio
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 PROBLEM = Problem(id="a", question="A shelf has 14 jars. 5 are sold. How many are left?", target="9")
 TURNS = (
     "Take away.\n```python\nprint(14 - jars)\n```\n",
@@ -86,7 +79,7 @@ async def test_every_prompt_is_a_prefix_of_the_next() -> None:
     solver = Solver(model=model, dialect=few_shot(SolutionFormat.CODE))
     await run_batch(Batch(problems=(PROBLEM,), solver=solver), concurrency=1)
     assert len(model.prompts) == 3
-    for shorter, longer in pairwise(model.prompts):
+    for shorter, longer in pairwise(map(str, model.prompts)):
         assert longer.startswith(shorter)
 
 
@@ -134,9 +127,8 @@ async def test_a_spent_budget_ends_the_stage_and_keeps_what_was_made(tmp_path: P
     assert len(list(batch.finished(results))) == 3
 
 
-def synthesize(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    line = [sys.executable, "-m", "finetune", "synthesize", *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, cwd=CHECKOUT)
+def synthesize(*arguments: str | Path) -> Ended:
+    return call("finetune", "synthesize", *arguments)
 
 
 def questions(folder: Path) -> Path:
@@ -153,10 +145,10 @@ def questions(folder: Path) -> Path:
 def test_the_command_goes_on_where_it_was_cut_off_and_says_what_it_was_made_with(tmp_path: Path) -> None:
     out = tmp_path / "attempts.jsonl"
     arguments = (questions(tmp_path), "--out", out, "--teacher", "embedded", "--samples", "2", "--seed", "3")
-    assert synthesize(*arguments).returncode == 0
+    assert synthesize(*arguments).code == 0
     whole = out.read_text()
     out.write_text("".join(whole.splitlines(keepends=True)[2:]) + '{"torn')
-    assert synthesize(*arguments).returncode == 0
+    assert synthesize(*arguments).code == 0
 
     def timeless(text: str) -> list[str]:
         return [json.dumps(json.loads(line)["trajectory"]["transcript"]) for line in text.splitlines()]
@@ -166,17 +158,33 @@ def test_the_command_goes_on_where_it_was_cut_off_and_says_what_it_was_made_with
     assert manifest["finished"] and manifest["rows"] == 8
     assert manifest["identity"]["settings"]["sampling"]["seed"] == 3
     other = synthesize(*arguments[:-1], "4")
-    assert other.returncode == 1 and "seed was 3, now it is 4" in other.stderr
+    assert other.code == 2 and "sampling.seed 3, now it is 4" in " ".join(other.stderr.split())
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "code", "said"),
     [
-        (["--teacher", "own"], "say --format cot"),
-        (["--teacher", "http://127.0.0.1:9/v1"], "nothing answers"),
-        (["--teacher", "ftp://x"], "isn't an http address"),
+        (["--teacher", "own"], 2, "say --format cot"),
+        (["--teacher", "http://127.0.0.1:9/v1"], 3, "nothing answers"),
+        (["--teacher", "ftp://x"], 2, "isn't an http address"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(tmp_path: Path, arguments: list[str], said: str) -> None:
+def test_what_cannot_be_done_is_one_line(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
     done = synthesize(questions(tmp_path), "--out", tmp_path / "out.jsonl", *arguments)
-    assert done.returncode == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1
+    assert done.code == code and said in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "attempts", "longest"),
+    [(["--teacher", "http://127.0.0.1:9"], 40, 2_000), (["--teacher", "embedded", "--samples", "3"], 12, 90)],
+)
+def test_a_dry_run_asks_nothing_and_says_what_it_would(
+    tmp_path: Path, arguments: list[str], attempts: int, longest: int
+) -> None:
+    done = synthesize(questions(tmp_path), "--out", tmp_path / "out.jsonl", *arguments, "--dry-run")
+    said = re.fullmatch(
+        r"4 questions, (\d+) attempts, at most (\d+) requests .* has ([\d,]+) characters\n", done.stdout
+    )
+    assert said is not None and int(said[1]) == attempts and int(said[2]) == 4 * attempts
+    assert (int(said[3].replace(",", "")) > longest) is (longest > 1000)
+    assert list(tmp_path.iterdir()) == [tmp_path / "questions.jsonl"]

@@ -9,14 +9,16 @@ from threading import Thread
 
 import pytest
 
-from finetune.commands.augmenting import augment
-from finetune.commands.synthesizing import synthesize
 from finetune.data.augment.own import own_questions
-from finetune.data.jobs import read_records
+from finetune.data.augment.perspectives import Perspective
+from finetune.data.augment.stage import AugmentConfig, TeacherOptions, augment
 from finetune.data.records import Question, SolutionFormat
-from finetune.data.teachers import teacher_at
-from mumath_agent.errors import InputError
+from finetune.data.synthesize import SynthesizeConfig, synthesize
+from mumath_agent.agent.solver import SolverOptions
 from mumath_agent.records import Outcome, RunRecord, to_json
+from mumath_agent.runs.jsonl import load_records
+
+pytestmark = pytest.mark.anyio
 
 PROGRAM = "```python\nprint(6 * 7)\n```"
 
@@ -24,15 +26,21 @@ PROGRAM = "```python\nprint(6 * 7)\n```"
 class _Server(BaseHTTPRequestHandler):
     """Rephrases what is to be rephrased; else writes a program, and boxes what it is then told."""
 
+    def do_GET(self) -> None:
+        self._answer("application/json", json.dumps({"data": [{"id": "teacher"}]}))
+
     def do_POST(self) -> None:
         assert self.path == "/v1/chat/completions"
         messages = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"]
         delta = {"role": "assistant", "content": _reply(messages)}
         event = json.dumps({"choices": [{"index": 0, "delta": delta, "finish_reason": "stop"}]})
+        self._answer("text/event-stream", f"data: {event}\n\ndata: [DONE]\n\n")
+
+    def _answer(self, kind: str, body: str) -> None:
         self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Content-Type", kind)
         self.end_headers()
-        self.wfile.write(f"data: {event}\n\ndata: [DONE]\n\n".encode())
+        self.wfile.write(body.encode())
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
@@ -70,12 +78,16 @@ def questions(tmp_path: Path) -> Path:
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("format", SolutionFormat)
-def test_a_teacher_that_chats_solves(
+async def test_a_teacher_that_chats_solves(
     tmp_path: Path, address: str, questions: Path, format: SolutionFormat
 ) -> None:
     out = tmp_path / "attempts.jsonl"
-    synthesize(questions, out, [address], model="teacher", chat=True, format=format, samples=2)
-    records = read_records(out, RunRecord)
+    teacher = SolverOptions(base_urls=(address,), model="teacher")
+    config = SynthesizeConfig(
+        questions=questions, out=out, solver=teacher, chat=True, format=format, samples=2
+    )
+    assert (await synthesize(config)).counts == {"correct": 4}
+    records = load_records(out, RunRecord)
     assert [record.verdict and record.verdict.outcome for record in records] == [Outcome.CORRECT] * 4
     texts = {record.trajectory.transcript.text for record in records}
     in_words = "It is 42. The answer is $\\boxed{42}$."
@@ -83,13 +95,16 @@ def test_a_teacher_that_chats_solves(
     assert texts == {with_code if format is SolutionFormat.CODE else in_words}
 
 
-def test_a_teacher_that_chats_rephrases(tmp_path: Path, address: str) -> None:
+async def test_a_teacher_that_chats_rephrases_whatever_its_name(tmp_path: Path, address: str) -> None:
     seeds, out = tmp_path / "seeds.jsonl", tmp_path / "out.jsonl"
     seeds.write_text("".join(json.dumps(to_json(q)) + "\n" for q in islice(own_questions(0), 3)), "utf-8")
-    augment(seeds, out, "rephrase", teacher=[address], model="teacher", chat=True)
-    assert len(read_records(out, Question)) == 3
-
-
-def test_a_chat_needs_the_name_of_its_model() -> None:
-    with pytest.raises(InputError, match="--chat needs --model"):
-        teacher_at(["http://127.0.0.1:9"], None, chat=True)
+    manifest = await augment(
+        AugmentConfig(
+            questions=seeds,
+            out=out,
+            perspectives=(Perspective.REPHRASE,),
+            teacher=TeacherOptions(base_urls=(address,), chat=True),
+        )
+    )
+    assert len(load_records(out, Question)) == manifest.rows == 3
+    assert manifest.identity.model == "teacher"

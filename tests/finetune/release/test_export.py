@@ -23,10 +23,12 @@ from transformers import (
 )
 
 from finetune.commands.exporting import card
-from finetune.pipeline.embedded import Plan, make
+from finetune.pipeline.all import make
+from finetune.pipeline.plans import Plan, WordProblems
+from finetune.pipeline.steps import Steps
 from finetune.release.card import NAME, is_ours, lineage, write_card
 from finetune.release.export import export, read_stored
-from finetune.training.recipe import Lora, read_recipe
+from finetune.training.recipe import RECIPES, Lora, read_recipe
 from finetune.training.tokenizer import load_tokenizer
 from finetune.training.train import prepare, train
 from mumath_agent.dialects.families import family_of
@@ -34,26 +36,19 @@ from mumath_agent.errors import InputError
 
 pytestmark = pytest.mark.train
 
-ROOT = Path(__file__).parents[3]
-RECIPES = ROOT / "finetune" / "training" / "recipes"
+PLAN = Plan(rows=WordProblems(thought_rows=400, code_rows=400), vocabulary=600, recipe="tiny", held_out=8)
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole pipeline with tiny recipes and templates only."""
+    """The embedded model's plan, with a tiny recipe and templates only."""
     folder = tmp_path_factory.mktemp("pipeline")
-    plan = Plan(
-        gsm8k=(),
-        recipes=(read_recipe(RECIPES / "tiny-stage1.toml"), read_recipe(RECIPES / "tiny-stage2.toml")),
-        rows=(400, 400),
-        vocab_size=600,
-    )
-    make(plan, work=folder, out=folder / "out")
+    make(PLAN, folder, Steps(folder, {}))
     return folder
 
 
 def test_the_weights_are_stored_once_in_half_precision(work: Path) -> None:
-    out = work / "out"
+    out = work / "exported"
     stored = load_file(out / "model.safetensors")
     assert {tensor.dtype for tensor in stored.values()} == {np.dtype(np.float16)}
     graph = onnx.load(out / "model.onnx", load_external_data=False).graph
@@ -68,7 +63,7 @@ def test_the_weights_are_stored_once_in_half_precision(work: Path) -> None:
 
 
 def test_what_the_graph_points_to_is_what_the_file_says(work: Path) -> None:
-    path = work / "out" / "model.safetensors"
+    path = work / "exported" / "model.safetensors"
     expected = load_file(path)
     found = {tensor.name: tensor.value for tensor in read_stored(path)}
     assert found.keys() == expected.keys()
@@ -76,7 +71,7 @@ def test_what_the_graph_points_to_is_what_the_file_says(work: Path) -> None:
 
 
 def test_onnxruntime_writes_what_transformers_writes(work: Path) -> None:
-    out = work / "out"
+    out = work / "exported"
     tokenizer, model = load_tokenizer(out), LlamaForCausalLM.from_pretrained(out)
     assert model.dtype == torch.float32
     engine = og.Model(str(out))
@@ -90,39 +85,35 @@ def test_onnxruntime_writes_what_transformers_writes(work: Path) -> None:
         generator.append_tokens(prompt)
         while not generator.is_done():
             generator.generate_next_token()
-        written = model.generate(torch.tensor([prompt]), max_new_tokens=40, do_sample=False)
+        written = model.generate(  # type: ignore[misc]
+            torch.tensor([prompt]), max_new_tokens=40, do_sample=False
+        )
         # onnxruntime-genai leaves the end token out, transformers keeps it.
         ended = [token for token in written[0].tolist() if token != tokenizer.eos_token_id]
         assert [int(token) for token in generator.get_sequence(0)] == ended
 
 
 def test_the_folder_names_no_place_of_the_machine_that_made_it(work: Path) -> None:
-    for file in (work / "out").iterdir():
+    for file in (work / "exported").iterdir():
         assert str(work).encode() not in file.read_bytes(), file.name
 
 
 def test_the_folder_says_how_the_model_is_spoken_to(work: Path) -> None:
-    config = json.loads((work / "out" / "config.json").read_text("utf-8"))
+    config = json.loads((work / "exported" / "config.json").read_text("utf-8"))
     family = family_of("any name", config)
     assert (family.is_known, family.dialect, family.notice) == (True, "fenced", None)
 
 
 def test_the_tokenizer_names_a_class_that_every_engine_knows(work: Path) -> None:
-    settings = json.loads((work / "out" / "tokenizer_config.json").read_text("utf-8"))
+    settings = json.loads((work / "exported" / "tokenizer_config.json").read_text("utf-8"))
     assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"
     assert (settings["eos_token"], settings["pad_token"]) == ("<|end|>", "<|pad|>")
 
 
-def test_a_finished_pipeline_does_nothing_but_export(work: Path) -> None:
-    before = (work / "stage2" / "model.safetensors").stat().st_mtime_ns
-    plan = Plan(
-        gsm8k=(),
-        recipes=(read_recipe(RECIPES / "tiny-stage1.toml"), read_recipe(RECIPES / "tiny-stage2.toml")),
-        rows=(400, 400),
-        vocab_size=600,
-    )
-    make(plan, work=work, out=work / "out")
-    assert (work / "stage2" / "model.safetensors").stat().st_mtime_ns == before
+def test_a_finished_pipeline_does_nothing(work: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file()}
+    make(PLAN, work, Steps(work, {}))
+    assert {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file()} == before
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +122,7 @@ def adapter(work: Path) -> Path:
     recipe = read_recipe(RECIPES / "tiny-stage2.toml").model_copy(
         update={"lora": Lora(rank=4, alpha=8), "steps": 10}
     )
-    train(recipe, data=work / "stage2.jsonl", start=work / "stage1", out=work / "adapter")
+    train(recipe, data=work / "code.jsonl", start=work / "model" / "stage1", out=work / "adapter")
     return work / "adapter"
 
 
@@ -139,9 +130,9 @@ def test_an_adapter_becomes_part_of_the_weights(work: Path, adapter: Path, tmp_p
     assert export(adapter, tmp_path / "out") is None
     assert not list((tmp_path / "out").glob("adapter*"))
     recipe = read_recipe(RECIPES / "tiny-stage2.toml").model_copy(update={"lora": Lora(rank=4, alpha=8)})
-    adapted = prepare(recipe, data=work / "stage2.jsonl", start=adapter).model.train(False)
+    adapted = prepare(recipe, data=work / "code.jsonl", start=adapter).model.train(False)
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
-    before = AutoModelForCausalLM.from_pretrained(work / "stage1", dtype=torch.float32)
+    before = AutoModelForCausalLM.from_pretrained(work / "model" / "stage1", dtype=torch.float32)
     ids = torch.arange(100)[None]
     with torch.no_grad():
         expected, found, base = (model(input_ids=ids).logits for model in (adapted, merged, before))
@@ -172,25 +163,28 @@ def test_what_the_embedded_engine_cannot_run_has_no_graph(
 
 
 def test_generation_is_greedy_and_ends_where_training_did(work: Path) -> None:
-    found = GenerationConfig.from_pretrained(work / "out")
+    found = GenerationConfig.from_pretrained(work / "exported")
     assert not found.do_sample
-    assert found.eos_token_id == load_tokenizer(work / "out").eos_token_id
+    assert found.eos_token_id == load_tokenizer(work / "exported").eos_token_id
 
 
 def test_the_card_tells_of_both_stages_and_their_data(work: Path) -> None:
-    write_card(work / "out", work / "stage2", data=[work / "stage1.jsonl", work / "stage2.jsonl"])
-    text = (work / "out" / NAME).read_text("utf-8")
-    assert [stage.recipe["name"] for stage in lineage(work / "stage2")] == ["tiny stage 1", "tiny stage 2"]
-    for stage in lineage(work / "stage2"):
+    write_card(work / "exported", work / "model" / "stage2", data=[work / "cot.jsonl", work / "code.jsonl"])
+    text = (work / "exported" / NAME).read_text("utf-8")
+    assert [stage.recipe["name"] for stage in lineage(work / "model" / "stage2")] == [
+        "tiny stage 1",
+        "tiny stage 2",
+    ]
+    for stage in lineage(work / "model" / "stage2"):
         assert stage.data_sha256 in text and f"| {stage.recipe['name']} |" in text
     assert "Not evaluated." in text and str(work) not in text
-    assert is_ours(work / "out")
+    assert is_ours(work / "exported")
 
 
 def test_a_card_written_by_hand_stays(work: Path, tmp_path: Path) -> None:
     (tmp_path / NAME).write_text("# mine", "utf-8")
     with pytest.raises(InputError, match="was not written here"):
-        card(tmp_path, checkpoint=work / "stage2")
+        card(tmp_path, checkpoint=work / "model" / "stage2")
     assert (tmp_path / NAME).read_text("utf-8") == "# mine"
 
 
@@ -198,14 +192,14 @@ def test_a_card_claims_no_data_that_was_not_trained_on(work: Path, tmp_path: Pat
     other = tmp_path / "other.jsonl"
     other.write_text('{"question": "q", "solution": "s"}\n', "utf-8")
     with pytest.raises(InputError, match="was trained on"):
-        write_card(work / "out", work / "stage2", data=[other])
+        write_card(work / "exported", work / "model" / "stage2", data=[other])
     with pytest.raises(InputError, match="isn't a finished stage"):
-        write_card(work / "out", work / "out")
+        write_card(work / "exported", work / "exported")
 
 
 def test_a_checkpoint_is_not_exported_over_itself(work: Path) -> None:
     with pytest.raises(InputError, match="checkpoint itself"):
-        export(work / "stage2", work / "stage1" / ".." / "stage2")
+        export(work / "model" / "stage2", work / "model" / "stage1" / ".." / "stage2")
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:

@@ -35,15 +35,6 @@ pytestmark = pytest.mark.train
 STOP = Fenced().stop
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """More only wait for each other, with models as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
     """A model of random weights, exported."""
@@ -125,6 +116,7 @@ def test_a_continuation_ends_with_its_first_end(
     tokenizer: PreTrainedTokenizerFast, ids: list[int], position: int
 ) -> None:
     end, header = tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("```output")
+    assert isinstance(header, int)
     plain = [token for token in ids if token != end and "`" not in str(tokenizer.decode([token]))]
     before, after = plain[:position], plain[position:]
     assert ended(plain, tokenizer, STOP) == (tuple(plain), End.LENGTH)
@@ -140,7 +132,7 @@ def test_alone_transformers_proves_nothing(folder: Path, tmp_path: Path) -> None
 
 def test_a_file_without_questions_proves_nothing_either(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("\n", "utf-8")
-    with pytest.raises(InputError, match="holds no question"):
+    with pytest.raises(InputError, match="holds no problem"):
         verify(folder, prompts=tmp_path / "empty.jsonl")
 
 

@@ -1,8 +1,6 @@
 """The audit counts what a mask does to a file, and shows it."""
 
 import json
-import subprocess
-import sys
 from copy import deepcopy
 from pathlib import Path
 
@@ -14,11 +12,12 @@ from transformers import PreTrainedTokenizerFast
 
 from finetune.training.audit import Audit, audit, marked
 from finetune.training.encode import Row, encode, read_rows
-from mumath_agent.dialects import get_dialect
+from mumath_agent.dialects import Fenced
+from tests.programs import call
 
 pytestmark = pytest.mark.train
 
-FENCED = get_dialect("fenced")
+FENCED = Fenced()
 ASKED = "Add.\n```python\nprint(1)\n```\n```output\n"
 GOOD = Row(question="q", solution=f"{ASKED}1\n```\nIt is $\\boxed{{1}}$.")
 
@@ -80,22 +79,17 @@ def test_marked_text_is_whole_and_shows_what_is_trained(tokenizer: PreTrainedTok
     assert {str(span.style) for span in text.spans} == {"dim", "green"}
 
 
-def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "finetune", "audit", *map(str, arguments)]
-    return subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, text=True)
-
-
 def test_the_command_shows_examples_counts_and_warnings(
     corpus: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     tokenizer.save_pretrained(corpus)
-    done = run(corpus / "stage2.jsonl", "--tokenizer", corpus, "--examples", 1, "--max-tokens", 64)
-    assert done.returncode == 0, done.stderr
+    command = ("finetune", "audit", corpus / "stage2.jsonl", "--tokenizer", corpus)
+    done = call(*command, "--examples", 1, "--max-tokens", 64)
+    assert done.code == 0, done.stderr
     assert done.stdout.count("⟦Add.") == 1
     assert "300 rows" in done.stdout
     assert "rows are too long" in done.stderr
-    told = run(corpus / "stage2.jsonl", "--tokenizer", corpus, "--json")
-    assert json.loads(told.stdout)["rows"] == 300
+    assert json.loads(call(*command, "--json").stdout)["rows"] == 300
 
 
 @pytest.mark.parametrize(
@@ -110,7 +104,7 @@ def test_what_cannot_be_audited(
     corpus: Path, tokenizer: PreTrainedTokenizerFast, arguments: tuple[str, ...], message: str
 ) -> None:
     tokenizer.save_pretrained(corpus)
-    done = run(*(argument.format(corpus=corpus) for argument in arguments))
-    assert done.returncode == 1
+    done = call("finetune", "audit", *(argument.format(corpus=corpus) for argument in arguments))
+    assert done.code != 0
     assert message in done.stderr
     assert done.stderr.count("\n") == 1

@@ -14,16 +14,17 @@ from transformers import PreTrainedTokenizerFast
 
 from finetune.training.audit import broken_prefixes, served_prompts
 from finetune.training.encode import UNTRAINED, Encoded, Row, encode, read_rows, whole_text
-from mumath_agent.dialects import get_dialect
+from mumath_agent.dialects import Blocks, Fenced
 from mumath_agent.errors import InputError
-from mumath_agent.protocols import Dialect
+from mumath_agent.protocols import TextDialect
 from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason
 from mumath_agent.transcript import Transcript
 
 pytestmark = pytest.mark.train
 
 END = "<|end|>"
-FENCED = get_dialect("fenced")
+FENCED = Fenced()
+DIALECTS: dict[str, TextDialect] = {"fenced": FENCED, "blocks": Blocks()}
 ASKED = "Add.\n```python\nprint(1)\n```\n```output\n"
 TAIL = "The answer is $\\boxed{1}$."
 
@@ -123,7 +124,7 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
 # of its characters are the model's.
 
 FAMILIES = ("tokenizer", "llama2_like", "llama3_like")
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 FENCED_PIECES = st.sampled_from(
     [
         *("```python\n", "```py \n", "```\n", "``` \r\n", "```", "```output\n", "```output", " ```output\n"),
@@ -179,7 +180,7 @@ OUTPUTS = {
 
 
 def reference_labels(
-    row: Row, tokenizer: PreTrainedTokenizerFast, dialect: Dialect, given: list[bool]
+    row: Row, tokenizer: PreTrainedTokenizerFast, dialect: TextDialect, given: list[bool]
 ) -> list[int]:
     prompt = dialect.prompt(Transcript(question=row.question))
     whole = whole_text(row, tokenizer, dialect)
@@ -193,7 +194,7 @@ def reference_labels(
 
 
 @st.composite
-def written(draw: st.DrawFn, dialect: Dialect) -> tuple[str, list[bool]]:
+def written(draw: st.DrawFn, dialect: TextDialect) -> tuple[str, list[bool]]:
     """A solution as the agent makes it, and which of its characters the kernel wrote."""
     transcript, given = Transcript(question="q"), list[bool]()
     for _ in range(draw(st.integers(0, 3))):
@@ -221,7 +222,7 @@ def written(draw: st.DrawFn, dialect: Dialect) -> tuple[str, list[bool]]:
 def test_labels_of_any_text_equal_the_reference(
     request: pytest.FixtureRequest, name: str, family: str
 ) -> None:
-    tokenizer, dialect = request.getfixturevalue(family), get_dialect(name)
+    tokenizer, dialect = request.getfixturevalue(family), DIALECTS[name]
     pieces, outputs = OUTPUTS[name]
 
     @settings(deadline=None, max_examples=200)
@@ -239,7 +240,7 @@ def test_labels_of_any_text_equal_the_reference(
 def test_labels_of_what_the_agent_writes_equal_the_reference(
     request: pytest.FixtureRequest, name: str, family: str
 ) -> None:
-    tokenizer, dialect = request.getfixturevalue(family), get_dialect(name)
+    tokenizer, dialect = request.getfixturevalue(family), DIALECTS[name]
 
     @settings(deadline=None, max_examples=200)
     @given(made=written(dialect))

@@ -68,7 +68,7 @@ def alone(stage: TrainingRun, row: Encoded) -> tuple[torch.Tensor, torch.Tensor]
 
 def gradient_of(stage: TrainingRun, loss: torch.Tensor) -> torch.Tensor:
     stage.model.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     return torch.cat([weight.grad.flatten() for weight in stage.model.parameters()])  # type: ignore[union-attr]
 
 
@@ -136,9 +136,9 @@ def test_the_logits_of_a_batch_are_never_held(stage: TrainingRun) -> None:
     """The plain loss holds them, so the test can see them."""
     batch = collate(stage.rows.trained[:30], pad_id=0)
     with Largest(len(stage.tokenizer)) as ours:
-        losses(stage, batch).weighted.backward()  # type: ignore[no-untyped-call]
+        losses(stage, batch).weighted.backward()
     with Largest(len(stage.tokenizer)) as plain:
-        plain_loss(stage, batch).backward()  # type: ignore[no-untyped-call]
+        plain_loss(stage, batch).backward()
     assert ours.rows <= 512 < batch.ids.numel() <= plain.rows + len(batch.ids)
 
 

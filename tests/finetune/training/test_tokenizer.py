@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from finetune.training.encode import Row, whole_text
 from finetune.training.tokenizer import MARKS, load_tokenizer
-from mumath_agent.dialects import get_dialect
+from mumath_agent.dialects import Fenced
 from mumath_agent.errors import InputError
 from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason
 from mumath_agent.transcript import Transcript
@@ -23,7 +23,7 @@ _PIECES = st.sampled_from(
     [*MARKS, "\n", "\r\n", " ", "  ", "\t", "7", "12.50", "½", "é", "分", "e\u0301", "``", "`", "<|", "a"]
 )
 ANY_TEXT = st.one_of(
-    st.text(st.characters(exclude_categories=("Cs",)), max_size=60),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=60),
     st.lists(_PIECES, max_size=15).map("".join),
 )
 
@@ -49,7 +49,7 @@ def test_decoding_is_lossless(tokenizer: PreTrainedTokenizerFast, text: str) -> 
 def test_every_prompt_is_a_prefix_in_ids(
     tokenizer: PreTrainedTokenizerFast, question: str, plan: str, output: str, tail: str
 ) -> None:
-    dialect = get_dialect("fenced")
+    dialect = Fenced()
     first = Transcript(question=question)
     completion = Completion(
         text=f"{plan}\n```python\nprint(1)\n```\n",
@@ -74,7 +74,7 @@ def test_no_token_is_added(tokenizer: PreTrainedTokenizerFast, text: str) -> Non
 
 
 def test_digits_and_newlines_stand_alone(tokenizer: PreTrainedTokenizerFast) -> None:
-    pieces = [tokenizer.decode([token]) for token in ids(tokenizer, "1 234\n\n\n```python\nn0 = 56")]
+    pieces = [str(tokenizer.decode([token])) for token in ids(tokenizer, "1 234\n\n\n```python\nn0 = 56")]
     assert [p for p in pieces if p.strip(" ")] == [
         *"1234",
         *"\n\n\n",
@@ -96,6 +96,7 @@ def test_a_saved_tokenizer_comes_back(tokenizer: PreTrainedTokenizerFast, tmp_pa
     tokenizer.save_pretrained(tmp_path)
     text = "Tom has 12 apples.\n```python\nprint(1)\n```\n```output\n"
     for again in (load_tokenizer(tmp_path), AutoTokenizer.from_pretrained(tmp_path)):
+        assert isinstance(again, PreTrainedTokenizerFast)
         assert ids(again, text) == ids(tokenizer, text)
         assert (again.eos_token, again.pad_token, again.bos_token) == ("<|end|>", "<|pad|>", None)
 

@@ -1,4 +1,7 @@
-"""Real trainings of seconds: they learn, hand over, come back from kill -9 bit for bit, and refuse what can't be."""
+"""Real trainings of seconds: they learn, hand over, come back from kill -9 bit for bit, and refuse what can't be.
+
+By day one kind of training is killed; the others, and what takes two processes or a process a stage, are slow.
+"""
 
 import json
 import os
@@ -39,6 +42,7 @@ from finetune.training.train import (
     train,
 )
 from mumath_agent.errors import InputError
+from tests.programs import call
 
 pytestmark = pytest.mark.train
 
@@ -62,6 +66,10 @@ def stage1(start: Path) -> Path:
 def stage2(start: Path, stage1: Path) -> Path:
     train(read_recipe(SECOND), data=start / "stage2.jsonl", start=stage1, out=start / "stage2")
     return start / "stage2"
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "finetune", *map(str, arguments)]
 
 
 def losses(folder: Path, key: str = "loss") -> list[float]:
@@ -121,17 +129,18 @@ def test_killed_at_any_point_it_ends_with_the_same_weights(
     weights = "adapter_model.safetensors" if name == "adapter" else "model.safetensors"
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     train(read_recipe(recipe), data=start / "stage1.jsonl", start=begin, out=unbroken)
-    command = [sys.executable, "-m", "finetune", "train", recipe, "--start", begin]
-    command += ["--data", start / "stage1.jsonl", "--out", broken]
-    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    arguments = ("train", recipe, "--start", begin, "--data", start / "stage1.jsonl", "--out", broken)
+    running = subprocess.Popen(
+        command(*arguments), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     while not checkpoints(broken):
         assert running.poll() is None
         time.sleep(0.002)
     running.kill()
     running.wait()
     assert not (broken / MANIFEST).exists()
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = call("finetune", *arguments)
+    assert done.code == 0, done.stderr
     assert "step 10/40" not in done.stdout  # it went on, it did not start anew
     resumed, expected = load_file(broken / weights), load_file(unbroken / weights)
     assert resumed.keys() == expected.keys()
@@ -142,7 +151,7 @@ def test_killed_at_any_point_it_ends_with_the_same_weights(
 
 def launched(processes: int, recipe: Path, start: Path, out: Path, data: Path, *more: Path | str) -> Path:
     """A stage trained by so many processes, on CPUs."""
-    command = [
+    alone = [
         sys.executable,
         "-W",
         "error::UserWarning:finetune",
@@ -150,8 +159,8 @@ def launched(processes: int, recipe: Path, start: Path, out: Path, data: Path, *
         "torch.distributed.run",
         "--standalone",
     ]
-    command += ["--nproc_per_node", str(processes), "-m", "finetune", "train", recipe]
-    command += ["--from", start, "--data", data, "--out", out, *more]
+    stage = ["finetune", "train", recipe, "--start", start, "--data", data, "--out", out, *more]
+    command = [*alone, "--nproc_per_node", str(processes), "-m", *map(str, stage)]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
@@ -228,10 +237,9 @@ def test_an_adapter_is_handed_over_and_merged(start: Path, stage1: Path, tmp_pat
 
 @pytest.mark.slow
 def test_both_stages_in_one_command(start: Path, stage2: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "finetune", "train", "tiny", "--start", start, "--out", tmp_path]
-    command += ["--data", start / "stage1.jsonl", "--data", start / "stage2.jsonl"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    data = ("--data", start / "stage1.jsonl", "--data", start / "stage2.jsonl")
+    done = call("finetune", "train", "tiny", "--start", start, "--out", tmp_path, *data)
+    assert done.code == 0, done.stderr
     made, expected = (
         load_file(tmp_path / "stage2" / "model.safetensors"),
         load_file(stage2 / "model.safetensors"),
@@ -263,10 +271,9 @@ def test_the_share_of_problems_solved_is_measured_and_changes_nothing(
     )
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(f"solve_every = 20\n{SECOND.read_text('utf-8')}", encoding="utf-8")
-    command = [sys.executable, "-m", "finetune", "train", recipe, "--start", stage1, "--solve", problems]
-    command += ["--data", start / "stage2.jsonl", "--out", tmp_path / "out"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    data = ("--data", start / "stage2.jsonl", "--out", tmp_path / "out")
+    done = call("finetune", "train", recipe, "--start", stage1, "--solve", problems, *data)
+    assert done.code == 0, done.stderr
     shares = losses(tmp_path / "out", "solved")
     assert len(shares) == 2
     assert all(0 <= share <= 1 for share in shares)
@@ -276,14 +283,14 @@ def test_the_share_of_problems_solved_is_measured_and_changes_nothing(
 
 
 def test_a_dry_run_says_what_a_stage_takes(start: Path) -> None:
-    command = [sys.executable, "-m", "finetune", "train", "tiny-stage1", "--start", start, "--out", "none"]
+    command = ["train", "tiny-stage1", "--start", start, "--out", start / "none"]
     command += ["--data", start / "stage1.jsonl", "--dry-run", "--gpus", "2", "--gpu", "h200", "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = call("finetune", *command)
+    assert done.code == 0, done.stderr
     (cost,) = json.loads(done.stdout).values()
     assert (cost["steps"], cost["tokens"]) == (40, 40 * 1024)
     assert cost["trained_parameters"] == cost["parameters"] > 0
-    assert not (ROOT / "none").exists()
+    assert not (start / "none").exists()
 
 
 @contextmanager
@@ -367,7 +374,7 @@ def test_tensorboard_shows_what_the_log_says_also_after_an_interruption(start: P
     with pytest.raises(KeyboardInterrupt):
         go()
     go()
-    logged: dict[str, list[tuple[int, float]]] = {}
+    logged: dict[str, list[tuple[int, object]]] = {}
     for line in (tmp_path / "log.jsonl").read_text("utf-8").splitlines():
         step, *values = json.loads(line).items()
         for name, value in values:
@@ -464,18 +471,5 @@ def test_too_few_rows(start: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "finetune",
-        "train",
-        "no.toml",
-        "--data",
-        "x",
-        "--start",
-        "x",
-        "--out",
-        tmp_path,
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (1, "error: no such recipe: no.toml\n")
+    done = call("finetune", "train", "no.toml", "--data", "x", "--start", "x", "--out", tmp_path)
+    assert (done.code != 0, done.stderr) == (True, "error: no such recipe: no.toml\n")

@@ -15,12 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finetune.data.corpus import Row, build, dev_split, write
-from finetune.wordproblems.gsm8k import convert, vary
+from finetune.data.corpus import CorpusConfig, Row, build, corpus, dev_split
+from finetune.wordproblems.gsm8k import Gsm8kRow, convert, vary
 from finetune.wordproblems.load import stories
 from finetune.wordproblems.problem import clean, code_solution, numbers_in
+from mumath_agent.errors import InputError
 
-GSM8K_ROWS = [
+GSM8K_ROWS: list[Gsm8kRow] = [
     {
         "question": "Nora has 12 red beads and twice as many blue beads. How many beads does Nora have?",
         "answer": "She has 12*2=<<12*2=24>>24 blue beads.\nIn all 24+12=<<24+12=36>>36.\n#### 36",
@@ -35,7 +36,7 @@ GSM8K_ROWS = [
         "answer": "He saves 40*.25=$<<40*.25=10>>10.\nHe pays 40-10=<<40-10=30>>30.\n#### 30",
     },
 ]
-BROKEN_ROW = {"question": "What are 2 and 3?", "answer": "2+3=<<2+3=5>>5\n#### 6"}
+BROKEN_ROW: Gsm8kRow = {"question": "What are 2 and 3?", "answer": "2+3=<<2+3=5>>5\n#### 6"}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ BROKEN_ROW = {"question": "What are 2 and 3?", "answer": "2+3=<<2+3=5>>5\n#### 6
         (GSM8K_ROWS[2], 30, ["n1 / 100", "n0 * a", "n0 - b"]),
     ],
 )
-def test_gsm8k_marks_become_steps(row: dict[str, str], answer: int, steps: list[str]) -> None:
+def test_gsm8k_marks_become_steps(row: Gsm8kRow, answer: int, steps: list[str]) -> None:
     one = convert(row, 0)
     assert one is not None
     assert one.problem.answer == answer
@@ -59,7 +60,7 @@ def test_gsm8k_row_with_another_answer_is_dropped() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(GSM8K_ROWS))
-def test_gsm8k_variation_stays_sane(seed: int, row: dict[str, str]) -> None:
+def test_gsm8k_variation_stays_sane(seed: int, row: Gsm8kRow) -> None:
     one = convert(row, 0)
     assert one is not None
     varied = vary(one, Random(seed))
@@ -70,7 +71,7 @@ def test_gsm8k_variation_stays_sane(seed: int, row: dict[str, str]) -> None:
 
 
 def digest(rows: Iterable[Row]) -> str:
-    """Return the sha256 of the rows as `write` puts them into a file."""
+    """Return the sha256 of the rows as `corpus` puts them into a file."""
     whole = hashlib.sha256()
     for row in rows:
         whole.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
@@ -136,11 +137,17 @@ def test_held_out_gsm8k_rows_never_train() -> None:
     assert not trained & held
 
 
-def test_write_streams_json_lines(tmp_path: Path) -> None:
-    path = tmp_path / "corpus.jsonl"
-    assert write(path, build([], stage=2, size=5, seed=1)) == 5
-    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    assert [sorted(row) for row in rows] == [["id", "question", "solution", "source"]] * 5
+def test_a_corpus_is_the_rows_and_a_manifest_that_counts_them(tmp_path: Path) -> None:
+    gsm8k, path = tmp_path / "train.jsonl", tmp_path / "corpus.jsonl"
+    gsm8k.write_text("".join(json.dumps(row) + "\n" for row in GSM8K_ROWS), encoding="utf-8")
+    manifest = corpus(CorpusConfig(out=path, stage=2, size=60, seed=1, gsm8k=gsm8k))
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == digest(
+        build(GSM8K_ROWS, stage=2, size=60, seed=1)
+    )
+    assert manifest.rows == sum(manifest.counts.values()) == 60
+    assert manifest.counts.keys() == {"gsm8k-train", "template", "two-round"}
+    with pytest.raises(InputError, match="size 60, now it is 61"):
+        corpus(CorpusConfig(out=path, stage=2, size=61, seed=1, gsm8k=gsm8k))
 
 
 _RUNNER = """

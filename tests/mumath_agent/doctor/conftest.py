@@ -112,7 +112,7 @@ class Handler(BaseHTTPRequestHandler):
         server, ids = self.server, self.server.ids(prompt)
         with server.lock:
             hits = server.read(ids)
-        usage = {"prompt_tokens": len(ids), "prompt_tokens_details": None}
+        usage: dict[str, Any] = {"prompt_tokens": len(ids), "prompt_tokens_details": None}
         if "says cached" in server.faults:
             usage["prompt_tokens_details"] = {"cached_tokens": hits}
         if not body.get("stream"):

@@ -34,7 +34,7 @@ class Ended(NamedTuple):
 
     @property
     def failed(self) -> list[str]:
-        """Names of the checks that did, by the JSON document."""
+        """Return the names of the checks that failed, by the JSON document."""
         return [
             finding["name"] for finding in json.loads(self.stdout)["findings"] if finding["status"] == "fail"
         ]
@@ -43,7 +43,7 @@ class Ended(NamedTuple):
 def run(command: Sequence[str | Path], cwd: Path, **environment: str) -> Ended:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("MUMATH_")}
     done = subprocess.run(
-        command, cwd=cwd, env=clean | environment, capture_output=True, text=True, timeout=120
+        command, cwd=cwd, env=clean | environment, capture_output=True, text=True, timeout=800
     )
     assert "Traceback" not in done.stderr
     return Ended(done.returncode, done.stdout, done.stderr)

@@ -1,6 +1,6 @@
 """How checks are run, whatever they do."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 import pytest
 from hypothesis import given
@@ -10,10 +10,16 @@ from mumath_agent.bridge import run_sync
 from mumath_agent.doctor import Check, Finding, Status, examine
 from mumath_agent.errors import InputError
 
-OUTCOMES = (Status.OK, Status.WARN, Status.FAIL, InputError("no such thing"), ZeroDivisionError("by\nzero"))
+OUTCOMES: tuple[Status | Exception, ...] = (
+    Status.OK,
+    Status.WARN,
+    Status.FAIL,
+    InputError("no such thing"),
+    ZeroDivisionError("by\nzero"),
+)
 
 
-def check(name: str, outcome: Status | Exception, needs: Sequence[str] = ()) -> Check:
+def check(name: str, outcome: Status | Exception, needs: Collection[str] = ()) -> Check:
     async def look() -> Finding:
         if isinstance(outcome, Exception):
             raise outcome

@@ -1,4 +1,4 @@
-"""Fixtures of the kernel tests.
+"""Provide sessions to the kernel tests.
 
 The tables beside the tests are plain modules, because the attacks' runner is a script that imports them too.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mumath_agent.kernels import JupyterExecutor, Sandbox
+from tests.waiting import HANG_S
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -22,14 +23,21 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def session() -> AsyncIterator[JupyterExecutor]:
-    """One session for all tests that don't mind what others left in it; whatever breaks it, it recovers from."""
-    async with JupyterExecutor(Sandbox(memory_mb=768), interrupt_grace_s=2) as executor:
+    """One session for all tests that don't mind what others left in it; it recovers from whatever breaks it."""
+    async with JupyterExecutor(Sandbox(memory_mb=768), interrupt_grace_s=HANG_S) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="module")
+async def impatient_session() -> AsyncIterator[JupyterExecutor]:
+    """A session for programs that don't end when they are interrupted."""
+    async with JupyterExecutor(interrupt_grace_s=0.3) as executor:
         yield executor
 
 
 @pytest.fixture
 def own_tmp(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where what this test starts puts its directories."""
+    """A directory for all temporary files of what a test starts."""
     path = tmp_path_factory.mktemp("t")
     monkeypatch.setattr(tempfile, "tempdir", str(path))
     return path

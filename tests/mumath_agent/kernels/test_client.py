@@ -1,4 +1,4 @@
-"""What a program may say as much as it likes, because nobody here believes it (rows 56 to 60 and 63 to 67).
+"""Check that nothing a program says is believed: in the client, the transcript and the grader (rows 56-60, 63-67).
 
 A program can print anything, forge any message of its own kernel, and look like a solution or a new turn. What holds
 against it is on our side: in the client, in the transcript and in the grader.
@@ -16,6 +16,7 @@ from mumath_agent.grading import Grader
 from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason, Outcome
 from mumath_agent.transcript import Kind, Transcript
+from tests.waiting import HANG_S
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
@@ -43,14 +44,20 @@ UNSEEN = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def session() -> AsyncIterator[JupyterExecutor]:
     async with JupyterExecutor() as executor:
         yield executor
 
 
+@pytest.fixture(scope="module")
+async def grader() -> AsyncIterator[Grader]:
+    async with Grader(timeout_s=1) as grader:
+        yield grader
+
+
 def after(execution: Execution) -> Transcript:
-    """What a model reads after its program did this."""
+    """Return the transcript that a model reads after its program did this."""
     dialect = Fenced()
     text = "Let me see.\n```python\nprint(1)\n```\n"
     written = Completion(text=text, finish_reason=FinishReason.STOP, prompt_tokens=1, completion_tokens=1)
@@ -60,7 +67,7 @@ def after(execution: Execution) -> Transcript:
 
 @pytest.mark.parametrize("lie", LIES)
 async def test_nothing_a_program_says_is_read_as_a_solution(session: JupyterExecutor, lie: str) -> None:
-    execution = await session.run(LIES[lie], timeout_s=10)
+    execution = await session.run(LIES[lie], timeout_s=HANG_S)
     assert "42" in f"{execution.stdout}{execution.stderr}{execution.result}{execution.error}"
     transcript = after(execution)
     output = transcript.segments[-1]
@@ -79,7 +86,7 @@ async def test_nothing_a_program_says_is_read_as_a_solution(session: JupyterExec
 
 @pytest.mark.parametrize("code", UNSEEN)
 async def test_nothing_unseen_reaches_a_terminal(session: JupyterExecutor, code: str) -> None:
-    execution = await session.run(code, timeout_s=10)
+    execution = await session.run(code, timeout_s=HANG_S)
     said = f"{execution.stdout}{execution.stderr}{execution.result}{execution.error}"
     shown = after(execution).segments[-1].text
     for text in (said, shown):
@@ -91,8 +98,8 @@ async def test_nothing_unseen_reaches_a_terminal(session: JupyterExecutor, code:
 async def test_a_kernels_key_is_its_own(session: JupyterExecutor) -> None:
     async with JupyterExecutor() as other:
         look = "print(get_ipython().publish.__self__._signer._hmac.hexdigest())"
-        one = await session.run(look, timeout_s=10)
-        two = await other.run(look, timeout_s=10)
+        one = await session.run(look, timeout_s=HANG_S)
+        two = await other.run(look, timeout_s=HANG_S)
     assert one.status is two.status is ExecutionStatus.OK
     assert one.stdout != two.stdout
 
@@ -109,12 +116,12 @@ publish('display_data', {'data': {'image/png': '../../etc/passwd', 'text/plain':
 get_ipython().set_next_input("print('mine')")
 print('end')
 """
-    execution = await session.run(code, timeout_s=10)
+    execution = await session.run(code, timeout_s=HANG_S)
     assert execution.status is ExecutionStatus.OK, execution.error
     assert "script" not in execution.stdout
     assert execution.stdout.splitlines()[-1] == "end"
     assert execution.artefacts == ()
-    assert (await session.run("print('next')", timeout_s=10)).stdout == "next\n"
+    assert (await session.run("print('next')", timeout_s=HANG_S)).stdout == "next\n"
 
 
 @pytest.mark.parametrize(
@@ -130,10 +137,9 @@ print('end')
         "\\binom{10^9}{5 \\cdot 10^8}",
     ],
 )
-async def test_an_answer_is_never_run(answer: str, tmp_path: Path) -> None:
+async def test_an_answer_is_never_run(grader: Grader, answer: str, tmp_path: Path) -> None:
     canary = tmp_path / "canary"
-    async with Grader(timeout_s=1) as grader:
-        verdict = await grader.grade(answer.replace("@canary@", str(canary)), "42")
+    verdict = await grader.grade(answer.replace("@canary@", str(canary)), "42")
     assert verdict.outcome in (Outcome.INCORRECT, Outcome.UNGRADED, Outcome.NO_ANSWER)
     assert not canary.exists()
     assert str(os.getpid()) not in (verdict.detail or "")

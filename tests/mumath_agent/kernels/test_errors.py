@@ -1,4 +1,4 @@
-"""What a program that goes wrong is told, in two lines: where, and what."""
+"""Check the error of a program that goes wrong: two lines, where and what."""
 
 import pytest
 from outside import run

@@ -1,4 +1,4 @@
-"""What a program finds in its session, and what it leaves there for the next one."""
+"""Check what a program finds in its session, and what it leaves there for the next one."""
 
 import asyncio
 import threading
@@ -22,7 +22,7 @@ async def test_what_a_program_prints_returns_and_warns_is_told_apart(session: Ju
     told = (execution.stdout, execution.stderr, execution.result, execution.error)
     assert told == ("out\n", "err\n", "42", None)
     assert execution.status is ExecutionStatus.OK
-    assert 0 < execution.duration_s < 20
+    assert execution.duration_s > 0
 
 
 @pytest.mark.parametrize("code", ["y = 1", "", "# nothing", "None"])
@@ -120,7 +120,7 @@ async def test_a_new_session_holds_no_names_of_ours_also_while_the_fork_server_w
 async def test_many_sessions_run_side_by_side() -> None:
     async def one(n: int) -> str | None:
         async with JupyterExecutor() as executor:
-            return (await run(executor, f"import time\ntime.sleep(0.2)\n{n}", timeout_s=60)).result
+            return (await run(executor, f"import time\ntime.sleep(0.2)\n{n}")).result
 
     assert await asyncio.gather(*map(one, range(6))) == [str(n) for n in range(6)]
 

@@ -1,4 +1,4 @@
-"""Levels of isolation: their names, which of them are refused, and that each is reached here."""
+"""Check levels of isolation: their names, which of them are refused, and that each is reached here."""
 
 import sys
 from collections.abc import Sequence
@@ -97,7 +97,7 @@ def test_a_refusal_says_what_is_missing_what_it_is_good_for_and_what_helps(
 @pytest.mark.filterwarnings("ignore:model-written programs run at:UserWarning")
 @pytest.mark.parametrize("level", CONFINING + OTHERS)
 async def test_every_level_is_reached_here(level: str) -> None:
-    async with JupyterExecutor(Sandbox(layers=layers_of(level), unsafe_local=True)) as executor:
+    async with JupyterExecutor(Sandbox(layers=layers_of(level), unsafe_local=True, preload=())) as executor:
         assert executor.isolation == level  # known before anything runs
         execution = await run(executor, "import os\nopen('f', 'w').write('abc'), os.listdir()")
         assert (execution.result, execution.error) == ("(3, ['f'])", None)
@@ -132,6 +132,6 @@ async def test_whoever_insists_on_a_level_that_does_not_confine_is_warned_in_one
 @pytest.mark.anyio
 @pytest.mark.filterwarnings("ignore:model-written programs run at:UserWarning")
 async def test_without_any_layer_a_program_can_do_what_we_can() -> None:
-    async with JupyterExecutor(Sandbox(layers=frozenset(), unsafe_local=True)) as executor:
+    async with JupyterExecutor(Sandbox(layers=frozenset(), unsafe_local=True, preload=())) as executor:
         execution = await run(executor, f"len(open({__file__!r}).read()) > 100")
         assert (execution.status, execution.result) == (ExecutionStatus.OK, "True")

@@ -1,4 +1,4 @@
-"""What programs of mathematics use works in a kernel that is confined as far as this machine can.
+"""Check that what programs of mathematics use works in a kernel that is confined as far as this machine can.
 
 The programs are in `ordinary_programs.txt`: `### name`, the program, and after `#> ` each line it must print (`...` for
 any). A program whose name begins with a library's is skipped where that isn't installed.
@@ -14,6 +14,7 @@ import pytest
 
 from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.records import ExecutionStatus
+from tests.waiting import HANG_S
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
@@ -55,7 +56,7 @@ async def session() -> AsyncIterator[JupyterExecutor]:
 @pytest.mark.parametrize("program", programs(), ids=lambda program: program.name)
 async def test_ordinary_programs_work(session: JupyterExecutor, program: Program) -> None:
     need(program.name.split("_")[0])
-    execution = await session.run(program.code, timeout_s=30)
+    execution = await session.run(program.code, timeout_s=HANG_S)
     assert execution.status is ExecutionStatus.OK, execution.error
     assert not execution.state_lost
     if program.printed != ["..."]:
@@ -65,7 +66,7 @@ async def test_ordinary_programs_work(session: JupyterExecutor, program: Program
 async def test_a_figure_is_shown(session: JupyterExecutor) -> None:
     need("matplotlib")
     plot = "import matplotlib.pyplot as plt\n_ = plt.plot([1, 2])\nplt.show()"
-    execution = await session.run(plot, timeout_s=30)
+    execution = await session.run(plot, timeout_s=HANG_S)
     assert execution.status is ExecutionStatus.OK, execution.error
     assert [figure[:22] for figure in execution.artefacts] == ["data:image/png;base64,"]
 
@@ -84,7 +85,7 @@ async def test_sets_print_in_the_same_order_in_every_kernel() -> None:
 
 async def printed_by_a_new_kernel(code: str) -> str:
     async with JupyterExecutor() as executor:
-        execution = await executor.run(code, timeout_s=30)
+        execution = await executor.run(code, timeout_s=HANG_S)
     assert execution.status is ExecutionStatus.OK, execution.error
     return execution.stdout
 

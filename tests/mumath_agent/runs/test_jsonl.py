@@ -14,6 +14,7 @@ from mumath_agent.runs.jsonl import (
     load_records,
     mend,
     read_lines,
+    read_objects,
     read_records,
     replace_file,
     replace_lines,
@@ -103,3 +104,19 @@ def test_what_can_not_be_written_is_an_input_error(tmp_path: Path) -> None:
     for write in (lambda path: append_line(path, {}), mend, lambda path: replace_file(path, "")):
         with pytest.raises(InputError, match="can't write"):
             write(tmp_path / "no" / "folder")
+
+
+def test_objects_of_any_columns_come_with_their_place(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1}\n\n{"b": 2}\n')
+    assert list(read_objects(path)) == [(f"{path} line 1", {"a": 1}), (f"{path} line 3", {"b": 2})]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"), [("{", "line 2: not valid JSON"), ("[]", "line 2: a JSON object is expected")]
+)
+def test_a_line_that_is_no_object_is_named(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f'{{"a": 1}}\n{line}\n')
+    with pytest.raises(InputError, match=message):
+        list(read_objects(path))

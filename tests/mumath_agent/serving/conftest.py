@@ -1,19 +1,16 @@
-"""An adapter for the tests of serving, trained as anybody would. Their tables are plain modules that they share."""
+"""An adapter for the tests of serving, trained as anybody would."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 from mumath_agent.models.embedded import DEFAULT
 
-sys.path.append(str(Path(__file__).parent))
-
 
 @pytest.fixture(scope="session")
 def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A low-rank adapter on the embedded weights, which counts on instead of writing a program."""
+    """Train a low-rank adapter on the embedded weights, which counts on instead of writing a program."""
     pytest.importorskip("torch")
     from finetune.training.recipe import RECIPES, Lora, read_recipe
     from finetune.training.train import train

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_checks import CODELLAMA_34B, LLAMA_7B, LLAMA_13B, LLAMA_70B, LONG
 
 from mumath_agent.errors import InputError
 from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.serving import Gpu, ServeOptions, ServerCommand, build_command, visible_gpus, vllm_python
+from tests.mumath_agent.serving.test_checks import CODELLAMA_34B, LLAMA_7B, LLAMA_13B, LLAMA_70B, LONG
 
 PYTHON = Path("/vllm/bin/python")
 

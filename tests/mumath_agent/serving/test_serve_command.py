@@ -1,4 +1,7 @@
-"""`mumath-agent serve` as people start it: it says where it serves, and leaves nothing behind however it ends."""
+"""`mumath-agent serve` as people start it: it says where it serves, and leaves nothing behind however it ends.
+
+By day the session's one server is told to stop. What needs a start of its own, a minute of two cores each, is slow.
+"""
 
 import os
 import subprocess
@@ -11,16 +14,17 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from serve_process import ServeProcess
 
 from mumath_agent.commands.serve import serve
 from mumath_agent.errors import InputError
 from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.serving import free_port
+from tests.serve_process import ServeProcess
+from tests.vllm_session import VllmSession
 
 
 def engines(family: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Those that hold the weights."""
+    """Return those that hold the weights."""
     found: list[psutil.Process] = []
     for process in family:
         with suppress(psutil.NoSuchProcess):
@@ -31,7 +35,7 @@ def engines(family: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 @pytest.fixture
 def start(vllm_python: Path, tmp_path: Path) -> Iterator[Callable[..., ServeProcess]]:
-    """A function that starts `serve` with the embedded weights and more options."""
+    """Return a function that starts `serve` with the embedded weights and more options."""
     with ExitStack() as started:
 
         def begin(*options: object) -> ServeProcess:
@@ -45,19 +49,18 @@ def start(vllm_python: Path, tmp_path: Path) -> Iterator[Callable[..., ServeProc
 
 @pytest.mark.vllm
 def test_sigterm_ends_it_and_all_its_children(
-    shared_vllm: ServeProcess, ended_vllm: list[psutil.Process]
+    shared_vllm: VllmSession, ended_vllm: tuple[list[psutil.Process], int]
 ) -> None:
-    assert ended_vllm == []
-    assert shared_vllm.process.returncode == 0
+    assert ended_vllm == ([], 0)
     assert "ready after" in shared_vllm.stderr and "rope base: 10,000 in its config" in shared_vllm.stderr
 
 
 @pytest.mark.vllm
-def test_kill_9_leaves_no_engine(start: Callable[..., ServeProcess]) -> None:
+@pytest.mark.slow
+def test_kill_9_while_it_starts_leaves_no_engine(start: Callable[..., ServeProcess]) -> None:
     server = start()
-    until = time.monotonic() + 120
-    while not engines(server.family()):
-        assert time.monotonic() < until and server.process.poll() is None, server.stderr
+    while not engines(psutil.Process(server.process.pid).children(recursive=True)):
+        assert server.process.poll() is None, server.stderr
         time.sleep(0.1)
     assert server.kill() == []
 
@@ -66,7 +69,7 @@ def test_kill_9_leaves_no_engine(start: Callable[..., ServeProcess]) -> None:
 @pytest.mark.slow
 def test_a_flag_that_vllm_does_not_know(start: Callable[..., ServeProcess]) -> None:
     server = start("--", "--no-such-flag")
-    assert server.process.wait(120) == 3
+    assert server.process.wait() == 3
     assert "unrecognized arguments: --no-such-flag" in server.stderr.splitlines()[-1]
     assert server.process.stdout is not None and not server.process.stdout.read()
 

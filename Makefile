@@ -1,0 +1,20 @@
+# What a contributor runs. `make check` and `make fast` take less than a minute; README says what `make test` needs.
+bin ?= .venv/bin
+fast = not kernel and not model and not vllm and not train and not browser and not network and not slow
+
+.PHONY: check fast test nightly
+
+check:  ## style, types, and which module may import which
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+	$(bin)/lint-imports
+
+fast:  ## the tests that need nothing but Python
+	$(bin)/pytest -n 2 -m '$(fast)'
+
+test:  ## what a submission must pass
+	$(bin)/pytest -n 2
+
+nightly:  ## everything, the slow tests too
+	$(bin)/pytest -n 2 -m ''

@@ -1,7 +1,4 @@
-"""Records as plain JSON values, and back. Unknown keys are errors; keys that are missing take the field's default.
-
-A record type whose older JSON form differs has a static method `upgraded`, which turns the older form into today's.
-"""
+"""Records as plain JSON values, and back. Unknown keys are errors; keys that are missing take the field's default."""
 
 from dataclasses import is_dataclass
 from typing import Any, TypeVar
@@ -29,9 +26,7 @@ def from_json(record_type: type[T], value: Any) -> T:
     Raises:
         InputError: `value` has an unknown key, lacks a required one, or holds a value of the wrong type.
     """
-    upgraded = getattr(record_type, "upgraded", None)
-    if upgraded is not None and isinstance(value, dict):
-        value = upgraded(value)
+    value = _renamed(value)
     try:
         record: T = _adapter(record_type).validate_python(value)
     except ValidationError as error:
@@ -41,6 +36,15 @@ def from_json(record_type: type[T], value: Any) -> T:
     if (unknown := _unknown_key(value, to_json(record))) is not None:
         raise InputError(f"not a valid {record_type.__name__}: unknown key {unknown}")
     return record
+
+
+def _renamed(value: Any) -> Any:
+    """Return a `RunRecord` of schema 1, or its `Settings`, with today's names of their keys."""
+    if isinstance(value, dict) and "settings" in value:
+        return {**value, "settings": _renamed(value["settings"])}
+    if isinstance(value, dict) and "replay" in value and "fresh_cells" in value:
+        return {"rebuild_state" if key == "replay" else key: item for key, item in value.items()}
+    return value
 
 
 def _adapter(record_type: type[Any]) -> TypeAdapter[Any]:

@@ -7,7 +7,6 @@ graph's state and in JSONL files. Records have no behaviour; their docstrings sa
 
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Any
 
 from mumath_agent.errors import InputError
 from mumath_agent.json_form import from_json as from_json
@@ -15,10 +14,7 @@ from mumath_agent.json_form import to_json as to_json
 from mumath_agent.transcript import Transcript
 
 SCHEMA = 2
-"""Version of the JSON form of `RunRecord`, raised when a field changes its name or meaning.
-
-1 called `Settings.rebuild_state` "replay"; such records are still read.
-"""
+"""Version of the JSON form of `RunRecord`. 1 called `Settings.rebuild_state` "replay"; such records are still read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,11 +252,6 @@ class RunRecord:
         """Whether the attempt came to an answer. Whether that is right, a verdict says, where there is one."""
         return self.trajectory.answer is not None and self.trajectory.error is None
 
-    @property
-    def error(self) -> str | None:
-        """What broke, if machinery did."""
-        return self.trajectory.error
-
     def __str__(self) -> str:
         """Return the transcript and the answer, as the command line prints them."""
         from mumath_agent.runs.display import as_text
@@ -272,13 +263,3 @@ class RunRecord:
         from mumath_agent.runs.display import as_markdown
 
         return as_markdown(self)
-
-    @staticmethod
-    def upgraded(value: dict[str, Any]) -> dict[str, Any]:
-        """Return the JSON form of a record of any earlier schema in today's."""
-        settings = value.get("settings")
-        if value.get("schema", SCHEMA) < 2 and isinstance(settings, dict) and "replay" in settings:
-            settings = {**settings, "rebuild_state": settings["replay"]}
-            del settings["replay"]
-            return {**value, "schema": SCHEMA, "settings": settings}
-        return value

@@ -9,6 +9,7 @@ MUMATH_DIALECT, MUMATH_API_KEY, MUMATH_UNSAFE_LOCAL. The synchronous functions w
 
 import asyncio
 import difflib
+import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
@@ -19,7 +20,6 @@ from mumath_agent.agent.solver import (
     Solver,
     SolverOptions,
     open_solver,
-    options_from_environment,
 )
 from mumath_agent.bridge import run_sync
 from mumath_agent.dialects import get_dialect
@@ -151,6 +151,16 @@ async def asolve_many(
         await asyncio.wait({attempts})
 
 
+def options_from_environment(environment: Mapping[str, str] = os.environ) -> SolverOptions:
+    """Return the options that MUMATH_BASE_URL, MUMATH_MODEL, MUMATH_DIALECT and MUMATH_UNSAFE_LOCAL=1 set."""
+    return SolverOptions(
+        base_urls=tuple(environment.get("MUMATH_BASE_URL", "").split()),
+        model=environment.get("MUMATH_MODEL") or None,
+        dialect=environment.get("MUMATH_DIALECT") or None,
+        unsafe_local=environment.get("MUMATH_UNSAFE_LOCAL") == "1",
+    )
+
+
 def grade(answer: str | None, target: str) -> Outcome | None:
     """Say whether an answer equals the gold answer: a reward that never raises.
 
@@ -269,4 +279,12 @@ async def _close(records: AsyncIterator[RunRecord]) -> None:
     await records.aclose()  # type: ignore[attr-defined]
 
 
-__all__ = ["SolverSettings", "asolve", "asolve_many", "grade", "solve", "solve_many"]
+__all__ = [
+    "SolverSettings",
+    "asolve",
+    "asolve_many",
+    "grade",
+    "options_from_environment",
+    "solve",
+    "solve_many",
+]

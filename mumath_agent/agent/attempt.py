@@ -46,14 +46,7 @@ async def make_attempt(
 ) -> Trajectory:
     """Make one attempt at `problem`. What breaks on the way is in the trajectory, not raised.
 
-    Args:
-        problem: only the question is read.
-        settings: what a trace says of the attempt.
-        handles: the model, the kernel and how they are used.
-        on_event: told what happens as it happens.
-        review: asked about each program before it runs.
-        checkpointer: keeps every step, if the attempt has a name.
-        thread: the attempt's name in the checkpointer. An unfinished one of that name goes on.
+    The arguments are those of `Solver.solve`; `handles` are the model, the kernel and how they are used.
     """
     traced = replace(handles, model=traced_model(handles.model), kernel=traced_kernel(handles.kernel))
     run = _GraphRun(

@@ -5,8 +5,7 @@ plain values, `SolverOptions`, and opens it with `open_solver`. `Solver.solve` m
 own (`attempt.py`); many attempts are `batch.py`'s. LangGraph is imported with the first attempt, not before.
 """
 
-import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -205,13 +204,3 @@ async def open_solver(
         yield options.solver(selected)
     finally:
         await selected.model.aclose()
-
-
-def options_from_environment(environment: Mapping[str, str] = os.environ) -> SolverOptions:
-    """Return the options that MUMATH_BASE_URL, MUMATH_MODEL, MUMATH_DIALECT and MUMATH_UNSAFE_LOCAL=1 set."""
-    return SolverOptions(
-        base_urls=tuple(environment.get("MUMATH_BASE_URL", "").split()),
-        model=environment.get("MUMATH_MODEL") or None,
-        dialect=environment.get("MUMATH_DIALECT") or None,
-        unsafe_local=environment.get("MUMATH_UNSAFE_LOCAL") == "1",
-    )

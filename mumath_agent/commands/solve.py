@@ -72,21 +72,13 @@ def solve(
             text = (read_stdin() if question == "-" else question or "").strip()
             check_question(text)
             keep = one_notebook(notebook) if notebook else keep_nothing
-            solving = partial(_solve_one, question=text, as_json=as_json, approve=approve, keep=keep)
+            solving = partial(_solve_one, text, as_json, approve, keep)
         else:
             from mumath_agent.commands.solve_file import ProblemFile, solve_file
 
             problems = ProblemFile.read(file)
             keep = folder_of_notebooks(notebook, problems.problems) if notebook else keep_nothing
-            solving = partial(
-                solve_file,
-                file=problems,
-                output=output,
-                as_json=as_json,
-                concurrency=concurrency,
-                keep=keep,
-                checkpoint=checkpoint,
-            )
+            solving = partial(solve_file, problems, output, as_json, concurrency, keep, checkpoint)
         if serve is None:
             return anyio.run(solving, options)
         with served_for_a_run(serve, vllm_python) as url:
@@ -95,7 +87,7 @@ def solve(
     raise typer.Exit(interruptible(run))
 
 
-async def _solve_one(options: SolverOptions, question: str, as_json: bool, approve: bool, keep: Keep) -> int:
+async def _solve_one(question: str, as_json: bool, approve: bool, keep: Keep, options: SolverOptions) -> int:
     live = None if as_json else LiveTranscript(Console(highlight=False))
     async with options.new_kernel() as kernel:  # starts while LangGraph is imported and the model is loaded
         await anyio.to_thread.run_sync(import_module, "mumath_agent.agent.attempt")

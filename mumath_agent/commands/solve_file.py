@@ -50,13 +50,13 @@ class ProblemFile:
 
 
 async def solve_file(
-    options: SolverOptions,
     file: ProblemFile,
     output: Path | None,
     as_json: bool,
     concurrency: int,
     keep: Keep,
     checkpoint: Path | None,
+    options: SolverOptions,
 ) -> int:
     """Solve the problems of a file and return the gravest exit code of any of them."""
     for error in file.errors:

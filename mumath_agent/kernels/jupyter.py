@@ -65,7 +65,7 @@ class JupyterExecutor:
         self._interrupt_grace_s = interrupt_grace_s
         self._lazy = lazy
         self._seed = seed
-        self._recoveries = 0
+        self.recoveries = 0  # kernels that had to be replaced so far
         self._state_lost = self._state_replayed = self._is_used = False
         self._history = History()
         self._begun = False
@@ -132,11 +132,6 @@ class JupyterExecutor:
         """
         kernel = self._started_kernel()
         return self._pool.isolation if kernel is None else kernel.isolation
-
-    @property
-    def recoveries(self) -> int:
-        """The number of kernels that had to be replaced so far."""
-        return self._recoveries
 
     async def restore(self, history: Sequence[ExecutedCell]) -> bool:
         """Bring a new session to where `history` had brought another one; return whether it is there now.
@@ -212,7 +207,7 @@ class JupyterExecutor:
 
     async def _recover(self, kernel: Kernel) -> None:
         """Replace a kernel that can't go on, and bring its state back if that was asked for and can be done."""
-        self._recoveries += 1
+        self.recoveries += 1
         if self._fresh_cells:
             self._replace(kernel)
             return

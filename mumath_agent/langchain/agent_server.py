@@ -19,8 +19,9 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph_sdk.runtime import ServerRuntime
 
+from mumath_agent.agent.api import options_from_environment
 from mumath_agent.agent.graph import Handles, Question, Solved, State, build_graph
-from mumath_agent.agent.solver import SolverOptions, options_from_environment
+from mumath_agent.agent.solver import SolverOptions
 from mumath_agent.models.select import SelectedModel
 from mumath_agent.records import Limits, Sampling, from_json
 

@@ -100,5 +100,5 @@ def test_a_record_of_an_unknown_dialect_is_shown_as_it_is() -> None:
 
 def test_an_attempt_without_an_answer_says_why() -> None:
     shown = record(StopReason.MAX_TURNS)
-    assert (shown.answer, shown.ok, shown.error) == (None, False, None)
+    assert (shown.answer, shown.ok) == (None, False)
     assert str(shown).endswith("No answer: the model reached the limit of turns without an answer")

@@ -4,11 +4,12 @@ fast = not kernel and not model and not vllm and not train and not browser and n
 
 .PHONY: check fast test nightly
 
-check:  ## style, types, and which module may import which
+check:  ## style, types, which module may import which, and dead code
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
 	$(bin)/lint-imports
+	$(bin)/vulture
 
 fast:  ## the tests that need nothing but Python
 	$(bin)/pytest -n 2 -m '$(fast)'

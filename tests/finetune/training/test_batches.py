@@ -22,7 +22,6 @@ LAYOUTS = st.builds(
     packed=st.booleans(),
     seed=st.integers(0, 9),
 )
-PADDED = Layout(batch_tokens=512, seed=0)
 
 
 @given(lengths=LENGTHS, layout=LAYOUTS, epoch=st.integers(0, 3))

@@ -58,5 +58,5 @@ def _attempt(
 
 @pytest.fixture(scope="session")
 def attempt() -> Attempt:
-    """Makes a record of an attempt: correct, unless said otherwise."""
+    """Return the function that makes the record of an attempt: correct, unless told otherwise."""
     return _attempt

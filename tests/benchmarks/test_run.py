@@ -100,7 +100,7 @@ def manifest(of: Batch, **changes: Any) -> RunManifest:
 
 
 async def make(of: Batch, path: Path, **options: Any) -> list[RunRecord]:
-    """The records this call made."""
+    """Run a batch and return the records that this call made."""
     made: list[RunRecord] = []
     with RunFolder(path, manifest(of)) as folder:
         async with Grader() as grader:

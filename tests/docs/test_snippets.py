@@ -109,7 +109,7 @@ def run(command: list[str], folder: Path) -> None:
 
 
 def ours(command: str) -> list[list[str]]:
-    """The calls of our own programs in a line of shell, as words."""
+    """Return the calls of our own programs in a line of shell, as words."""
     calls = [shlex.split(part, comments=True) for part in re.split(r"&&|\||;", command)]
     return [call for words in calls if (call := _call(words))]
 
@@ -126,7 +126,7 @@ def _call(words: list[str]) -> list[str]:
 
 
 def taken_by_its_program(words: list[str]) -> None:
-    """Parsed as its program would parse it; nothing is run."""
+    """Parse the words as their program would; run nothing."""
     app = import_module(f"{words[0]}.cli").app
     command: Any = typer.main.get_command(app)
     arguments = words[1:]

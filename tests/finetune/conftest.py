@@ -30,7 +30,7 @@ def _sums(count: int, *, code: bool) -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with stage1.jsonl, stage2.jsonl (300 rows each) and few.jsonl (3)."""
+    """Return a folder with stage1.jsonl, stage2.jsonl (300 rows each) and few.jsonl (3)."""
     folder = tmp_path_factory.mktemp("corpus")
     for name, count, code in (("stage1", 300, False), ("stage2", 300, True), ("few", 3, False)):
         lines = (json.dumps(row) + "\n" for row in _sums(count, code=code))

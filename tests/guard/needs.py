@@ -72,7 +72,7 @@ def _look(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _is_here(host: object) -> bool:
-    """Whether an address or a name is this machine's own, as far as its text says."""
+    """Return whether an address or a name is this machine's own, as far as its text says."""
     name = host.decode() if isinstance(host, bytes) else host
     if not isinstance(name, str) or name in ("", "localhost", os.uname().nodename):
         return True

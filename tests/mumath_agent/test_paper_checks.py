@@ -24,7 +24,7 @@ def program(text: str) -> str:
 
 
 def solver_of(scripts: dict[str, list[str]], *, fresh_cells: bool = False, **limits: float) -> Solver:
-    """A solver whose model follows one script per question."""
+    """Return a solver whose model follows one script per question."""
     return Solver(
         model=Scripts(scripts=scripts),
         limits=Limits(**{"cell_timeout_s": 2.0, **limits}),  # type: ignore[arg-type]
@@ -47,7 +47,7 @@ async def solved(scripts: dict[str, list[str]], **settings: float) -> dict[str, 
 
 
 async def outputs(*programs: str, fresh_cells: bool = False) -> list[str]:
-    """What the model reads after each program of one attempt."""
+    """Return what the model reads after each program of one attempt."""
     solver = solver_of({"q": [*map(program, programs), "Done."]}, fresh_cells=fresh_cells, max_turns=9)
     record = await solver.solve(Problem(id="q", question="q"))
     return [

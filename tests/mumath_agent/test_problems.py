@@ -63,7 +63,7 @@ def test_a_broken_line_is_named_and_the_rest_is_kept(line: str, message: str) ->
 
 def test_a_row_may_say_its_source() -> None:
     (problem,) = parse_problems('{"question": "q", "source": "own"}', "p.jsonl")
-    assert problem.source == "own"
+    assert isinstance(problem, Problem) and problem.source == "own"
 
 
 def test_a_file_that_has_to_be_whole_has_no_bad_line(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def run(name: str, *records: RunRecord) -> Run:
 
 
 def single(attempt: Attempt, name: str, scores: str) -> Run:
-    """A run with one attempt a problem: "1" is correct, "0" is wrong."""
+    """Return a run with one attempt per problem: "1" is correct, "0" is wrong."""
     outcomes = {"1": CORRECT, "0": WRONG}
     return run(name, *(attempt(f"p{n}", outcomes[score]) for n, score in enumerate(scores)))
 

@@ -69,7 +69,7 @@ def completion(text: str, reason: FinishReason = FinishReason.STOP) -> Completio
 
 
 def solved(dialect: Dialect, *steps: str | Execution) -> dict[str, object]:
-    """A trajectory as the graph makes it, from what the model writes and what its programs do."""
+    """Build a trajectory as the graph does, from what the model writes and what its programs do."""
     transcript = Transcript(question="?")
     for step in steps:
         if isinstance(step, str):
@@ -84,7 +84,7 @@ def solved(dialect: Dialect, *steps: str | Execution) -> dict[str, object]:
 
 
 def spoken(dialect: str, attempt: Attempt, *steps: str | Execution) -> RunRecord:
-    """The record of an attempt in a dialect."""
+    """Return the record of an attempt in a dialect."""
     made = attempt(**solved(get_dialect(dialect), *steps))
     return replace(made, settings=replace(made.settings, dialect=dialect))
 
@@ -332,7 +332,7 @@ class Browser:
     profile: Path
 
     def open(self, address: str) -> str:
-        """The page's elements, as HTML."""
+        """Return the page's elements as HTML."""
         assert CHROMIUM is not None
         command = [
             CHROMIUM,
@@ -344,7 +344,7 @@ class Browser:
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
     def act(self, script: str, *, trusted: bool) -> str:
-        """The elements after `script` was put into a copy of the page; without the policy, if it is `trusted`."""
+        """Put `script` into a copy of the page, without the policy if it is `trusted`; return the elements then."""
         text = self.file.read_text("utf-8").replace("</body>", f"<script>{script}</script></body>")
         if trusted:
             text = re.sub(r"<meta http-equiv=[^>]*>", "", text)

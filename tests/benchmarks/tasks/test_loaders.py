@@ -140,7 +140,7 @@ def test_files_that_are_no_text_or_not_there(tmp_path: Path) -> None:
 
 @pytest.fixture
 def raw_github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A server of the files in a folder, in the place of GitHub's."""
+    """Serve the files of a folder in the place of GitHub."""
     folder = tmp_path / "raw"
     folder.mkdir()
     handler = partial(SimpleHTTPRequestHandler, directory=str(folder))

@@ -50,7 +50,7 @@ SCHEMAS = tuple(asked.problem.source for asked in held_out(TINY.problems))
 
 
 def run_of(arm: Arm, seed: int, right: int) -> Run:
-    """A run that solved the first `right` problems."""
+    """Return a run that solved the first `right` problems."""
     results = tuple(
         ProblemResult(outcome=Outcome.CORRECT if number < right else Outcome.INCORRECT, copied=True)
         for number in range(len(SCHEMAS))

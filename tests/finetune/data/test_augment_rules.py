@@ -39,7 +39,7 @@ _OPS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
 
 
 def value(expression: str) -> Fraction:
-    """An arithmetic expression's exact value."""
+    """Return the exact value of an arithmetic expression."""
 
     def of(node: ast.expr) -> Fraction:
         if isinstance(node, ast.BinOp):
@@ -354,7 +354,7 @@ def test_the_command_goes_on_after_a_torn_line(tmp_path: Path) -> None:
 
 
 def _as_if_killed(out: Path, questions: list[Question]) -> Path:
-    """What a stage leaves that was killed while it wrote its fourth line."""
+    """Write what a stage leaves that was killed while it wrote its fourth line."""
     wanted, lines = (Perspective.REPHRASE, Perspective.FOBAR), []
     for question in questions[:4]:
         done = augmented(question, wanted, samples=2, draw=0)

@@ -62,7 +62,7 @@ def record(
     outcome: Outcome | None = None,
     problem_id: str = "pens",
 ) -> RunRecord:
-    """An attempt: what the model wrote, and what became of its programs."""
+    """Return the record of an attempt: what the model wrote, and what became of its programs."""
     dialect, transcript = Fenced(), Transcript(question=question)
     for part in parts:
         if isinstance(part, Execution):
@@ -160,7 +160,7 @@ def test_debugging_stays_in_the_text() -> None:
 
 
 def votes(*answers: str | None, **rules: float) -> list[str]:
-    """What becomes of attempts with these answers at a question whose answer nobody knows."""
+    """Return what becomes of attempts with these answers to a question whose answer isn't known."""
     records = [
         record(f"Way {n} it is $\\boxed{{{a}}}$." if a else f"Way {n} fails.", sample=n, target=None)
         for n, a in enumerate(answers)

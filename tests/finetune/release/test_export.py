@@ -41,7 +41,7 @@ PLAN = Plan(rows=WordProblems(thought_rows=400, code_rows=400), vocabulary=600, 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded model's plan, with a tiny recipe and templates only."""
+    """Carry out the embedded model's plan, with a tiny recipe and templates only."""
     folder = tmp_path_factory.mktemp("pipeline")
     make(PLAN, folder, Steps(folder, {}))
     return folder
@@ -118,7 +118,7 @@ def test_a_finished_pipeline_does_nothing(work: Path) -> None:
 
 @pytest.fixture(scope="module")
 def adapter(work: Path) -> Path:
-    """A low-rank adapter on stage 1's weights."""
+    """Train a low-rank adapter on stage 1's weights."""
     recipe = read_recipe(RECIPES / "tiny-stage2.toml").model_copy(
         update={"lora": Lora(rank=4, alpha=8), "steps": 10}
     )

@@ -37,7 +37,7 @@ STOP = Fenced().stop
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
-    """A model of random weights, exported."""
+    """Export a model with random weights."""
     made = tmp_path_factory.mktemp("verify")
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -59,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokeni
 
 @pytest.fixture(scope="module")
 def altered(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, but what transformers reads of it says otherwise than the embedded engine's graph."""
+    """Copy the folder and change what transformers reads, so that it contradicts the embedded engine's graph."""
     other = tmp_path_factory.mktemp("altered") / "out"
     shutil.copytree(folder, other)
     config = json.loads((other / "config.json").read_text("utf-8"))
@@ -143,7 +143,7 @@ def test_a_prompt_without_room_is_refused(folder: Path) -> None:
 
 @pytest.fixture
 def stub() -> Iterator[str]:
-    """A server of completions that gives text only."""
+    """Start a completions server that gives text only."""
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self, value: object) -> None:

@@ -67,7 +67,7 @@ def made(shape: LlamaConfig, told: Recipe) -> Model:
 
 
 def passed(model: Model, tokens: tuple[int, int]) -> None:
-    """A forward and a backward pass."""
+    """Run a forward and a backward pass."""
     ids = torch.randint(0, 100, tokens)
     logits = model(input_ids=ids, use_cache=False).logits
     loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), ids.flatten())
@@ -105,7 +105,7 @@ def test_weights_gradients_and_optimiser_take_exactly_what_is_said(kind: str, lo
 
 
 def kept_bytes(shape: LlamaConfig, told: Recipe) -> int:
-    """What autograd holds on to between a forward and a backward pass over 1,024 tokens, weights left out."""
+    """Count the bytes autograd keeps between a forward and a backward pass over 1,024 tokens, without the weights."""
     model = made(shape, told)
     if told.gradient_checkpointing:
         model.activation_checkpointing_enable()

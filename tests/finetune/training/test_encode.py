@@ -195,7 +195,7 @@ def reference_labels(
 
 @st.composite
 def written(draw: st.DrawFn, dialect: TextDialect) -> tuple[str, list[bool]]:
-    """A solution as the agent makes it, and which of its characters the kernel wrote."""
+    """Draw a solution as the agent makes it, and which of its characters the kernel wrote."""
     transcript, given = Transcript(question="q"), list[bool]()
     for _ in range(draw(st.integers(0, 3))):
         program = draw(st.sampled_from(["print(1)", "x = '```'", "", "raise ValueError"]))

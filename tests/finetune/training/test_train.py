@@ -108,7 +108,7 @@ VARIANTS = {
 
 
 def variant(name: str, folder: Path, *, of: Path = FIRST) -> Path:
-    """A tiny recipe with some more settings; an adapter is trained on stage 1's weights."""
+    """Write a tiny recipe with some more settings; an adapter is trained on stage 1's weights."""
     text = of.read_text("utf-8")
     if name == "adapter":
         text = SECOND.read_text("utf-8")
@@ -150,7 +150,7 @@ def test_killed_at_any_point_it_ends_with_the_same_weights(
 
 
 def launched(processes: int, recipe: Path, start: Path, out: Path, data: Path, *more: Path | str) -> Path:
-    """A stage trained by so many processes, on CPUs."""
+    """Train a stage in so many processes, on CPUs."""
     alone = [
         sys.executable,
         "-W",
@@ -343,7 +343,7 @@ def test_a_disk_that_fills_up_late_loses_nothing(
 
 
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """What TensorBoard shows of a stage, steps and values by name."""
+    """Return what TensorBoard shows of a stage: steps and values by name."""
     found = EventAccumulator(str(folder / "tensorboard"))
     found.Reload()
     return {

@@ -128,7 +128,9 @@ def test_held_out_schemas_never_train() -> None:
 
 
 def test_held_out_gsm8k_rows_never_train() -> None:
-    rows = [{**GSM8K_ROWS[0], "question": GSM8K_ROWS[0]["question"] + " " * i + "!" * i} for i in range(8)]
+    rows: list[Gsm8kRow] = [
+        {**GSM8K_ROWS[0], "question": GSM8K_ROWS[0]["question"] + " " * i + "!" * i} for i in range(8)
+    ]
     trained = {
         row["question"] for row in build(rows, stage=2, size=400, seed=1) if row["source"].count("/") == 1
     }

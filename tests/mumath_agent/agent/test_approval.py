@@ -5,17 +5,18 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 from pydantic import TypeAdapter, ValidationError
 from typer.testing import CliRunner
 
 from mumath_agent.agent.approval import Action, Approve, Arguments, Decision, Edit, Reject
-from mumath_agent.agent.graph import Handles, State, build_graph, trajectory
+from mumath_agent.agent.graph import Handles, Question, State, build_graph, trajectory
 from mumath_agent.agent.solver import Solver
 from mumath_agent.cli import app
 from mumath_agent.commands.approve import visible
@@ -25,8 +26,8 @@ from mumath_agent.records import ExecutionStatus, Limits, Problem, StopReason, t
 from mumath_agent.testing import ScriptedExecutor, ScriptedModel
 from mumath_agent.transcript import Kind
 
-CONFIG: Any = {"configurable": {"thread_id": "1"}}
-QUESTION = {"question": "q"}
+CONFIG: RunnableConfig = {"configurable": {"thread_id": "1"}}
+QUESTION: Question = {"question": "q"}
 
 
 def ask(program: str) -> str:
@@ -74,7 +75,7 @@ def test_what_a_person_decides_is_what_runs_and_the_transcript_says_so(
     assert isinstance(handles.kernel, ScriptedExecutor) and handles.kernel.programs == []
     assert asked.value["args"] == {"code": "print(5)\n"}
     state = graph.invoke(Command(resume=to_json(decision)), CONFIG, context=handles)
-    attempt = trajectory(state)
+    attempt = trajectory(cast("State", state))
     assert handles.kernel.programs == ran
     written = [segment for segment in attempt.transcript.segments if segment.kind is Kind.OUTPUT]
     assert [segment.text for segment in written] == [output]
@@ -101,7 +102,7 @@ def test_an_answer_that_decides_nothing_leaves_the_question_open(answer: object)
     with pytest.raises(ValidationError):
         graph.invoke(Command(resume=answer), CONFIG, context=handles)
     state = graph.invoke(Command(resume={"type": "approve"}), CONFIG, context=handles)
-    assert trajectory(state).stop_reason is StopReason.ANSWERED
+    assert trajectory(cast("State", state)).stop_reason is StopReason.ANSWERED
 
 
 def test_requests_and_decisions_are_those_of_langchain() -> None:
@@ -125,11 +126,11 @@ async def test_a_run_that_waits_needs_no_kernel_and_the_next_one_is_brought_to_w
     programs = ["import random\nx = [random.random()]", "x.append(2)", "x = 0", "x.append(len(x))\nx[1:]"]
     decisions = [Approve(), edit("x.append(3)"), Reject(), Approve()]
     model, limits = used(programs, []).model, Limits(max_turns=9, max_recoveries=0)
-    start: Any = QUESTION
+    start: Question | Command[Any] | None = QUESTION
     for decision in [*decisions, None]:
         async with JupyterExecutor(seed=7) as kernel:
             handles = Handles(model=model, kernel=kernel, limits=limits, approve=True)
-            state: State = await graph.ainvoke(start, CONFIG, context=handles)
+            state = cast("State", await graph.ainvoke(start, CONFIG, context=handles))
         start = Command(resume=to_json(decision)) if decision else None
     attempt = trajectory(state)
     assert attempt.stop_reason is StopReason.ANSWERED

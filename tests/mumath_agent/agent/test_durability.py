@@ -167,7 +167,7 @@ def kill_at_random(
 
 
 def executed(checkpoints: Path) -> set[tuple[str, int]]:
-    """The attempts that are kept, by their question, and how many programs each has executed."""
+    """Return the attempts that are kept, by their question, and how many programs each has executed."""
     found = set()
     with closing(sqlite3.connect(checkpoints, timeout=60)) as connection:
         saver = SqliteSaver(connection)
@@ -184,7 +184,7 @@ def executed(checkpoints: Path) -> set[tuple[str, int]]:
 
 
 def substance(record: RunRecord) -> tuple[object, ...]:
-    """What a record says, but for what a clock or a kill changes."""
+    """Return what a record says, except for what a clock or a kill changes."""
     attempt = record.trajectory
     executions = tuple((e.status, e.stdout, e.result, e.error) for e in attempt.executions)
     return record.key, attempt.transcript, attempt.answer, attempt.stop_reason, executions
@@ -258,7 +258,9 @@ async def test_time_between_two_runs_does_not_count_and_taking_up_costs_no_recov
     keeper, problem = InMemorySaver(), Problem(id="1", question="q")
     limits = Limits(wall_s=100, max_recoveries=0)
     replayed = Execution(status=ExecutionStatus.OK, state_replayed=True)
-    for texts in ([ASK, ModelUnreachable("away")], [ASK, ModelUnreachable("away")], ["\\boxed{1}"]):
+    away: list[str | Exception] = [ASK, ModelUnreachable("away")]
+    back: list[str | Exception] = ["\\boxed{1}"]
+    for texts in (away, away, back):
         solver = Solver(model=Ticking(clock, texts), checkpointer=keeper, limits=limits)
         kernel = ScriptedExecutor(executions=[replayed])
         record = await solver.solve(problem, thread="t", kernel=kernel)

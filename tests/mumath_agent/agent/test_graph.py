@@ -2,11 +2,11 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import anyio
 import pytest
@@ -14,7 +14,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command
 
-from mumath_agent.agent.graph import Event, Handles, Solved, State, build_graph, graph, trajectory
+from mumath_agent.agent.graph import Event, Handles, Question, Solved, State, build_graph, graph, trajectory
 from mumath_agent.agent.solver import Solver
 from mumath_agent.bridge import opened
 from mumath_agent.errors import KernelError, ModelRefused, ModelUnreachable
@@ -49,7 +49,11 @@ def handles(
 def run(
     texts: Iterable[str | Completion | Exception], outputs: Iterable[str | Execution] = (), **limits: float
 ) -> State:
-    return graph.invoke({"question": "What is 17 times 23?"}, context=handles(texts, outputs, **limits))
+    return final_state(handles(texts, outputs, **limits), "What is 17 times 23?")
+
+
+def final_state(used: Handles, question: str = "q") -> State:
+    return cast("State", graph.invoke({"question": question}, context=used))
 
 
 def stop_of(state: State) -> StopReason:
@@ -79,7 +83,7 @@ def test_text_without_code_and_without_answer_is_no_answer() -> None:
 
 def test_the_last_allowed_turn_is_not_executed_because_nobody_would_read_its_output() -> None:
     used = handles([ASK] * 9, ["391\n"] * 9, max_turns=3)
-    state = graph.invoke({"question": "q"}, context=used)
+    state = final_state(used)
     assert stop_of(state) is StopReason.MAX_TURNS
     assert len(state["completions"]) == 3 and len(state["executions"]) == 2
 
@@ -118,7 +122,7 @@ def test_the_wall_clock_ends_a_model_that_hangs() -> None:
     used = Handles(
         model=Hanging(texts=[]), kernel=ScriptedExecutor(executions=[]), limits=Limits(wall_s=0.05)
     )
-    assert stop_of(graph.invoke({"question": "q"}, context=used)) is StopReason.WALL_CLOCK
+    assert stop_of(final_state(used)) is StopReason.WALL_CLOCK
 
 
 @pytest.mark.anyio
@@ -153,7 +157,7 @@ async def test_invoke_ainvoke_stream_and_astream_end_in_the_same_state() -> None
     def fresh() -> Handles:
         return handles([ASK, ANSWER], ["391\n"])
 
-    question = {"question": "q"}
+    question: Question = {"question": "q"}
     states = [
         await anyio.to_thread.run_sync(lambda: graph.invoke(question, context=fresh())),
         await graph.ainvoke(question, context=fresh()),
@@ -170,9 +174,10 @@ async def test_invoke_ainvoke_stream_and_astream_end_in_the_same_state() -> None
 @pytest.mark.kernel
 @pytest.mark.anyio
 async def test_all_four_ways_run_programs_in_a_real_kernel() -> None:
-    question, texts = {"question": "q"}, [ASK, ANSWER]
+    question: Question = {"question": "q"}
+    texts = [ASK, ANSWER]
 
-    def synchronously() -> list[State]:
+    def synchronously() -> list[dict[str, Any]]:
         with opened(JupyterExecutor()) as first, opened(JupyterExecutor()) as second:
             invoked = graph.invoke(question, context=Handles(model=ScriptedModel(texts=texts), kernel=first))
             used = Handles(model=ScriptedModel(texts=texts), kernel=second)
@@ -215,7 +220,7 @@ def test_only_the_new_turn_is_sent_to_the_kernel_and_every_prompt_extends_the_la
     graph.invoke({"question": "q"}, context=used)
     assert isinstance(used.kernel, ScriptedExecutor) and isinstance(used.model, ScriptedModel)
     assert used.kernel.programs == ["x = 1\n", "print(x)\n"]
-    prompts = used.model.prompts
+    prompts = [str(prompt) for prompt in used.model.prompts]
     assert all(later.startswith(earlier) for earlier, later in pairwise(prompts))
 
 
@@ -246,7 +251,7 @@ def test_it_is_a_node_of_another_graph_that_shows_its_inside() -> None:
     state = outer.invoke({"question": "q"}, context=handles([ASK, ANSWER], ["391\n"]))
     assert state["words"] == "It is 391."
     assert {"solve:reason", "solve:execute"} <= set(outer.get_graph(xray=True).nodes)
-    parts = outer.stream(
+    parts: Iterator[Any] = outer.stream(
         {"question": "q"}, context=handles([ASK, ANSWER], ["391\n"]), stream_mode="custom", subgraphs=True
     )
     assert [part[1]["event"] for part in parts] == ["text", "program", "stdout", "output", "text"]

@@ -32,7 +32,7 @@ class Server:
         self._process = process
 
     def processes(self) -> int:
-        """How many there are, kernels included."""
+        """Count the processes, kernels included."""
         return len(self._process.children(recursive=True))
 
     def thread(self) -> str:
@@ -40,7 +40,7 @@ class Server:
         return thread
 
     def run(self, thread: str, **run: Any) -> list[tuple[str, Any]]:
-        """What a run streams."""
+        """Start a run and return what it streams."""
         parts, name = [], ""
         body = {"assistant_id": "solve", **run}
         with self.http.stream("POST", f"/threads/{thread}/runs/stream", json=body) as response:
@@ -64,8 +64,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [Path(sys.executable).with_name("langgraph"), "dev", "--no-browser", "--no-reload"]
-    arguments = ["--config", CHECKOUT / "langgraph.json", "--port", str(port)]
+    command = [str(Path(sys.executable).with_name("langgraph")), "dev", "--no-browser", "--no-reload"]
+    arguments = ["--config", str(CHECKOUT / "langgraph.json"), "--port", str(port)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MUMATH_")}
     environment |= {"LANGSMITH_TRACING": "false", "LANGGRAPH_STRICT_MSGPACK": "true"}
     log = folder / "log"

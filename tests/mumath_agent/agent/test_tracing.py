@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import anyio
@@ -58,7 +59,7 @@ def all_spans() -> InMemorySpanExporter:
 def spans(
     all_spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], list[ReadableSpan]]:
-    """The spans that have ended, in the order in which they began."""
+    """Return a function that lists the spans that have ended, in the order in which they began."""
     monkeypatch.delenv(CAPTURE_CONTENT, raising=False)
     all_spans.clear()
     return lambda: sorted(all_spans.get_finished_spans(), key=lambda span: span.start_time or 0)
@@ -74,7 +75,7 @@ def attributes(span: ReadableSpan) -> dict[str, object]:
 
 def identity(span: ReadableSpan) -> int:
     assert span.context is not None
-    return span.context.span_id
+    return int(span.context.span_id)
 
 
 async def solved(*executions: Execution | str, name: str = "m", problem: Problem = PROBLEM) -> RunRecord:
@@ -196,7 +197,7 @@ async def test_attempts_side_by_side_have_a_trace_each(spans: Callable[[], list[
     async with anyio.create_task_group() as tasks:
         for name in "abc":
             problem = Problem(id=name, question="?")
-            tasks.start_soon(lambda name=name, problem=problem: solved("1", "2", name=name, problem=problem))
+            tasks.start_soon(partial(solved, "1", "2", name=name, problem=problem))
     attempts = {identity(s): attributes(s)["mumath.problem.id"] for s in spans() if s.parent is None}
     assert sorted(map(str, attempts.values())) == ["a", "b", "c"]
     asked = [span for span in spans() if span.name.startswith("text_completion")]
@@ -292,7 +293,7 @@ INFO = {
 
 @contextmanager
 def langsmith() -> Iterator[tuple[str, list[bytes]]]:
-    """A server that takes traces, and all that it was sent."""
+    """Start a server that takes traces; yield its address and everything that it was sent."""
     received: list[bytes] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -39,8 +39,8 @@ OK, ERROR, TIMEOUT, DIED = (ExecutionStatus(value) for value in ("ok", "error", 
 SAME, ROUNDED, DIFFERS, FAILED, TIMED_OUT, UNDECIDED = CellOutcome
 
 
-def printed(text: str, **more: bool) -> Execution:
-    return Execution(status=OK, stdout=text, **more)
+def printed(text: str) -> Execution:
+    return Execution(status=OK, stdout=text)
 
 
 def failed(error: str) -> Execution:

@@ -4,11 +4,12 @@ import json
 import os
 from itertools import groupby
 from pathlib import Path
+from typing import cast
 
 import anyio
 import pytest
 
-from mumath_agent.agent.graph import Handles, graph, trajectory
+from mumath_agent.agent.graph import Handles, State, graph, trajectory
 from mumath_agent.dialects import get_dialect
 from mumath_agent.dialects.blocks import block, last_block
 from mumath_agent.records import (
@@ -122,7 +123,7 @@ INVENTED = block("text", "It printed $\\boxed{INVENTED}$.") + block("code", "INV
 
 
 def attempt_of(texts: list[str | Completion], outputs: list[str], limits: Limits) -> Trajectory:
-    """An attempt in which the model writes these turns and the programs print these outputs."""
+    """Make an attempt in which the model writes these turns and the programs print these outputs."""
     handles = Handles(
         model=ScriptedModel(texts=texts),
         kernel=ScriptedExecutor(executions=outputs),
@@ -131,7 +132,7 @@ def attempt_of(texts: list[str | Completion], outputs: list[str], limits: Limits
     )
 
     async def run() -> Trajectory:
-        return trajectory(await graph.ainvoke({"question": "q"}, context=handles))
+        return trajectory(cast("State", await graph.ainvoke({"question": "q"}, context=handles)))
 
     return anyio.run(run)
 

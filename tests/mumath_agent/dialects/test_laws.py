@@ -58,7 +58,7 @@ every_dialect = pytest.mark.parametrize(
 
 
 def played(dialect: Dialect, turns: Turns) -> list[Transcript]:
-    """The transcript after each step of a conversation, as the graph would build it."""
+    """Return the transcript after each step of a conversation, as the graph would build it."""
     transcript = Transcript(question="How many?")
     steps = [transcript]
     for completion, execution in turns:
@@ -72,7 +72,7 @@ def played(dialect: Dialect, turns: Turns) -> list[Transcript]:
 
 
 def stopped(dialect: Dialect, completion: Completion) -> Completion:
-    """A model's text ends before the stop strings, so it never holds one."""
+    """End a model's text before the stop strings, so that it never holds one."""
     text = completion.text
     for string in dialect.stop:
         text = text.split(string)[0]

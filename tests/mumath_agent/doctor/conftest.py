@@ -53,7 +53,7 @@ class Simulated(ThreadingHTTPServer):
         return [0, *ids] if "other tokenizer" in self.faults else ids
 
     def read(self, ids: list[int]) -> int:
-        """How many of the ids a cache of whole blocks has; they are in it from now on."""
+        """Return how many of the ids a cache of whole blocks has; they are in it from now on."""
         common = max((_common(ids, earlier) for earlier in self.seen), default=0)
         self.seen.append(ids)
         hits = 0 if "no cache" in self.faults else min(common, len(ids) - 1) // BLOCK * BLOCK
@@ -68,11 +68,11 @@ class Simulated(ThreadingHTTPServer):
         )
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that left is none."""
+        """Ignore clients that left."""
 
 
 def _common(ids: list[int], others: list[int]) -> int:
-    """How many are the same from the beginning on."""
+    """Count the ids that are the same from the beginning on."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(ids, others, strict=False)))
 
 
@@ -172,7 +172,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def simulate() -> Iterator[Callable[..., str]]:
-    """A function that starts a server with the given faults and returns its address."""
+    """Yield a function that starts a server with the given faults and returns its address."""
     with ExitStack() as servers:
 
         def start(*faults: str, root: str = str(DEFAULT)) -> str:

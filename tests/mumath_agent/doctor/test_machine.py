@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The metadata of an installation, found before the real one's."""
+    """Write the metadata of an installation, which are found before the real one's."""
     metadata = tmp_path / "mumath_agent-0.1.0.dist-info" / "METADATA"
     metadata.parent.mkdir()
     metadata.write_text(distribution("mumath-agent").read_text("METADATA") or "", "utf-8")
@@ -164,7 +164,7 @@ def is_empty(folder: Path) -> bool:
 
 
 def program(path: Path, says: str) -> Path:
-    """A program that does what `says` says."""
+    """Write a program that does what `says` says."""
     path.write_text(f"#!/bin/sh\n{says}\n")
     path.chmod(0o755)
     return path

@@ -32,14 +32,14 @@ CODE_LLAMA = {
 
 
 async def found(url: str, **wanted: Any) -> dict[str, Finding]:
-    """What the checks of a server find, by name."""
+    """Return what the checks of a server find, by name."""
     async with Endpoint(url, os.environ.get(API_KEY)) as endpoint:
         visit = Visit(endpoint=endpoint, limits=wanted.pop("limits", Limits()), **wanted)
         return {finding.name: finding async for finding in examine(server_checks(visit))}
 
 
 def faults(findings: dict[str, Finding]) -> dict[str, str]:
-    """What is not as it should be; what was left out for it doesn't count."""
+    """Return what isn't as it should be; checks that were skipped because of it don't count."""
     return {
         name: finding.status.value
         for name, finding in findings.items()

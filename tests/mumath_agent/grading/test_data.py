@@ -41,7 +41,7 @@ def _rows(name: str) -> list[dict[str, Any]]:
 
 
 def _respelt(gold: str) -> str:
-    """The same answer as another model would set it."""
+    """Return the same answer as another model would typeset it."""
     respelt = gold.replace("\\frac", "\\dfrac")
     if "\\left" not in respelt:
         respelt = re.sub(r"(?<!\\)\(", r"\\left( ", re.sub(r"(?<!\\)\)", r" \\right)", respelt))

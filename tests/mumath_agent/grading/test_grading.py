@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import psutil
@@ -217,13 +218,13 @@ async def test_published_tora_70b_outputs_keep_their_score(grader: Grader) -> No
     correct = 0
     for row in rows:
         answer = extract_answer(Transcript(question=row["question"], segments=fenced.parse(row["code"][0])))
-        verdict = await grader.grade(answer and answer.text, row["gt"])
+        verdict = await grader.grade(answer.text if answer else None, row["gt"])
         assert verdict.outcome is not Outcome.UNGRADED
         correct += verdict.outcome is Outcome.CORRECT
     assert (correct, len(rows)) == (1112, 1319)  # 84.3 %
 
 
-def _recorded(name: str) -> list[dict[str, list[str]]]:
+def _recorded(name: str) -> list[dict[str, Any]]:
     path = Path(os.environ.get("MUMATH_DATA", CHECKOUT.parent / "shared" / "data")) / name
     if not path.is_file():
         pytest.skip(

@@ -62,7 +62,7 @@ class Servers(threading.Thread):
         self.contacts[owner].append(f"{kind} server was reached")
 
     def open(self, owner: str, kind: str, address: str = "") -> int:
-        """A server for `owner`; returns its port, if it is one that has any."""
+        """Start a server for `owner`; return its port, if it is of a kind that has one."""
         if kind == "unix":
             server = socket.socket(socket.AF_UNIX)
             server.bind(address)
@@ -114,7 +114,7 @@ class Scene:
                 path.chmod(0o666)
 
     def marks(self, code: str) -> dict[str, str]:
-        """A value for each mark in `code`."""
+        """Return a value for each mark in `code`."""
         values = {
             "name": self.name,
             "scene": self.directory,
@@ -163,7 +163,7 @@ class Scene:
         return self._victim.pid
 
     def traces(self) -> list[str]:
-        """What can be seen from outside of an attack that got through."""
+        """Return what can be seen from outside of an attack that got through."""
         after = dict(_facts(self.directory))
         changed = {path for path in self._before.keys() | after if self._before.get(path) != after.get(path)}
         found = [f"{path or 'the directory'} was changed" for path in sorted(changed)]

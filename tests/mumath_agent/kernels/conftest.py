@@ -30,14 +30,14 @@ async def session() -> AsyncIterator[JupyterExecutor]:
 
 @pytest.fixture(scope="module")
 async def impatient_session() -> AsyncIterator[JupyterExecutor]:
-    """A session for programs that don't end when they are interrupted."""
+    """Start a session for programs that don't end when they are interrupted."""
     async with JupyterExecutor(interrupt_grace_s=0.3) as executor:
         yield executor
 
 
 @pytest.fixture
 def own_tmp(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory for all temporary files of what a test starts."""
+    """Put all temporary files of what a test starts into one directory, and return it."""
     path = tmp_path_factory.mktemp("t")
     monkeypatch.setattr(tempfile, "tempdir", str(path))
     return path

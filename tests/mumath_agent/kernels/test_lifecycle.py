@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
 
 def own_server(level: str, preloaded: str) -> Sandbox:
-    """A sandbox that has a fork server of its own: only equal preloads share one."""
+    """Return a sandbox that has a fork server of its own: only equal preloads share one."""
     return Sandbox(layers=layers_of(level), preload=(preloaded,), unsafe_local=True)
 
 

@@ -32,7 +32,7 @@ class Ended(NamedTuple):
 
 
 def without(layers: str, *options: str, uid: int = os.getuid()) -> Ended:
-    """`mumath-agent python` on three cells, on a machine that lacks `layers`."""
+    """Run `mumath-agent python` on three cells, on a machine that lacks `layers`."""
     with tempfile.TemporaryDirectory(dir="/tmp") as directory:
         Path(directory).chmod(0o777)
         done = subprocess.run(
@@ -53,7 +53,15 @@ def uid_of(user: str) -> int:
     """Return our own id, or where we are root an ordinary user's; skip where that user can't run this."""
     if user == OURSELVES:
         return os.getuid()
-    imports = [sys.executable, WITHOUT, "", str(NOBODY), sys.executable, "-c", "import mumath_agent.cli"]
+    imports: list[str | Path] = [
+        sys.executable,
+        WITHOUT,
+        "",
+        str(NOBODY),
+        sys.executable,
+        "-c",
+        "import mumath_agent.cli",
+    ]
     if os.getuid() != 0 or subprocess.run(imports, cwd="/", capture_output=True).returncode:
         pytest.skip("can't run this installation as another user")
     return NOBODY

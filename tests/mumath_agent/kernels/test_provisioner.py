@@ -125,6 +125,7 @@ async def test_the_asynchronous_manager_drives_it_too(manager: AsyncKernelManage
     reply = await client.execute_interactive("6 * 7", timeout=HANG_S)
     assert reply["content"]["status"] == "ok"
     client.stop_channels()
+    assert manager.provisioner is not None
     await manager.provisioner.kill()
     assert await asyncio.wait_for(manager.provisioner.wait(), HANG_S) == -9
     assert not await manager.is_alive()

@@ -82,7 +82,7 @@ class Session:
         assert (execution.status, execution.stdout) == (ExecutionStatus.OK, f"{self._token}\n"), execution
 
     async def remembers(self) -> None:
-        """A variable is as this session left it, or the loss is told."""
+        """Check that a variable is as this session left it, or that its loss is told."""
         execution = await self.run("count = globals().get('count', 0) + 1\ncount")
         self._count += 1
         assert (execution.status, execution.result) == (ExecutionStatus.OK, str(self._count)), execution
@@ -93,7 +93,7 @@ class Session:
         assert execution.error == f"line 2: raise ValueError('{self._token}')\nValueError: {self._token}"
 
     async def prints_late(self) -> None:
-        """A thread that outlives its cell prints while later ones run."""
+        """Start a thread that outlives its cell and prints while later ones run."""
         late = "for _ in range(3):\n        time.sleep(0.01)\n        print('TOKEN')"
         start = "threading.Thread(target=late).start()"
         execution = await self.run(f"import threading, time\ndef late():\n    {late}\n{start}")
@@ -104,7 +104,7 @@ class Session:
         assert execution.status is ExecutionStatus.TIMEOUT, execution
 
     async def clings(self) -> None:
-        """An interrupt can't end this one."""
+        """Run a program that an interrupt can't end."""
         execution = await self.run("sum(range(10**12))", 0.2)
         assert (execution.status, execution.state_lost) == (ExecutionStatus.TIMEOUT, True), execution
 
@@ -155,12 +155,12 @@ class Session:
         await self.remembers()
 
     async def is_left_at_once(self) -> None:
-        """Another session, left while its kernel may still start."""
+        """Open another session and leave it while its kernel may still start."""
         async with JupyterExecutor(pool=self._pool):
             await anyio.sleep(self._random.choice((0, 0.001, 0.01)))
 
     async def branches(self) -> None:
-        """A copy goes on from here; what it does is not seen here."""
+        """Go on in a copy; what it does isn't seen here."""
         try:
             branch = await self._executor.fork()
         except KernelError:  # a thread runs, and a cell that was stopped can't be repeated

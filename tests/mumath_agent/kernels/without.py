@@ -50,7 +50,7 @@ def refuse(*names: str) -> None:
 
 
 def become(uid: int) -> None:
-    """An ordinary user who can read this installation all the same."""
+    """Become an ordinary user who can read this installation all the same."""
     open_the_way([Path(sys.base_prefix).resolve(), Path(sys.prefix), Path(__file__).parents[3]])
     os.setgroups([])
     os.setresgid(uid, uid, uid)

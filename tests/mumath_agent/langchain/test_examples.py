@@ -14,7 +14,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 def started(example: str, *arguments: str, at: Path) -> subprocess.Popen[str]:
-    """The example in a process; its errors are where pytest shows them."""
+    """Start the example in a process; its errors go where pytest shows them."""
     environment = {name: value for name, value in os.environ.items() if name != "MODEL"}
     return subprocess.Popen(
         [sys.executable, str(EXAMPLES / example), *arguments],

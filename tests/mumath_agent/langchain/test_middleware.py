@@ -9,34 +9,36 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import (
+    AgentMiddleware,
     HumanInTheLoopMiddleware,
     SummarizationMiddleware,
     ToolCallLimitMiddleware,
 )
 from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command
 from scripted_chat import ScriptedChatModel, Turn, calls
 
 from mumath_agent.dialects.output import STATE_LOST
-from mumath_agent.langchain import MuMathMiddleware
+from mumath_agent.langchain import MuMathMiddleware, PythonKernelTool
 
 pytestmark = pytest.mark.kernel
 
-THREAD: Any = {"configurable": {"thread_id": "t"}}
+THREAD: RunnableConfig = {"configurable": {"thread_id": "t"}}
 GO: Any = {"messages": ["go"]}
 APPROVE: Any = Command(resume={"decisions": [{"type": "approve"}]})
 
 
 @pytest.fixture(autouse=True)
 def bridge() -> None:
-    """Already there, because it keeps the context of the first who uses it."""
+    """Start the bridge before the tests, because it keeps the context of its first user."""
     MuMathMiddleware().close()
 
 
 def plain_memory() -> InMemorySaver:
-    """A checkpointer that keeps JSON values and messages, and refuses all else."""
+    """Return a checkpointer that keeps JSON values and messages, and refuses all else."""
     return InMemorySaver(serde=JsonPlusSerializer(allowed_msgpack_modules=None))
 
 
@@ -53,14 +55,16 @@ def asks_first() -> HumanInTheLoopMiddleware:
 
 
 def living(middleware: MuMathMiddleware) -> tuple[str, ...]:
-    return middleware.tools[0].sessions
+    (python,) = middleware.tools
+    assert isinstance(python, PythonKernelTool)
+    return python.sessions
 
 
 @pytest.mark.parametrize("in_async", [True, False])
 @pytest.mark.parametrize("memory", [plain_memory(), None])
 def test_a_session_lasts_as_long_as_the_run(in_async: bool, memory: InMemorySaver | None) -> None:
     seen: list[int] = []
-    turns = [calls("x = 1 / 0"), calls("x = 41"), calls("x + 1"), "42"]
+    turns: list[Turn] = [calls("x = 1 / 0"), calls("x = 41"), calls("x + 1"), "42"]
     middleware = MuMathMiddleware()
 
     class Watched(ScriptedChatModel):
@@ -69,7 +73,7 @@ def test_a_session_lasts_as_long_as_the_run(in_async: bool, memory: InMemorySave
             return super()._generate(*args, **kwargs)
 
     agent = create_agent(Watched(turns=turns), middleware=[middleware], checkpointer=memory)
-    config = {"configurable": {"thread_id": str(in_async)}} if memory else None
+    config: RunnableConfig | None = {"configurable": {"thread_id": str(in_async)}} if memory else None
     state = asyncio.run(agent.ainvoke(GO, config)) if in_async else agent.invoke(GO, config)
     assert outputs(state) == ["line 1: x = 1 / 0\nZeroDivisionError: division by zero", "Done", "42"]
     assert seen == [1, 1, 1, 1] and living(middleware) == ()
@@ -77,7 +81,12 @@ def test_a_session_lasts_as_long_as_the_run(in_async: bool, memory: InMemorySave
 
 def test_calls_of_one_step_share_the_session_in_their_order() -> None:
     middleware, memory = MuMathMiddleware(), plain_memory()
-    turns = [calls("x = [0]"), calls(*[f"x.append({n}); print(x)" for n in (1, 2, 3)]), calls("len(x)"), "4"]
+    turns: list[Turn] = [
+        calls("x = [0]"),
+        calls(*[f"x.append({n}); print(x)" for n in (1, 2, 3)]),
+        calls("len(x)"),
+        "4",
+    ]
     state = asyncio.run(agent_of(turns, middleware, memory=memory).ainvoke(GO, THREAD))
     assert outputs(state) == ["Done", "[0, 1]", "[0, 1, 2]", "[0, 1, 2, 3]", "4"]
 
@@ -123,7 +132,7 @@ def test_a_person_edits_and_rejects(mode: Any) -> None:
 def test_another_process_rebuilds_the_session_or_says_that_it_is_lost(first: str, output: str | None) -> None:
     """A new middleware is what another process has; the restart itself is in test_examples.py."""
     memory = plain_memory()
-    turns = [calls(first), calls("x * 0 + 42"), "42"]
+    turns: list[Turn] = [calls(first), calls("x * 0 + 42"), "42"]
     for step in (GO, APPROVE, APPROVE):
         middleware = MuMathMiddleware()
         state = agent_of(turns, middleware, asks_first(), memory=memory).invoke(step, THREAD)
@@ -169,7 +178,12 @@ def test_a_run_that_goes_on_from_an_earlier_checkpoint_has_the_session_of_that_m
 def test_no_call_runs_twice_in_one_session() -> None:
     """A step that is taken again, for its result was not kept, is answered from the session's record."""
     memory, middleware = plain_memory(), MuMathMiddleware()
-    turns = [calls("x = 0"), calls("import time; x += 1; print(x, time.time_ns())"), calls("x"), "1"]
+    turns: list[Turn] = [
+        calls("x = 0"),
+        calls("import time; x += 1; print(x, time.time_ns())"),
+        calls("x"),
+        "1",
+    ]
     agent = agent_of(turns, middleware, asks_first(), memory=memory)
     agent.invoke(GO, THREAD)
     agent.invoke(APPROVE, THREAD)
@@ -180,7 +194,7 @@ def test_no_call_runs_twice_in_one_session() -> None:
 
 def test_summaries_take_messages_away_and_the_session_stays() -> None:
     memory = plain_memory()
-    turns = [calls("x = 41"), calls("print('a')"), calls("print('b')"), calls("x + 1"), "42"]
+    turns: list[Turn] = [calls("x = 41"), calls("print('a')"), calls("print('b')"), calls("x + 1"), "42"]
 
     class Forgetful(ScriptedChatModel):
         """Goes on where it was, however few messages are left."""
@@ -197,7 +211,8 @@ def test_summaries_take_messages_away_and_the_session_stays() -> None:
     model = Forgetful(turns=turns)
     for step in (GO, APPROVE, APPROVE, APPROVE, APPROVE):
         middleware = MuMathMiddleware()
-        agent = create_agent(model, middleware=[middleware, asks_first(), summary], checkpointer=memory)
+        parts: list[AgentMiddleware[Any, Any, Any]] = [middleware, asks_first(), summary]
+        agent = create_agent(model, middleware=parts, checkpointer=memory)
         state = agent.invoke(step, THREAD)
         middleware.close()
     assert "They computed." in str(state["messages"]) and "x = 41" not in str(state["messages"])

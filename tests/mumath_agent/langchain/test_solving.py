@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import ToolException
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langgraph.checkpoint.sqlite import SqliteSaver
 from pydantic import ValidationError
-from scripted_chat import ScriptedChatModel, calls
+from scripted_chat import ScriptedChatModel, Turn, calls
 
 from mumath_agent.agent.solver import Solver
 from mumath_agent.errors import KernelError, ModelRefused, ModelUnreachable
@@ -93,14 +94,14 @@ def test_machinery_that_broke_is_an_error_the_agent_reads_or_an_exception(
 @pytest.mark.parametrize("question", ["", " \n", "1" * 30_000])
 def test_what_is_no_question_is_an_error_the_agent_can_mend(question: str) -> None:
     message = asked(solving([BOXED]), question)
-    assert message.status == "error" and message.content.startswith("This question can't be taken: ")
+    assert message.status == "error" and message.text.startswith("This question can't be taken: ")
 
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
 def test_in_an_agent_with_a_checkpointer_of_one_colour(way: str, tmp_path: Path) -> None:
     """The attempt's own states are none of the agent's checkpoints; a saver without async methods shows it."""
-    turns = [calls(QUESTION, name="solve_math", argument="question"), "It is 391."]
+    turns: list[Turn] = [calls(QUESTION, name="solve_math", argument="question"), "It is 391."]
     with (
         SqliteSaver.from_conn_string(str(tmp_path / "agent.sqlite")) as saver,
         solving([PROGRAM, BOXED]) as tool,
@@ -108,31 +109,33 @@ def test_in_an_agent_with_a_checkpointer_of_one_colour(way: str, tmp_path: Path)
         agent = create_agent(
             ScriptedChatModel(turns=turns), tools=[tool], checkpointer=saver if way == "invoke" else None
         )
-        config = {"configurable": {"thread_id": "t"}}
+        config: RunnableConfig = {"configurable": {"thread_id": "t"}}
         if way == "invoke":
-            state = agent.invoke({"messages": ["go"]}, config)
+            state = agent.invoke({"messages": [HumanMessage("go")]}, config)
             spaces = {row[0] for row in saver.conn.execute("select distinct checkpoint_ns from checkpoints")}
             assert spaces == {""}
         else:
-            state = asyncio.run(agent.ainvoke({"messages": ["go"]}, config))
+            state = asyncio.run(agent.ainvoke({"messages": [HumanMessage("go")]}, config))
     assert state["messages"][2].content.startswith("Answer: 391")
 
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("in_async", [True, False])
 def test_the_attempt_is_streamed_while_it_runs(in_async: bool) -> None:
-    turns = [calls(QUESTION, name="solve_math", argument="question"), "It is 391."]
+    turns: list[Turn] = [calls(QUESTION, name="solve_math", argument="question"), "It is 391."]
     with solving([PROGRAM, BOXED]) as tool:
         agent = create_agent(ScriptedChatModel(turns=turns), tools=[tool])
         modes: Any = ["custom", "tools"]
 
         async def streamed() -> list[Any]:
-            return [part async for part in agent.astream({"messages": ["go"]}, stream_mode=modes)]
+            return [
+                part async for part in agent.astream({"messages": [HumanMessage("go")]}, stream_mode=modes)
+            ]
 
-        parts = (
+        parts: list[Any] = (
             asyncio.run(streamed())
             if in_async
-            else list(agent.stream({"messages": ["go"]}, stream_mode=modes))
+            else list(agent.stream({"messages": [HumanMessage("go")]}, stream_mode=modes))
         )
     events = [part["event"] for mode, part in parts if mode == "custom"]
     assert events == ["text", "program", "stdout", "output", "text"]
@@ -157,7 +160,8 @@ def test_a_tool_is_used_again_after_it_was_closed_and_from_any_loop() -> None:
 def test_the_attempt_is_traced_as_a_part_of_the_call(in_async: bool) -> None:
     collector = RunCollectorCallbackHandler()
     with solving([PROGRAM, BOXED]) as tool:
-        arguments, config = {"question": QUESTION}, {"callbacks": [collector]}
+        arguments = {"question": QUESTION}
+        config: RunnableConfig = {"callbacks": [collector]}
         if in_async:
             asyncio.run(tool.ainvoke(arguments, config))
         else:

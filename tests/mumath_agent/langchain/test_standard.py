@@ -29,7 +29,7 @@ class OfSolving:
     tool_invoke_params_example: ClassVar = {
         "question": "Tom has 3 apples and buys 4 more. How many apples does Tom have?"
     }
-    init_from_env_params: ClassVar = (
+    init_from_env_params: ClassVar[tuple[dict[str, str], dict[str, str], dict[str, str]]] = (
         {"MUMATH_BASE_URL": "http://host:8000/v1", "MUMATH_MODEL": "m", "MUMATH_API_KEY": "secret"},
         {},
         {"base_url": "http://host:8000/v1", "model": "m", "api_key": "secret"},

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mumath_agent.bridge import run_sync
-from mumath_agent.dialects import get_dialect, get_replay_dialect
+from mumath_agent.dialects import get_replay_dialect, get_text_dialect
 from mumath_agent.dialects.blocks import block
 from mumath_agent.errors import ModelRefused
-from mumath_agent.protocols import CompletionRequest, Dialect
+from mumath_agent.protocols import CompletionRequest, TextDialect
 from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason
 from mumath_agent.testing import Recording, ReplayModel
 from mumath_agent.transcript import Transcript
@@ -30,8 +30,10 @@ def turn(text: str, finish: FinishReason = FinishReason.STOP, tokens: int = 0) -
     return Completion(text=text, finish_reason=finish, prompt_tokens=tokens, completion_tokens=tokens)
 
 
-def recording(dialect: Dialect, question: str, numbers: Sequence[int], last: str | None = None) -> Recording:
-    """A program a number, then words."""
+def recording(
+    dialect: TextDialect, question: str, numbers: Sequence[int], last: str | None = None
+) -> Recording:
+    """Return a recording with a program for each number, then words."""
     programs = [turn(PROGRAM[dialect.name].format(n=n)) for n in numbers]
     ending = [] if last is None else [turn(WORDS[dialect.name].format(n=last))]
     return Recording(question=question, turns=(*programs, *ending))
@@ -44,7 +46,7 @@ async def continued(model: ReplayModel, transcript: Transcript) -> Completion:
 
 
 async def written(model: ReplayModel, question: str, output: str = "1") -> list[str]:
-    """What the model writes for a question, turn by turn, as the graph would ask for it."""
+    """Return what the model writes for a question, turn by turn, as the graph would ask for it."""
     dialect, transcript, texts = model.dialect, Transcript(question=question), []
     while True:
         completion = await continued(model, transcript)
@@ -58,7 +60,7 @@ async def written(model: ReplayModel, question: str, output: str = "1") -> list[
 
 @given(dialects, st.lists(st.lists(st.integers(0, 2), max_size=3), min_size=1, max_size=4), st.text())
 def test_every_recording_is_written_again_whatever_the_programs_print(
-    dialect: Dialect, recorded: list[list[int]], output: str
+    dialect: TextDialect, recorded: list[list[int]], output: str
 ) -> None:
     recordings = [recording(dialect, f"Question {n}?", numbers, str(n)) for n, numbers in enumerate(recorded)]
     model = ReplayModel(recordings=recordings, dialect=dialect)
@@ -68,7 +70,7 @@ def test_every_recording_is_written_again_whatever_the_programs_print(
 
 
 async def test_recordings_of_one_question_are_served_in_turn_and_then_followed() -> None:
-    fenced = get_dialect("fenced")
+    fenced = get_text_dialect("fenced")
     recordings = [recording(fenced, "q", [5], "a"), recording(fenced, "q", [6], "b")]
     model = ReplayModel(recordings=recordings)
     first, second, third = [await written(model, "q") for _ in range(3)]
@@ -76,20 +78,20 @@ async def test_recordings_of_one_question_are_served_in_turn_and_then_followed()
 
 
 async def test_recordings_that_part_late_are_each_written_once() -> None:
-    fenced = get_dialect("fenced")
+    fenced = get_text_dialect("fenced")
     recordings = [recording(fenced, "q", [5], "a"), recording(fenced, "q", [5], "b")]
     model = ReplayModel(recordings=recordings)
     assert [(await written(model, "q"))[1] for _ in range(2)] == ["So it is a.", "So it is b."]
 
 
 async def test_a_recording_that_broke_off_goes_on_with_an_empty_completion_cut_by_the_limit() -> None:
-    model = ReplayModel(recordings=[recording(get_dialect("fenced"), "q", [5])])
+    model = ReplayModel(recordings=[recording(get_text_dialect("fenced"), "q", [5])])
     assert (await written(model, "q"))[1:] == [""]
 
 
 async def test_an_output_the_model_made_up_is_part_of_its_turn() -> None:
     invented = "<|execution|>7<|endofblock|>" + block("code", "1")
-    blocks = get_dialect("blocks")
+    blocks = get_text_dialect("blocks")
     model = ReplayModel(
         recordings=[Recording(question="q", turns=(turn(invented), turn(block("text", "7"))))], dialect=blocks
     )
@@ -101,7 +103,7 @@ async def test_an_output_the_model_made_up_is_part_of_its_turn() -> None:
 
 
 async def test_white_space_of_another_client_is_no_other_solution() -> None:
-    model = ReplayModel(recordings=[recording(get_dialect("fenced"), "q", [5], "a")])
+    model = ReplayModel(recordings=[recording(get_text_dialect("fenced"), "q", [5], "a")])
     prompt = "<|user|>\nq\n<|assistant|>\n```python\nprint(5)\n```\n\n```output\n5\n```\n"
     assert (await model.complete(CompletionRequest(prompt=prompt, max_tokens=9))).text == "So it is a."
 
@@ -115,7 +117,7 @@ async def test_white_space_of_another_client_is_no_other_solution() -> None:
     ],
 )
 async def test_a_prompt_that_follows_from_no_recording_is_refused(solution: str, reason: str) -> None:
-    model = ReplayModel(recordings=[recording(get_dialect("fenced"), "q", [5], "a")])
+    model = ReplayModel(recordings=[recording(get_text_dialect("fenced"), "q", [5], "a")])
     with pytest.raises(ModelRefused, match=reason):
         await model.complete(
             CompletionRequest(prompt=f"<|user|>\nq\n<|assistant|>\n{solution}", max_tokens=9)
@@ -123,7 +125,7 @@ async def test_a_prompt_that_follows_from_no_recording_is_refused(solution: str,
 
 
 async def test_an_unknown_question_is_refused_with_its_end() -> None:
-    model = ReplayModel(recordings=[recording(get_dialect("fenced"), "q", [5], "a")])
+    model = ReplayModel(recordings=[recording(get_text_dialect("fenced"), "q", [5], "a")])
     with pytest.raises(ModelRefused, match=r"nothing was recorded.*other"):
         await continued(model, Transcript(question="another or other"))
 

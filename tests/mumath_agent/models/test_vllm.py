@@ -83,7 +83,7 @@ async def test_wrong_model_name(base_url: str) -> None:
 async def test_a_prompt_that_does_not_fit_ends_at_the_token_limit(
     model: CompletionsModel, copies: int
 ) -> None:
-    """vLLM counts the tokens of one of them; of the other only the characters."""
+    """Of one of them vLLM counts the tokens; of the other only the characters."""
     completion = await ask(model, prompt=PROMPT * copies)
     assert (completion.text, completion.finish_reason) == ("", FinishReason.LENGTH)
     assert completion.prompt_tokens > 1000 and completion.completion_tokens == 0
@@ -123,7 +123,7 @@ async def test_cancelling_ends_the_generation(model: CompletionsModel, base_url:
 
 
 async def _tokens_written(base_url: str) -> float:
-    """How many tokens vLLM has generated, by its own count."""
+    """Return how many tokens vLLM has generated, by its own count."""
     async with httpx.AsyncClient() as client:
         lines = (await client.get(f"{base_url}/metrics")).text.splitlines()
     counters = [line for line in lines if line.startswith("vllm:generation_tokens_total")]

@@ -43,7 +43,7 @@ def base_url(serve_vllm: Callable[[Path], str], tmp_path_factory: pytest.TempPat
 
 
 def edited(path: Path) -> Any:
-    """The tokenizer with the fences renamed, as it is now written there."""
+    """Rename the fences in a tokenizer's file, and return the tokenizer as it is now written there."""
     tokenizer = json.loads(path.read_text("utf-8"))
     for token in tokenizer["added_tokens"]:
         if token["content"] in RENAMED:

@@ -29,7 +29,7 @@ RIGHT, WRONG, NONE = Outcome.CORRECT, Outcome.INCORRECT, Outcome.NO_ANSWER
 
 
 def record(stop: StopReason, text: str, target: str | None = "5") -> RunRecord:
-    """A record of an attempt as an older rule of extraction might have left it: it found no answer."""
+    """Return a record as an older rule of extraction might have left it: it found no answer."""
     return RunRecord(
         problem=Problem(id="p", question="q", target=target),
         settings=Settings(model="m", dialect="fenced", limits=Limits(), sampling=Sampling()),

@@ -61,7 +61,7 @@ Turns = Sequence[tuple[str, Execution]]
 def played(
     turns: Turns, last: str = "So \\boxed{42}.", *, dialect: str = "fenced"
 ) -> tuple[RunRecord, list[str]]:
-    """What the graph would make of a model that writes these texts and a kernel that answers so; the programs run."""
+    """Return the record of an attempt with these texts and executions, as the graph would make it, and its programs."""
     speech = get_dialect(dialect)
     transcript = Transcript(question="How many?")
     completions: list[Completion] = []
@@ -230,12 +230,11 @@ def test_what_happened_to_the_session_stands_behind_the_cell(execution: Executio
 
 
 def test_what_was_not_run_is_no_code_cell() -> None:
-    rejected = Execution(
-        status=ExecutionStatus.REFUSED, error="The program was not run: a person rejected it"
-    )
+    reason = "The program was not run: a person rejected it"
+    rejected = Execution(status=ExecutionStatus.REFUSED, error=reason)
     of = record([(program("rm()"), rejected)], last="And then:\n```python\nx = 1")
     assert [cell.cell_type for cell in cells(of)] == ["markdown"] * 4
-    assert "```python\nrm()" in said(of)[1] and rejected.error in said(of)[1]
+    assert "```python\nrm()" in said(of)[1] and reason in said(of)[1]
     assert said(of)[2].endswith("```python\nx = 1")
     assert session_of(of).cells == ()
     assert [turn.cell(get_dialect("fenced")) for turn in turns_of(of)] == [None, None]

@@ -25,7 +25,7 @@ def folder(path: Path, config: dict[str, Any]) -> str:
 
 
 def value(command: ServerCommand, flag: str) -> str | None:
-    """What follows the flag's last appearance, as vLLM reads it."""
+    """Return what follows the flag's last appearance, as vLLM reads it."""
     found = [
         following for given, following in zip(command.argv, command.argv[1:], strict=False) if given == flag
     ]

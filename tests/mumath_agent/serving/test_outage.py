@@ -72,8 +72,10 @@ class WatchedSolver(Solver):
 
     attempts: list[Attempt] = field(default_factory=list)
 
-    def new_kernel(self, pool: KernelPool | None = None, *, seed: int | None = None) -> Executor:
-        return WatchedKernel(self.sandbox, pool=pool, lazy=True, seed=seed)
+    def new_kernel(
+        self, pool: KernelPool | None = None, *, lazy: bool = True, seed: int | None = None
+    ) -> WatchedKernel:
+        return WatchedKernel(self.sandbox, pool=pool, lazy=lazy, seed=seed)
 
     async def solve(self, problem: Problem, *, kernel: Executor | None = None, **others: Any) -> RunRecord:
         assert isinstance(kernel, WatchedKernel)

@@ -111,6 +111,6 @@ def test_what_cannot_be_audited(
 ) -> None:
     tokenizer.save_pretrained(corpus)
     done = run(*(argument.format(corpus=corpus) for argument in arguments))
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1

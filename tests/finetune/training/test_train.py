@@ -472,4 +472,4 @@ def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
         tmp_path,
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (1, "error: no such recipe: no.toml\n")
+    assert (done.returncode, done.stderr) == (2, "error: no such recipe: no.toml\n")

@@ -472,4 +472,4 @@ def test_too_few_rows(start: Path, tmp_path: Path) -> None:
 
 def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
     done = call("finetune", "train", "no.toml", "--data", "x", "--start", "x", "--out", tmp_path)
-    assert (done.code != 0, done.stderr) == (True, "error: no such recipe: no.toml\n")
+    assert (done.code, done.stderr) == (2, "error: no such recipe: no.toml\n")

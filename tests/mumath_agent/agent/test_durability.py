@@ -19,7 +19,6 @@ from typing import Any
 
 import anyio
 import pytest
-from command_line import PROGRAM, mumath_agent
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from typer.testing import CliRunner
@@ -46,6 +45,7 @@ from mumath_agent.records import (
 )
 from mumath_agent.runs.results import ResultsFile
 from mumath_agent.testing import Recording, ReplayModel, ScriptedExecutor, ScriptedModel
+from tests.mumath_agent.command_line import PROGRAM, mumath_agent
 
 SIZES = [
     pytest.param(30, 2, id="small"),

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from command_line import PROGRAM, Ended, mumath_agent, mumath_agent_process
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mumath_agent.kernels.script import split_cells
+from tests.mumath_agent.command_line import PROGRAM, Ended, mumath_agent, mumath_agent_process
 
 COMMAND = [*PROGRAM, "python"]
 KEYS = ["status", "stdout", "stderr", "result", "error", "duration_s", "state_lost"]

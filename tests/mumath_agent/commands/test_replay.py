@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from command_line import Ended, mumath_agent
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +33,7 @@ from mumath_agent.runs.replay import (
     same_numbers,
 )
 from mumath_agent.testing import ScriptedModel
+from tests.mumath_agent.command_line import Ended, mumath_agent
 
 OK, ERROR, TIMEOUT, DIED = (ExecutionStatus(value) for value in ("ok", "error", "timeout", "died"))
 SAME, ROUNDED, DIFFERS, FAILED, TIMED_OUT, UNDECIDED = Outcome

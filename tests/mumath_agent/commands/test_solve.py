@@ -10,10 +10,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from command_line import PROGRAM, Ended, mumath_agent, mumath_agent_process
-from waiting import comes_true
 
 from mumath_agent.records import RunRecord, StopReason, from_json
+from tests.mumath_agent.command_line import PROGRAM, Ended, mumath_agent, mumath_agent_process
+from tests.mumath_agent.waiting import comes_true
 
 QUESTION = "Lina has 17 marbles. Tom gives her 25 more marbles. How many marbles does Lina have now?"
 COMMAND = [*PROGRAM, "solve"]

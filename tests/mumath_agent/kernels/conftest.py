@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from waiting import HANG_S
 
 from mumath_agent.kernels import JupyterExecutor, Sandbox
+from tests.mumath_agent.waiting import HANG_S
 
 sys.path.append(str(Path(__file__).parent))
 

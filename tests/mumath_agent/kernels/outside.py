@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import psutil
-from waiting import HANG_S, comes_true
 
 from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.records import Execution
+from tests.mumath_agent.waiting import HANG_S, comes_true
 
 SWALLOWS_INTERRUPTS = (
     "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass"

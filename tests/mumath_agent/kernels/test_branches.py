@@ -12,11 +12,11 @@ from contextlib import suppress
 import anyio
 import psutil
 import pytest
-from waiting import HANG_S, eventually
 
 from mumath_agent.errors import KernelError
 from mumath_agent.kernels import JupyterExecutor, Kernel, KernelPool
 from mumath_agent.records import Execution, ExecutionStatus
+from tests.mumath_agent.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 

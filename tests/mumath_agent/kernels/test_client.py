@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from waiting import HANG_S
 
 from mumath_agent.answers import extract_answer
 from mumath_agent.dialects import Fenced
@@ -17,6 +16,7 @@ from mumath_agent.grading import Grader
 from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason, Outcome
 from mumath_agent.transcript import Kind, Transcript
+from tests.mumath_agent.waiting import HANG_S
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 

@@ -15,12 +15,12 @@ import psutil
 import pytest
 from misbehaving import FIND_WIRES
 from outside import descendants
-from waiting import HANG_S, eventually
 
 from mumath_agent.errors import KernelError
 from mumath_agent.kernels import JupyterExecutor, Sandbox
 from mumath_agent.kernels import kernel as kernel_module
 from mumath_agent.records import ExecutionStatus
+from tests.mumath_agent.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 

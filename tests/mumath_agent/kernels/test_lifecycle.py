@@ -11,12 +11,12 @@ import anyio
 import psutil
 import pytest
 from outside import HOLDS_THE_INTERPRETER, SWALLOWS_INTERRUPTS, descendants, files, gone, run, tree
-from waiting import comes_true
 
 from mumath_agent.errors import KernelError
 from mumath_agent.kernels import JupyterExecutor, Sandbox
 from mumath_agent.kernels.isolation import layers_of
 from mumath_agent.records import ExecutionStatus
+from tests.mumath_agent.waiting import comes_true
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from waiting import HANG_S
 
 from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.records import ExecutionStatus
+from tests.mumath_agent.waiting import HANG_S
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 

@@ -11,10 +11,10 @@ import psutil
 import pytest
 from misbehaving import CASES, FORGERIES, KEPT, LOST, OK, TIMEOUT, Case
 from outside import descendants
-from waiting import HANG_S, eventually
 
 from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.records import ExecutionStatus
+from tests.mumath_agent.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 

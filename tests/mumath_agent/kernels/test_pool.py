@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, suppress
 import psutil
 import pytest
 from outside import DIES, descendants, gone, run
-from waiting import HANG_S, eventually
 
 from mumath_agent.kernels import JupyterExecutor, Kernel, KernelPool, Sandbox
 from mumath_agent.records import ExecutionStatus
+from tests.mumath_agent.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 

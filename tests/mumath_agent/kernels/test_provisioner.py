@@ -9,10 +9,10 @@ import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager, KernelManager, start_new_kernel
-from waiting import HANG_S
 
 import mumath_agent
 from mumath_agent.kernels.provisioner import ForkServerProvisioner
+from tests.mumath_agent.waiting import HANG_S
 
 pytestmark = pytest.mark.kernel
 

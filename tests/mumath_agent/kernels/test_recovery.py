@@ -7,10 +7,10 @@ import time
 import anyio
 import pytest
 from outside import DIES, HOLDS_THE_INTERPRETER, SWALLOWS_INTERRUPTS, descendants, gone, run
-from waiting import HANG_S, eventually
 
 from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.records import ExecutionStatus
+from tests.mumath_agent.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 

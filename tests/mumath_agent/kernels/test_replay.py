@@ -4,11 +4,11 @@ import os
 
 import pytest
 from outside import DIES, HOLDS_THE_INTERPRETER, descendants, run
-from waiting import HANG_S
 
 from mumath_agent.kernels import JupyterExecutor, KernelPool, Sandbox
 from mumath_agent.protocols import ExecutedCell
 from mumath_agent.records import Execution, ExecutionStatus
+from tests.mumath_agent.waiting import HANG_S
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from outside import descendants
-from waiting import HANG_S, eventually
 
 from mumath_agent.kernels import JupyterExecutor, KernelPool, Sandbox
 from mumath_agent.kernels.isolation import layers_of
 from mumath_agent.records import ExecutionStatus
+from tests.mumath_agent.waiting import HANG_S, eventually
 
 pytestmark = [
     pytest.mark.kernel,

@@ -9,12 +9,10 @@ from typing import Any
 
 import nbformat
 import pytest
-from command_line import mumath_agent
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jupyter_client.manager import start_new_kernel
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from waiting import HANG_S
 
 from mumath_agent.agent.solver import solve
 from mumath_agent.dialects import get_dialect
@@ -47,6 +45,8 @@ from mumath_agent.runs.notebook import (
 )
 from mumath_agent.testing import ScriptedModel
 from mumath_agent.transcript import Transcript
+from tests.mumath_agent.command_line import mumath_agent
+from tests.mumath_agent.waiting import HANG_S
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
 OK, ERROR = ExecutionStatus.OK, ExecutionStatus.ERROR

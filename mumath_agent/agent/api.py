@@ -10,7 +10,7 @@ MUMATH_DIALECT, MUMATH_API_KEY, MUMATH_UNSAFE_LOCAL. The synchronous functions w
 import asyncio
 import difflib
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from typing import Any, Literal, NoReturn, TypedDict, TypeVar, Unpack
@@ -98,7 +98,7 @@ def solve_many(
     samples: int = 1,
     concurrency: int = 8,
     **settings: Unpack[SolverSettings],
-) -> Iterator[RunRecord]:
+) -> Generator[RunRecord, None, None]:
     """Attempt many problems side by side, and yield each record as its attempt ends.
 
     Args:
@@ -126,7 +126,7 @@ async def asolve_many(
     samples: int = 1,
     concurrency: int = 8,
     **settings: Unpack[SolverSettings],
-) -> AsyncIterator[RunRecord]:
+) -> AsyncGenerator[RunRecord, None]:
     """Attempt many problems side by side, and yield each record as its attempt ends; see `solve_many`."""
     from mumath_agent.agent.batch import Batch, run_batch
 
@@ -275,8 +275,8 @@ async def _next(records: AsyncIterator[RunRecord]) -> RunRecord | None:
     return await anext(records, None)
 
 
-async def _close(records: AsyncIterator[RunRecord]) -> None:
-    await records.aclose()  # type: ignore[attr-defined]
+async def _close(records: AsyncGenerator[RunRecord, None]) -> None:
+    await records.aclose()
 
 
 __all__ = [

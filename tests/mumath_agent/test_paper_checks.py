@@ -1,7 +1,7 @@
-"""What the published code of the papers gets wrong, checked on the whole agent with real kernels.
+"""Check what the published code of the papers gets wrong, on the whole agent with real kernels.
 
 Each test is one of the checks a better implementation should pass; the model is a script, everything else is real.
-(That finished results survive a crash is in `test_cli.py`, with real processes.)
+(That finished results survive a crash is in `commands/test_solve.py`, with real processes.)
 """
 
 import anyio
@@ -15,6 +15,7 @@ from mumath_agent.protocols import CompletionRequest, OnText
 from mumath_agent.records import Completion, ExecutionStatus, Limits, Outcome, Problem, RunRecord, StopReason
 from mumath_agent.testing import ScriptedModel
 from mumath_agent.transcript import Kind
+from tests.waiting import HANG_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.kernel]
 
@@ -27,7 +28,7 @@ def solver_of(scripts: dict[str, list[str]], *, fresh_cells: bool = False, **lim
     """Return a solver whose model follows one script per question."""
     return Solver(
         model=Scripts(scripts=scripts),
-        limits=Limits(**{"cell_timeout_s": 2.0, **limits}),  # type: ignore[arg-type]
+        limits=Limits(**{"cell_timeout_s": HANG_S, **limits}),  # type: ignore[arg-type]
         fresh_cells=fresh_cells,
     )
 
@@ -46,9 +47,10 @@ async def solved(scripts: dict[str, list[str]], **settings: float) -> dict[str, 
     return records
 
 
-async def outputs(*programs: str, fresh_cells: bool = False) -> list[str]:
+async def outputs(*programs: str, fresh_cells: bool = False, **limits: float) -> list[str]:
     """Return what the model reads after each program of one attempt."""
-    solver = solver_of({"q": [*map(program, programs), "Done."]}, fresh_cells=fresh_cells, max_turns=9)
+    scripts = {"q": [*map(program, programs), "Done."]}
+    solver = solver_of(scripts, fresh_cells=fresh_cells, max_turns=9, **limits)
     record = await solver.solve(Problem(id="q", question="q"))
     return [
         s.text.removesuffix("\n```\n") for s in record.trajectory.transcript.segments if s.kind is Kind.OUTPUT
@@ -76,7 +78,8 @@ async def test_1_a_dead_a_hanging_and_a_greedy_attempt_are_recorded_and_touch_no
             "can't be interrupted": [program("sum(range(10**13))"), *then],
             "eats memory": [program("x = bytearray(4 * 2**30)"), *then],
             "fine": [program("print(1)"), *then],
-        }
+        },
+        cell_timeout_s=4.0,
     )
     first = {question: record.trajectory.executions[0] for question, record in records.items()}
     assert {question: execution.status for question, execution in first.items()} == {
@@ -115,12 +118,13 @@ async def test_2_state_between_the_programs_of_one_attempt_is_persistent_or_fres
 @pytest.mark.parametrize(
     "hang",
     [
-        "import time; time.sleep(60)",
+        "import time; time.sleep(600)",
         "while True:\n    try: sum(range(10**6))\n    except BaseException: pass",
     ],
 )
 async def test_3_after_a_timeout_the_next_program_gets_its_own_output(hang: str) -> None:
-    late, first, second = await outputs(f"print('late')\n{hang}", "print('first')", "print('second')")
+    programs = f"print('late')\n{hang}", "print('first')", "print('second')"
+    late, first, second = await outputs(*programs, cell_timeout_s=2.0)
     assert late.startswith("late\n") and "longer than 2 s" in late
     assert [first, second] == ["first", "second"]
 
@@ -157,7 +161,7 @@ async def test_6_no_attempt_waits_for_the_turn_of_another() -> None:
     turns = [program("print(1)"), program("print(2)"), "\\boxed{2}"]
     solver = Solver(model=Gated(scripts={"slow": list(turns), "fast": list(turns)}))
     ended: list[str] = []
-    with anyio.fail_after(60):
+    with anyio.fail_after(HANG_S):
         await run_batch(
             Batch(
                 problems=tuple(Problem(id=name, question=name) for name in ("slow", "fast")), solver=solver

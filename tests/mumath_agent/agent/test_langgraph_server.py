@@ -1,18 +1,20 @@
-"""`langgraph dev` serves the graph: described, streamed, stopped for approval; blocking calls are forbidden."""
+"""Check that `langgraph dev` serves the graph: described, streamed, stopped for approval, with no blocking call."""
 
 import json
 import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
+
+from tests.waiting import HANG_S, comes_true
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 QUESTION = (
@@ -74,7 +76,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         subprocess.Popen(
             [*command, *arguments], cwd=folder, stdout=said, stderr=said, env=environment
         ) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=HANG_S) as http,
     ):
         try:
             wait_until_it_answers(http, process, log)
@@ -85,14 +87,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def wait_until_it_answers(http: httpx.Client, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    until = time.monotonic() + 120
-    while True:
-        try:
+    def answers() -> bool:
+        assert process.poll() is None, log.read_text()
+        with suppress(httpx.TransportError):
             http.get("/ok").raise_for_status()
-            return
-        except httpx.TransportError:
-            assert process.poll() is None and time.monotonic() < until, log.read_text()
-            time.sleep(0.1)
+            return True
+        return False
+
+    assert comes_true(answers), log.read_text()
 
 
 def test_it_draws_the_loop_and_describes_what_goes_in_and_comes_out(server: Server) -> None:
@@ -134,33 +136,26 @@ def test_a_run_that_waits_for_approval_holds_no_kernel_and_goes_on_with_what_was
     (task,) = server.state(thread)["tasks"]
     (asked,) = task["interrupts"]
     assert asked["value"]["args"]["code"].endswith("print(b)\n")
-    assert server.processes() == processes
+    assert comes_true(lambda: server.processes() == processes)
     edited = {"type": "edit", "edited_action": {"name": "python", "args": {"code": "print(72)"}}}
     server.run(thread, command={"resume": edited}, context=context)
     values = server.state(thread)["values"]
     assert [execution["edited"] for execution in values["executions"]] == ["print(72)"]
     assert (values["answer"]["text"], values["stop_reason"]) == ("72", "answered")
-    assert server.processes() == processes
+    assert comes_true(lambda: server.processes() == processes)
 
 
 def test_a_cancelled_run_leaves_no_kernel(server: Server) -> None:
     server.run(server.thread(), input={"question": QUESTION})
     thread, processes = server.thread(), server.processes()
-    context = {"approve": True, "limits": {"cell_timeout_s": 60}}
+    context = {"approve": True, "limits": {"cell_timeout_s": 600}}
     server.run(thread, input={"question": QUESTION}, context=context)
     forever = {"type": "edit", "edited_action": {"name": "python", "args": {"code": "while True: pass"}}}
     body = {"assistant_id": "solve", "command": {"resume": forever}, "context": context}
     run = server.http.post(f"/threads/{thread}/runs", json=body).raise_for_status().json()["run_id"]
-    wait_until(lambda: server.processes() > processes)
+    assert comes_true(lambda: server.processes() > processes)
     server.http.post(f"/threads/{thread}/runs/{run}/cancel", params={"wait": True}).raise_for_status()
-    wait_until(lambda: server.processes() == processes)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    assert comes_true(lambda: server.processes() == processes)
 
 
 def test_a_thread_answers_one_question_after_another(server: Server) -> None:

@@ -1,10 +1,13 @@
-"""Laws 1-5, for every dialect: what it makes of any text, and of what a model and a kernel wrote in turn."""
+"""Check laws 1 to 5 for every dialect: what it makes of any text, and of what a model and a kernel wrote in turn.
+
+Conversations take long to draw, so the default run draws few; many are a slow test.
+"""
 
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mumath_agent.dialects import get_dialect
@@ -103,24 +106,18 @@ def test_no_segment_is_empty_and_rationale_never_follows_rationale(dialect: Dial
     assert (Kind.RATIONALE, Kind.RATIONALE) not in pairwise(kinds)
 
 
-@every_dialect
-@given(turns=conversations)
-def test_each_prompt_is_a_prefix_of_the_next(dialect: Dialect, turns: Turns) -> None:
+def each_prompt_is_a_prefix_of_the_next(dialect: Dialect, turns: Turns) -> None:
     prompts = [dialect.prompt(transcript) for transcript in played(dialect, turns)]
     assert all(begins(earlier, later) for earlier, later in pairwise(prompts))
 
 
-@every_dialect
-@given(turns=conversations)
-def test_the_whole_text_parses_into_the_segments_it_was_built_from(dialect: Dialect, turns: Turns) -> None:
+def the_whole_text_parses_into_the_segments_it_was_built_from(dialect: Dialect, turns: Turns) -> None:
     """So output can't forge structure, and training masks equal what happened at run time."""
     transcript = played(dialect, turns)[-1]
     assert dialect.parse(transcript.text) == transcript.segments
 
 
-@every_dialect
-@given(turns=conversations)
-def test_exactly_what_the_kernel_wrote_is_untrained(dialect: Dialect, turns: Turns) -> None:
+def exactly_what_the_kernel_wrote_is_untrained(dialect: Dialect, turns: Turns) -> None:
     transcript = played(dialect, turns)[-1]
     untrained = "".join(
         transcript.text[span.start : span.end] for span in transcript.spans if not span.trained
@@ -128,6 +125,30 @@ def test_exactly_what_the_kernel_wrote_is_untrained(dialect: Dialect, turns: Tur
     outputs = "".join(segment.text for segment in transcript.segments if segment.kind is Kind.OUTPUT)
     assert untrained == outputs
     assert transcript.spans == () or transcript.spans[-1].end == len(transcript.text)
+
+
+LAWS_OF_CONVERSATIONS = [
+    each_prompt_is_a_prefix_of_the_next,
+    the_whole_text_parses_into_the_segments_it_was_built_from,
+    exactly_what_the_kernel_wrote_is_untrained,
+]
+
+
+@every_dialect
+@settings(max_examples=60, deadline=None)
+@given(turns=conversations)
+def test_conversations(dialect: Dialect, turns: Turns) -> None:
+    for law in LAWS_OF_CONVERSATIONS:
+        law(dialect, turns)
+
+
+@pytest.mark.slow
+@every_dialect
+@settings(max_examples=1500, deadline=None)
+@given(turns=conversations)
+def test_many_conversations(dialect: Dialect, turns: Turns) -> None:
+    for law in LAWS_OF_CONVERSATIONS:
+        law(dialect, turns)
 
 
 @given(texts)

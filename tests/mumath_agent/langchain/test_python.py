@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +20,7 @@ from mumath_agent.dialects.output import STATE_LOST
 from mumath_agent.errors import InputError
 from mumath_agent.kernels import Sandbox
 from mumath_agent.langchain import PythonKernelTool
+from tests.waiting import comes_true
 
 pytestmark = pytest.mark.kernel
 
@@ -96,7 +96,7 @@ def test_calls_of_one_conversation_wait_for_each_other() -> None:
 
 
 def test_a_program_that_is_stopped_costs_the_session_nothing_else() -> None:
-    with PythonKernelTool(timeout_s=0.3) as tool:
+    with PythonKernelTool(timeout_s=2) as tool:
         asked(tool, "x = 41")
         assert "TimeoutError" in asked(tool, "while True: pass").content
         assert asked(tool, "x + 1").content == "42"
@@ -105,13 +105,11 @@ def test_a_program_that_is_stopped_costs_the_session_nothing_else() -> None:
 def test_a_cancelled_call_stops_its_program() -> None:
     async def cancelled(tool: PythonKernelTool) -> str:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(tool.ainvoke({"code": "import time\ntime.sleep(60)"}), 0.5)
+            await asyncio.wait_for(tool.ainvoke({"code": "import time\ntime.sleep(600)"}), 0.5)
         return str(await tool.ainvoke({"code": "6 * 7"}))
 
     with PythonKernelTool() as tool:
-        started = time.monotonic()
         assert asyncio.run(cancelled(tool)).startswith("42")
-        assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize("how", ["idle", "too many"])
@@ -121,8 +119,7 @@ def test_a_session_that_ended_unasked_is_said_to_be_lost(how: str) -> None:
         asked(tool, "x = 1", thread_id="a")
         if how == "too many":
             asked(tool, "x = 1", thread_id="b")
-        while "thread 'a' " in tool.sessions:
-            time.sleep(0.05)
+        assert comes_true(lambda: "thread 'a' " not in tool.sessions)
         message = asked(tool, "x", thread_id="a")
         assert "NameError" in message.content and message.text.endswith(STATE_LOST)
         assert STATE_LOST not in asked(tool, "1", thread_id="a").content
@@ -150,7 +147,7 @@ def test_closing_ends_the_kernels_and_the_tool_can_be_used_again() -> None:
         asked(tool, "x = 1", thread_id=name)
     assert kernels() > before
     tool.close()
-    assert tool.sessions == () and kernels() == before
+    assert tool.sessions == () and comes_true(lambda: kernels() == before)
     with tool:
         assert asked(tool, "6 * 7").content == "42"
 

@@ -13,6 +13,7 @@ from mumath_agent.kernels import Sandbox
 from mumath_agent.langchain.session import Program, SessionCell, SessionHistory, SessionPolicy
 from mumath_agent.langchain.session_pool import SessionPool
 from mumath_agent.records import ExecutionStatus, from_json, to_json
+from tests.waiting import HANG_S, eventually
 
 pytestmark = pytest.mark.kernel
 
@@ -24,7 +25,7 @@ def new_sessions(*, rebuild_state: bool = True, idle_s: float = 60, most: int = 
 
 
 def program(code: str, call_id: str = "call") -> Program:
-    return Program(code=code, call_id=call_id, timeout_s=10)
+    return Program(code=code, call_id=call_id, timeout_s=HANG_S)
 
 
 def past(*cells: SessionCell, siblings: tuple[str, ...] = ()) -> SessionHistory:
@@ -67,7 +68,7 @@ def ran(steps: Coroutine[Any, Any, Any]) -> Any:
     ("breaking", "status"),
     [
         ("import os; os._exit(1)", ExecutionStatus.DIED),
-        ("import time; time.sleep(60)", ExecutionStatus.TIMEOUT),
+        ("import time; time.sleep(600)", ExecutionStatus.TIMEOUT),
     ],
 )
 def test_what_a_program_broke_is_not_brought_back(breaking: str, status: ExecutionStatus) -> None:
@@ -109,12 +110,14 @@ def test_a_call_is_answered_from_the_record_only_for_the_same_program() -> None:
 def test_a_session_that_runs_a_program_is_never_the_one_that_makes_room() -> None:
     async def steps() -> tuple[str, ...]:
         sessions = new_sessions(most=1, idle_s=0.2)
-        busy = asyncio.create_task(sessions.run("busy", program("import time; time.sleep(1); print('done')")))
-        await asyncio.sleep(0.3)
+        busy = asyncio.create_task(sessions.run("busy", program("import time; time.sleep(600)")))
+        assert await eventually(lambda: "busy" in sessions.names)
         for name in "abc":
             await sessions.run(name, program("1"))
         living = sessions.names
-        assert (await busy).execution.stdout == "done\n"
+        assert not busy.done()
+        busy.cancel()
+        await asyncio.wait({busy})
         await sessions.aclose()
         return living
 

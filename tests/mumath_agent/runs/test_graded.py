@@ -23,7 +23,7 @@ from mumath_agent.runs.graded import graded, with_answer
 from mumath_agent.testing import ScriptedModel
 from mumath_agent.transcript import Kind, Segment, Transcript
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.worker]
 BOXED, WITHOUT = "So the total is $\\boxed{5}$.", "I can't say."
 RIGHT, WRONG, NONE = Outcome.CORRECT, Outcome.INCORRECT, Outcome.NO_ANSWER
 

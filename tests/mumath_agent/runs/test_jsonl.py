@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mumath_agent.errors import InputError
@@ -23,6 +23,7 @@ from mumath_agent.runs.jsonl import (
 values = st.dictionaries(st.text(max_size=8), st.text(max_size=30) | st.integers(), max_size=3)
 
 
+@settings(max_examples=40, deadline=None)
 @given(rows=st.lists(values, min_size=1, max_size=5), cut=st.integers(0, 60))
 def test_whatever_is_cut_off_whole_lines_stay_and_appending_goes_on(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, object]], cut: int

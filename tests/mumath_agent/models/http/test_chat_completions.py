@@ -18,6 +18,7 @@ from mumath_agent.models.http.chat_completions import ChatCompletionsModel
 from mumath_agent.protocols import CompletionModel, CompletionRequest, Conversation, Message, Role
 from mumath_agent.records import Completion, FinishReason, Sampling
 from mumath_agent.testing import ScriptedExecutor
+from tests.waiting import HANG_S, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -166,7 +167,7 @@ async def test_an_answer_ends_at_the_stop_string_if_the_server_goes_on(
     server.answers = [stream(said("a\n``"), said("`output\n5"), whole=False)]
     completion = await answered(model, stop=("```output",))
     assert (completion.text, completion.finish_reason) == ("a\n", FinishReason.STOP)
-    with anyio.fail_after(2):
+    with anyio.fail_after(HANG_S):
         await server.left.wait()
 
 
@@ -177,9 +178,11 @@ async def test_the_token_limit_is_told(server: Server, model: CompletionModel) -
 
 async def test_cancelling_ends_the_generation(server: Server, model: CompletionModel) -> None:
     server.answers = [stream(said("a"), whole=False)]
-    with anyio.move_on_after(0.5):
-        await answered(model)
-    with anyio.fail_after(2):
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(answered, model)
+        assert await eventually(lambda: bool(server.requests))
+        tasks.cancel_scope.cancel()
+    with anyio.fail_after(HANG_S):
         await server.left.wait()
 
 

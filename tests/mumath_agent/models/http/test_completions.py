@@ -15,6 +15,7 @@ from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
 from mumath_agent.models.http.completions import CompletionsModel
 from mumath_agent.protocols import CompletionRequest
 from mumath_agent.records import Completion, FinishReason, Sampling
+from tests.waiting import HANG_S
 
 pytestmark = pytest.mark.anyio
 
@@ -88,7 +89,7 @@ async def server() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def model(server: Server) -> AsyncIterator[CompletionsModel]:
-    model = CompletionsModel(server.url, model="m", api_key=KEY, attempts=3, read_timeout_s=1)
+    model = CompletionsModel(server.url, model="m", api_key=KEY, attempts=3)
     yield model
     await model.aclose()
 
@@ -257,10 +258,12 @@ async def test_trouble_that_stays(server: Server, model: CompletionsModel) -> No
     assert len(server.requests) == 3
 
 
-async def test_silence_is_not_waited_for_twice(server: Server, model: CompletionsModel) -> None:
+async def test_silence_is_not_waited_for_twice(server: Server) -> None:
     server.answers = [stream(text("hangs"), whole=False)]
+    model = CompletionsModel(server.url, model="m", api_key=KEY, attempts=3, read_timeout_s=1)
     with pytest.raises(ModelUnreachable, match="sent nothing for too long"):
         await ask(model)
+    await model.aclose()
     assert len(server.requests) == 1
 
 
@@ -304,7 +307,7 @@ async def test_stop_strings_are_also_enforced_here(server: Server, model: Comple
     assert (completion.text, completion.finish_reason) == ("4\n", FinishReason.STOP)
     assert pieces == ["4\n"]
     assert server.requests[0]["stop"] == ["a", "b", "c", "d"]  # servers refuse more
-    await asyncio.wait_for(server.left.wait(), 5)  # and it need not write on
+    await asyncio.wait_for(server.left.wait(), HANG_S)  # and it need not write on
 
 
 async def test_the_end_of_a_text_that_might_have_been_a_stop_string(
@@ -331,7 +334,7 @@ async def test_cancelling_closes_the_connection(server: Server, model: Completio
     )
     await begun.wait()
     running.cancel()
-    await asyncio.wait_for(server.left.wait(), 5)
+    await asyncio.wait_for(server.left.wait(), HANG_S)
 
 
 async def test_the_only_model_is_found_once(server: Server) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mumath_agent.models.http.congestion import CongestionLimit
 from mumath_agent.models.http.retries import Overloaded
+from tests.waiting import HANG_S
 
 pytestmark = pytest.mark.anyio
 
@@ -54,9 +55,9 @@ async def test_without_a_word_of_the_server_there_is_no_limit() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(bears=st.integers(1, 20), requests=st.integers(1, 60))
-async def test_everybody_is_served_and_the_limit_stays_sane(bears: int, requests: int) -> None:
+async def test_every_request_is_served_and_the_limit_stays_sane(bears: int, requests: int) -> None:
     server, congestion = Server(bears), CongestionLimit()
-    with anyio.fail_after(20):
+    with anyio.fail_after(HANG_S):
         await run(server, congestion, requests)
     assert congestion.limit >= 1
     if requests <= bears:
@@ -103,6 +104,6 @@ async def test_a_cancelled_request_gives_its_place_back() -> None:
     with anyio.move_on_after(0.01):
         async with congestion.slot():
             await anyio.sleep_forever()
-    with anyio.fail_after(1):
+    with anyio.fail_after(HANG_S):
         async with congestion.slot():
             pass

@@ -195,13 +195,15 @@ WORDS = sorted({word.lower() for word in words_of(TESTS[0])} | {"tank", "a", "ho
 
 
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=25))
+@example([word for word in WORDS if word not in ("7", "4", "tank", "hour", "to", "a", "jon", "mira", "the")])
 def test_similarity_is_that_of_word_sets(words: list[str]) -> None:
     (hits,) = INDEX.hits([" ".join(words)])
     found = {hit.position: hit.score for hit in hits if hit.likeness is Likeness.SIMILAR}
     lower = {word for text in TESTS for word in words_of(text) if word.islower()}
+    asked = {word for word in words if not word.isdigit()}
     for position, text in enumerate(TESTS[:4]):
         bag = {word.lower() for word in words_of(text)} & lower  # the others are numbers, or taken for names
-        true = len(bag & set(words)) / len(bag | set(words))
+        true = len(bag & asked) / len(bag | asked)
         assert found.get(position, 0.0) == pytest.approx(true if true >= 0.8 else 0.0)
 
 

@@ -262,6 +262,7 @@ async def test_where_opentelemetry_is_not_imported_nothing_is_wrapped(
     ],
     ids=["not installed", "not set up"],
 )
+@pytest.mark.kernel
 def test_without_a_listener_nothing_is_wrapped(before: str) -> None:
     program = f"""
 import sys

@@ -15,7 +15,7 @@ from mumath_agent.models.embedded import DEFAULT, EmbeddedModel
 from mumath_agent.protocols import CompletionRequest
 from mumath_agent.records import Completion, FinishReason, Sampling
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.model]
 
 PROMPT = "<|user|>\nTom has {n} apples and buys 4 more. How many apples does Tom have?\n<|assistant|>\n"
 CONTEXT_TOKENS = 1024

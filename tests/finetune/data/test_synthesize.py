@@ -83,6 +83,7 @@ async def test_every_prompt_is_a_prefix_of_the_next() -> None:
         assert longer.startswith(shorter)
 
 
+@pytest.mark.kernel
 async def test_in_words_no_program_runs() -> None:
     record = await attempted(
         few_shot(SolutionFormat.COT), "14 - 5 = 9.\n```python\nprint(1)\n```\nIt is $\\boxed{9}$."
@@ -105,6 +106,7 @@ def test_a_prompt_without_a_place_for_the_question_is_refused(tmp_path: Path, te
         few_shot(SolutionFormat.CODE, path)
 
 
+@pytest.mark.kernel
 async def test_solutions_that_questions_bring_become_attempts_without_calculator_marks() -> None:
     told = Question(problem=PROBLEM, rationale="14 - 5 = <<14-5=9>>9 jars are left.\n#### 9")
     problems, model = recorded_rationales([told, Question(problem=Problem(id="b", question="?"))])
@@ -116,6 +118,7 @@ async def test_solutions_that_questions_bring_become_attempts_without_calculator
     ]
 
 
+@pytest.mark.kernel
 async def test_a_spent_budget_ends_the_stage_and_keeps_what_was_made(tmp_path: Path) -> None:
     results = ResultsFile(tmp_path / "out.jsonl")
     problems = tuple(Problem(id=str(n), question=f"What is {n}?") for n in range(5))

@@ -254,6 +254,7 @@ async def test_where_opentelemetry_is_not_imported_nothing_is_wrapped(
     assert spans() == []
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize(
     "before",
     [

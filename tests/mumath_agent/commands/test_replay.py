@@ -260,6 +260,7 @@ def test_a_file_of_no_use_is_an_error_of_one_line(
     assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.kernel
 def test_sessions_of_a_long_file_are_read_one_at_a_time(tmp_path: Path, record: RunRecord) -> None:
     path = tmp_path / "run.jsonl"
     path.write_text(lines(record) + "no record\n")
@@ -268,6 +269,7 @@ def test_sessions_of_a_long_file_are_read_one_at_a_time(tmp_path: Path, record: 
     assert isinstance(next(sessions), InputError)
 
 
+@pytest.mark.kernel
 def test_what_ran_before_machinery_broke_is_replayed_too(record: RunRecord, tmp_path: Path) -> None:
     broken = replace(record.trajectory, stop_reason=StopReason.MODEL_ERROR, error="gone", answer=None)
     (tmp_path / "run.jsonl").write_text(lines(replace(record, trajectory=broken)))

@@ -59,7 +59,7 @@ def test_stdin_to_json_is_one_object() -> None:
         (["--file", "no-such-file.jsonl"], b"", "can't read no-such-file.jsonl: No such file or directory"),
         (["q", "--file", "f"], b"", "give either a question (or - for stdin) or --file"),
         (["q", "--output", "f"], b"", "--output goes with --file"),
-        (["q", "--model", "m"], b"", "--model m needs --base-url"),
+        pytest.param(["q", "--model", "m"], b"", "--model m needs --base-url", marks=pytest.mark.kernel),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(
@@ -75,6 +75,7 @@ def test_an_option_out_of_range_is_a_usage_error() -> None:
     assert solve("q", "--max-turns", "0").code == 2
 
 
+@pytest.mark.kernel
 def test_a_server_that_is_not_there_is_one_clear_line_and_exit_code_3() -> None:
     ended = solve("q", "--base-url", "http://127.0.0.1:9/v1", MUMATH_API_KEY="secret-key")
     assert ended.code == 3

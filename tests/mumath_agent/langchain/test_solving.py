@@ -74,6 +74,7 @@ def test_every_way_to_end_without_an_answer_has_words() -> None:
     assert set(STOP_IN_WORDS) == set(StopReason) - BROKEN - {StopReason.ANSWERED}
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize(
     ("error", "said"),
     [

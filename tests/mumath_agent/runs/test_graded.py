@@ -91,6 +91,7 @@ async def test_a_record_is_read_and_graded_by_one_rule(
         assert (found.verdict and found.verdict.outcome) == outcome
 
 
+@pytest.mark.kernel
 async def test_a_batch_grades_as_regrading_does() -> None:
     new: list[RunRecord] = []
     problems = tuple(Problem(id=str(n), question=f"question {n}", target="5") for n in range(2))

@@ -124,6 +124,7 @@ def test_a_model_in_the_hubs_cache_is_checked_like_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     model, commit = tmp_path / "models--weihao1--MuMath-Code-CL-7B", "c" * 40
     snapshot = model / "snapshots" / commit
     snapshot.mkdir(parents=True)

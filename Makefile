@@ -2,6 +2,8 @@
 bin ?= .venv/bin
 fast = not kernel and not model and not worker and not vllm and not train and not browser and not network and not slow
 
+torch := training release pipeline ablations
+
 .PHONY: check fast test nightly
 
 check:  ## style, types, which module may import which, and dead code
@@ -11,8 +13,8 @@ check:  ## style, types, which module may import which, and dead code
 	$(bin)/lint-imports
 	$(bin)/vulture
 
-fast:  ## the tests that need nothing but Python
-	$(bin)/pytest -n 2 -m '$(fast)'
+fast:  ## the tests that need nothing but Python; importing torch alone takes a process ten seconds
+	$(bin)/pytest -n 2 -m '$(fast)' $(addprefix --ignore=tests/finetune/,$(torch))
 
 test:  ## what a submission must pass
 	$(bin)/pytest -n 2

@@ -25,6 +25,7 @@ from tests.vllm_env import BASE, GIVEN, NoEnvironment, environment
 
 STARTS_WITHIN_S = 3600.0
 """An environment of 2.5 GB and a start on a machine that is busy with other things; only a hang takes that long."""
+BEGUN_WITHIN_S = 300.0
 OPTIONS = ("--name", "mumath", "--", "--enable-lora", "--max-lora-rank", "8")
 """The embedded weights as "mumath", ready to take adapters."""
 ADAPTERS = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
@@ -55,6 +56,7 @@ class VllmSession:
                 env=_surroundings(),
                 start_new_session=True,
             )
+            _say(self.folder, {"begun": str(self.process.pid)})
 
     def python(self) -> Path:
         """Wait for the environment and return its interpreter.
@@ -104,8 +106,18 @@ class VllmSession:
                 raise NoEnvironment(environment)
             assert self.failure is None, self.failure
             assert time.monotonic() < until, f"the session's vLLM hangs; what it said is in {self.folder}"
+            assert self._is_on_its_way(until - within_s), "nothing makes the session's vLLM any more"
             time.sleep(_POLL_S)
         return said
+
+    def _is_on_its_way(self, asked_at: float) -> bool:
+        """Tell whether the background process lives; the one that begins it may be a moment behind."""
+        begun = self._said("begun")
+        if begun is None:
+            return time.monotonic() < asked_at + BEGUN_WITHIN_S
+        with suppress(psutil.NoSuchProcess):
+            return psutil.Process(int(begun)).status() != psutil.STATUS_ZOMBIE
+        return False
 
 
 def _surroundings() -> dict[str, str]:

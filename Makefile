@@ -1,4 +1,4 @@
-# What a contributor runs. `make check` and `make fast` take less than a minute; README says what `make test` needs.
+# What a contributor runs. `make check` takes a minute and `make fast` little more; README says what `make test` needs.
 bin ?= .venv/bin
 fast = not kernel and not model and not worker and not vllm and not train and not browser and not network and not slow
 

@@ -84,6 +84,7 @@ def test_limits_of_the_wrong_type_are_input_errors() -> None:
         Limits(max_turns="3")  # type: ignore[arg-type]
 
 
+@pytest.mark.kernel
 def test_a_server_that_does_not_answer_raises() -> None:
     with pytest.raises(ModelUnreachable, match=r"127\.0\.0\.1:9"):
         solve("q", base_url=NOWHERE, model="m", dialect="chat", errors="raise")

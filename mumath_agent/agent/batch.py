@@ -15,7 +15,7 @@ import json
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -127,9 +127,7 @@ async def run_batch(
     """
     for problem in batch.problems:
         check_question(problem.question)
-    owed = _Owed(
-        s for s in batch.all_samples() if not (store and store.done(s.problem, s.number, batch.key(s)))
-    )
+    owed = _Owed()
     tries: Counter[Sample] = Counter()
     outage = _Outage(patience_s, on_outage)
     keeper = batch.solver.checkpointer
@@ -161,6 +159,12 @@ async def run_batch(
         if keeper and stop not in BROKEN:
             await keeper.adelete_thread(key)
 
+    for sample in batch.all_samples():
+        key = batch.key(sample)
+        if not (store and store.done(sample.problem, sample.number, key)):
+            owed.add(sample)
+        elif keeper:  # its run may have been killed after it kept the record
+            await keeper.adelete_thread(key)
     async with KernelPool(batch.solver.sandbox, spares=spares) as pool:
         await for_each(owed, attempt, concurrency=min(concurrency, len(owed)))
 
@@ -168,8 +172,8 @@ async def run_batch(
 class _Owed(Iterator[Sample]):
     """Samples still to be attempted; one that has to be made again is added at the end, at any time."""
 
-    def __init__(self, samples: Iterable[Sample]) -> None:
-        self._samples = deque(samples)
+    def __init__(self) -> None:
+        self._samples: deque[Sample] = deque()
 
     def __len__(self) -> int:
         return len(self._samples)

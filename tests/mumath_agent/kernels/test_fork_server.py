@@ -7,7 +7,7 @@ and all ambushes, at the same time on one fork server; each alone is a slow test
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -216,8 +216,9 @@ def never_repeat(executor: JupyterExecutor) -> None:
     executor._history.add("", Execution(status=ExecutionStatus.TIMEOUT, duration_s=1))
 
 
-async def ambushed(ambush: Ambush) -> str:
+async def ambushed(ambush: Ambush, may_be_late: bool) -> str:
     """Have a prepared kernel copied; return what is wrong with the outcome, or an empty string."""
+    refused = f"{ambush.refused}|{LATE}" if may_be_late else ambush.refused
     async with JupyterExecutor() as origin:
         prepared = await origin.run(ambush.prepare, timeout_s=HANG_S)
         assert prepared.status is ExecutionStatus.OK, prepared.error
@@ -225,7 +226,7 @@ async def ambushed(ambush: Ambush) -> str:
         try:
             branch = await origin.fork()
         except KernelError as error:
-            return "" if re.search(ambush.refused, str(error)) else str(error)
+            return "" if re.search(refused, str(error)) else str(error)
         async with branch:
             if not ambush.in_branch:
                 return f"a branch instead of {ambush.refused!r}" if ambush.refused else ""
@@ -254,15 +255,16 @@ async def busy() -> str:
         return told
 
 
-async def assert_ambushes_fail(ambushes: Iterable[Ambush]) -> None:
+async def assert_ambushes_fail(ambushes: Sequence[Ambush]) -> None:
     """Every ambush is refused or isolated; other kernels live on, and nothing stays when its executors are gone."""
+    crowded = len(ambushes) > 1  # then a copy may miss the server's deadline before it shows what it is up to
     async with JupyterExecutor() as bystander:
         await bystander.run("kept = 5", timeout_s=HANG_S)
         before = descendants()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(kernel_module, "START_TIMEOUT_S", 6.0)  # for the deaf one
             async with asyncio.TaskGroup() as tasks:
-                told = {ambush.name: tasks.create_task(ambushed(ambush)) for ambush in ambushes}
+                told = {ambush.name: tasks.create_task(ambushed(ambush, crowded)) for ambush in ambushes}
                 told["busy"] = tasks.create_task(busy())
         assert {name: task.result() for name, task in told.items() if task.result()} == {}
         await assert_kernels_start()

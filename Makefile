@@ -4,7 +4,7 @@ fast = not kernel and not model and not worker and not vllm and not train and no
 
 torch := training release pipeline ablations
 
-.PHONY: check fast test nightly
+.PHONY: check fast test nightly site
 
 check:  ## style, types, which module may import which, and dead code
 	$(bin)/ruff check .
@@ -21,3 +21,13 @@ test:  ## what a submission must pass
 
 nightly:  ## everything, the slow tests too
 	$(bin)/pytest -n 2 -m ''
+
+pages = README.md CHANGELOG.md CITATION.cff CONTRIBUTING.md LICENSE SECURITY.md 'docs/*.md' mumath_agent/weights/embedded/README.md
+linked = 'examples/*.py' 'finetune/*.py' 'mumath_agent/*.py'
+
+site:  ## the pages, and the reference of all modules, as a web site in site/
+	rm -rf build/pages site
+	mkdir -p build/pages
+	git ls-files $(pages) $(linked) | xargs cp --parents -t build/pages
+	$(bin)/zensical build --strict
+	$(bin)/python docs/reference.py site/reference

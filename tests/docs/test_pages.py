@@ -1,9 +1,11 @@
-"""The pages hang together: all are listed, all links lead somewhere, and the reference builds from the docstrings."""
+"""The pages hang together: all are listed, all links lead somewhere, and the site builds of them and the docstrings."""
 
 import re
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -25,15 +27,60 @@ def test_llms_txt_lists_every_page() -> None:
     assert listed == {path.relative_to(ROOT).as_posix() for path in PAGES if path.suffix == ".md"}
 
 
-def test_the_reference_is_made_of_the_docstrings(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def site() -> dict[Path, "Page"]:
+    """Build the site and read its pages; it lies where git doesn't look."""
+    command = ["make", "site", f"bin={Path(sys.executable).parent}"]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    return {path: Page(path) for path in (ROOT / "site").rglob("*.html")}
+
+
+class Page(HTMLParser):
+    """The links of an HTML page, and the anchors that others may link to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.links: set[str] = set()
+        self.loaded: set[str] = set()
+        self.anchors: set[str] = set()
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        found = {value for name in ("href", "src") if (value := given.get(name))}
+        self.links |= found
+        self.loaded |= found if tag in ("img", "link", "script") else set()
+        self.anchors.update(value for name in ("id", "name") if (value := given.get(name)))
+
+
+def test_no_link_of_the_site_is_dead(site: dict[Path, Page]) -> None:
+    dead = []
+    reference = ROOT / "site" / "reference"  # pdoc links to private names that it doesn't show
+    for page in site.values():
+        for link in page.links if reference not in page.path.parents else ():
+            parts = urlsplit(link)
+            if parts.scheme or page.path.name == "404.html":
+                continue
+            target = (page.path.parent / unquote(parts.path)).resolve() if parts.path else page.path
+            target = target / "index.html" if target.is_dir() else target
+            anchors = site[target].anchors if target in site else set()
+            if not target.exists() or (parts.fragment and unquote(parts.fragment) not in anchors):
+                dead.append(f"{page.path.relative_to(ROOT)}: {link}")
+    assert dead == []
+    assert len(site) > len(PAGES)
+
+
+def test_readers_of_the_site_load_nothing_from_elsewhere(site: dict[Path, Page]) -> None:
+    loaded = {link for page in site.values() for link in page.loaded}
+    assert loaded and not [link for link in loaded if urlsplit(link).netloc]
+
+
+def test_the_reference_is_made_of_the_docstrings(site: dict[Path, Page]) -> None:
     here = ROOT / "mumath_agent"
     modules = {path.stem for path in here.glob("*.py")} - {"__init__", "__main__"}
     packages = {path.parent.name for path in here.glob("*/__init__.py")}
-    # pdoc follows a package's `__all__`, which holds our public names and no module.
-    named = [f"mumath_agent.{name}" for name in sorted(modules | packages)]
-    command = [sys.executable, "-m", "pdoc", "mumath_agent", *named, "-o", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-    pages = {path.stem for path in (tmp_path / "mumath_agent").glob("*.html")}
-    assert modules | packages <= pages
-    made = (tmp_path / "mumath_agent" / "agent" / "api.html").read_text("utf-8")
+    reference = ROOT / "site" / "reference"
+    assert modules | packages <= {path.stem for path in (reference / "mumath_agent").glob("*.html")}
+    made = (reference / "mumath_agent.html").read_text("utf-8")
     assert "Answer one question and wait for it" in made

@@ -39,6 +39,9 @@ LONGEST = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Containers often forbid it. Then every program that a test starts compiles our modules, and vLLM's, again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     given = getattr(config, "workerinput", {}).get(_FOLDER)
     config.stash[SESSION] = VllmSession(Path(given)) if given else VllmSession()
     os.environ[needs.TRIED] = str(Path(tempfile.mkdtemp(prefix="mumath-tests-")) / "tried")

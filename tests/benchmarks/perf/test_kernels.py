@@ -39,6 +39,7 @@ def measured(data: Path) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.kernel
 def test_every_row_is_measured(tmp_path: Path) -> None:
     report = measured(recorded(tmp_path / "a.jsonl", 4))

@@ -470,6 +470,17 @@ CHANGE = "select.dispatchEvent(new Event('input', {bubbles: true}));"
         (CHOOSE % ("text", "no such text") + CHANGE, "", 0),
         ("location.hash = 'attempt=many-9&tag-level=1';", "many-9", 500),
     ],
+    ids=[
+        "arrows",
+        "many keys",
+        "over the end",
+        "click",
+        "cause",
+        "outcome",
+        "text",
+        "nothing left",
+        "address",
+    ],
 )
 def test_keys_clicks_and_filters(browser: Browser, script: str, chosen: str, attempts: int) -> None:
     dom = browser.act(script, trusted=True)

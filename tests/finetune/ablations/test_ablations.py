@@ -235,6 +235,7 @@ def write_runs(work: Path, *, but: tuple[Arm, int]) -> None:
                 job.result.write_text(json.dumps(to_json(run_of(arm, seed, number + seed))))
 
 
+@pytest.mark.slow  # small trainings: the pipeline's test has both stages
 @pytest.mark.train
 @pytest.mark.kernel
 def test_the_command_makes_what_is_missing_and_tells_it(

@@ -51,6 +51,7 @@ def test_shards_hold_all_lines_in_order_and_none_is_empty(
     assert len(shards) == min(lines, number) and all(shard.source.read_text() for shard in shards)
 
 
+@pytest.mark.slow
 @pytest.mark.network  # Ray asks whose cloud it runs in
 @pytest.mark.kernel
 def test_two_processes_of_ray_write_what_one_process_writes(tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from mumath_agent.dialects import get_dialect
 from mumath_agent.dialects.output import STATE_LOST
 from mumath_agent.errors import InputError
+from mumath_agent.kernels.messages import stream_order
 from mumath_agent.protocols import ExecutedCell
 from mumath_agent.records import Execution, Problem, RunRecord, Settings, from_json, to_json
 from mumath_agent.runs.display import readable
-from mumath_agent.runs.executed import ExecutedSession, turns_of
+from mumath_agent.runs.executed import ExecutedSession, printed, turns_of
 from mumath_agent.runs.wording import answer_line
 from mumath_agent.transcript import Kind, Segment, Transcript
 
@@ -163,6 +164,8 @@ def _texts(segments: Iterable[Segment]) -> Iterator[str]:
 def _verdict(record: RunRecord) -> Iterator[str]:
     if record.verdict is not None:
         yield f"Verdict: {record.verdict.outcome.value.replace('_', ' ')} (target: {record.problem.target})"
+    if record.caution:
+        yield record.caution
     yield f"Model {record.settings.model}, isolation {record.isolation}, mumath-agent {record.version}"
 
 
@@ -183,11 +186,10 @@ def _code(ran: ExecutedCell, count: int) -> "NotebookNode":
 
 
 def _outputs(execution: Execution, count: int) -> Iterator["NotebookNode"]:
-    """Yield outputs in the order in which a person reads them; which of them came first isn't known."""
+    """Yield what was printed, in its order; then figures, the value and the error, as a person reads them."""
     new = _nbformat().v4.new_output
-    for name, text in (("stdout", execution.stdout), ("stderr", execution.stderr)):
-        if text:
-            yield new("stream", name=name, text=text)
+    for stream, text in printed(execution):
+        yield new("stream", name=stream, text=text)
     for figure in execution.artefacts:
         yield new("display_data", data={"image/png": figure.removeprefix(_PNG)})
     if execution.result is not None:
@@ -210,14 +212,16 @@ def _has_run(cell: Any) -> bool:
 def _ran(cell: Any) -> ExecutedCell:
     """Return a code cell's program and what it gave; our metadata count as long as the cell was not run again."""
     values: dict[str, Any] = {"status": "ok", "stdout": "", "stderr": "", "artefacts": []}
-    error = None
+    error, pieces = None, []
     for output in cell.outputs:
         data = output.get("data", {})
         match output.output_type:
             case "stream":
                 values[output.name] += output.text
+                pieces.append((output.name, len(output.text)))
             case "display_data" if "text/plain" in data:
-                values["stdout"] += f"{data['text/plain']}\n"  # as our kernels print it
+                values["stdout"] += (text := f"{data['text/plain']}\n")  # as our kernels print it
+                pieces.append(("stdout", len(text)))
             case "execute_result":
                 values["result"] = data.get("text/plain", "")
             case "error":
@@ -225,6 +229,7 @@ def _ran(cell: Any) -> ExecutedCell:
                 values |= {"status": "error", "error": ": ".join(filter(None, error))}
         if "image/png" in data:
             values["artefacts"].append(_PNG + data["image/png"].replace("\n", ""))
+    values["stream_order"] = stream_order(pieces)
     kept = cell.metadata.get(_OURS, {})
     if error == (_name_and_message(kept["error"]) if kept.get("error") is not None else None):
         values |= kept

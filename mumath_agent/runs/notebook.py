@@ -9,7 +9,6 @@ can be read, also one that Jupyter wrote or ran again. Nothing is run here; `rep
 
 import re
 from collections.abc import Iterable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -38,21 +37,8 @@ _EDITED = "[A person changed the program before it ran.]"
 _ERROR = re.compile(r"(?:line \d+: [^\n]*\n)?([A-Za-z_][\w.]*)(?:: (.*))?", re.DOTALL)
 _DEAD = "DeadKernelError"
 """Jupyter's name for what happened."""
-"""LaTeX's own marks around a formula, which Jupyter doesn't know."""
 _UNSAFE = re.compile(r"[^\w.-]+")
 _MAX_NAME_CHARS = 100
-
-
-def require_nbformat() -> None:
-    """Check, before any work is done, that notebooks can be written and read.
-
-    Raises:
-        InputError: nbformat isn't installed.
-    """
-    if find_spec("nbformat") is None:
-        raise InputError(
-            "notebooks need nbformat, which isn't installed: pip install 'mumath-agent[notebook]'"
-        )
 
 
 def notebook_name(problem: Problem) -> str:
@@ -64,7 +50,7 @@ def write_notebook(record: RunRecord, path: Path) -> None:
     """Write the notebook of an attempt.
 
     Raises:
-        InputError: nbformat isn't installed, or the file can't be written.
+        InputError: the file can't be written.
     """
     text = notebook_text(record)
     try:
@@ -75,11 +61,7 @@ def write_notebook(record: RunRecord, path: Path) -> None:
 
 
 def notebook_text(record: RunRecord) -> str:
-    """Return the notebook of an attempt, valid nbformat 4.5. The same record gives the same text.
-
-    Raises:
-        InputError: nbformat isn't installed.
-    """
+    """Return the notebook of an attempt, valid nbformat 4.5. The same record gives the same text."""
     nbformat = _nbformat()
     cells = list(_cells(record))
     for number, cell in enumerate(cells, start=1):
@@ -92,7 +74,7 @@ def read_notebook(path: Path) -> ExecutedSession:
     """Return what the notebook at `path` says was run; cells that never ran are left out.
 
     Raises:
-        InputError: nbformat isn't installed, or the file can't be read as a notebook.
+        InputError: the file can't be read as a notebook.
     """
     nbformat = _nbformat()
     try:
@@ -109,7 +91,6 @@ def read_notebook(path: Path) -> ExecutedSession:
 
 def _nbformat() -> ModuleType:
     """Import nbformat only when a notebook is written or read: most runs need none."""
-    require_nbformat()
     import nbformat
 
     return nbformat

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -398,12 +397,6 @@ def test_a_file_that_is_no_notebook_is_an_input_error(text: str, tmp_path: Path)
     path.write_text(text, encoding="latin-1")
     with pytest.raises(InputError, match=r"x\.ipynb isn.t a notebook"):
         read_notebook(path)
-
-
-def test_without_nbformat_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "nbformat", None)
-    with pytest.raises(InputError, match=r"pip install 'mumath-agent\[notebook\]'"):
-        notebook_text(record([]))
 
 
 @pytest.fixture

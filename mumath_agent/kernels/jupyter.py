@@ -211,6 +211,8 @@ class JupyterExecutor:
 
     async def _recover(self, kernel: Kernel) -> None:
         """Replace a kernel that can't go on, and bring its state back if that was asked for and can be done."""
+        if self._left:  # while its last program ran
+            return
         self.recoveries += 1
         if self._fresh_cells:
             self._replace(kernel)

@@ -117,7 +117,7 @@ class MuMathTool(ClosableTool):
             raise ValueError(f"solver is {self.solver!r}; it must be a Solver")
         if self.solver is not None and (given := self.model_fields_set & _OF_THE_SOLVER):
             raise ValueError(f"solver is given; set {sorted(given)[0]} in it instead")
-        if self.model is not None and self.base_url is None and self.solver is None:
+        if self.model is not None and not self.base_url and self.solver is None:
             raise ValueError(f"model {self.model} needs base_url, the address of the server that serves it")
         options = self._options()
         for base_url in options.base_urls:

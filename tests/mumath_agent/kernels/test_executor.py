@@ -10,6 +10,7 @@ from outside import run
 from mumath_agent.errors import KernelError
 from mumath_agent.kernels import JupyterExecutor, Sandbox
 from mumath_agent.records import Execution, ExecutionStatus
+from tests.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
@@ -159,3 +160,18 @@ async def test_outside_its_block_an_executor_runs_nothing_and_starts_nothing() -
             with pytest.raises(KernelError, match="this one was left; make a new one"):
                 await use
     assert len(psutil.Process().children(recursive=True)) <= processes
+
+
+async def test_a_program_that_outlasts_the_block_leaves_no_kernel_behind() -> None:
+    runs = asyncio.Event()
+    endless = "import time\nprint('on')\nwhile True: time.sleep(0.01)"
+    async with JupyterExecutor() as executor:
+        running = asyncio.create_task(
+            executor.run(endless, timeout_s=HANG_S, on_output=lambda *_: runs.set())
+        )
+        await runs.wait()
+        kernels = len(psutil.Process().children(recursive=True))
+    assert (await running).status is ExecutionStatus.DIED
+    async with JupyterExecutor() as other:  # one that was started before it would be there by now
+        await run(other, "1")
+    assert await eventually(lambda: len(psutil.Process().children(recursive=True)) < kernels)

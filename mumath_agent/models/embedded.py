@@ -29,7 +29,7 @@ class EmbeddedModel:
     def __init__(self, folder: Path = DEFAULT) -> None:
         """Take a Hugging Face folder that also has the files of onnxruntime-genai's model builder."""
         self._folder = folder
-        self.caution = CAUTION if folder == DEFAULT else ""
+        self.caution = CAUTION if folder.resolve() == DEFAULT.resolve() else ""
         self._live: set[Event] = set()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mumath-embedded")
 

@@ -12,6 +12,7 @@ example plays a recorded conversation. It needs the extras `langchain` and `dura
 
 import argparse
 import os
+from pathlib import Path
 from typing import Any
 
 from langchain.agents import create_agent
@@ -41,6 +42,8 @@ def main() -> None:
     options.add_argument("question", nargs="?")
     options.add_argument("--database", default="agent.sqlite")
     arguments = options.parse_args()
+    if not arguments.question and not Path(arguments.database).exists():
+        raise SystemExit(f"{arguments.database} holds no question to go on with; give one")
     with SqliteSaver.from_conn_string(arguments.database) as checkpointer:
         agent = create_agent(
             chat_model(),

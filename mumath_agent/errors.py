@@ -5,6 +5,8 @@ code, a missing answer and a grader that ran out of time are results (`records.p
 
     MuMathError
     ├── InputError            the caller's question, file or setting can't be used
+    │   ├── GraphInputError   the graph's input or context can't
+    │   └── MissingExtra      it needs packages that aren't installed
     ├── ModelError            the language model can't serve
     │   ├── ModelUnreachable  nothing answers at the address; retrying later may help
     │   └── ModelRefused      the server answered and said no (wrong model name, wrong kind of prompt)
@@ -20,6 +22,24 @@ class MuMathError(Exception):
 
 class InputError(MuMathError):
     """Input or configuration that can't be used as given."""
+
+
+class MissingExtra(InputError):
+    """What was asked for needs packages that the base installation doesn't bring."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        """Name what needs the extra, and how to install it before and after there is a release."""
+        super().__init__(
+            f"{what} needs the extra {extra!r}: pip install '.[{extra}]' in a checkout, "
+            f"pip install 'mumath-agent[{extra}]' elsewhere"
+        )
+
+
+class GraphInputError(InputError, ValueError):
+    """A run of the graph got input or a context that can't be used.
+
+    It is a ValueError, too: LangGraph's server tells its clients only the words of Python's own kinds of error.
+    """
 
 
 class ModelError(MuMathError):

@@ -23,7 +23,7 @@ _TARGET = ("target", "answer")
 _ID = ("id", "idx")
 
 
-def check_question(question: str) -> None:
+def check_question(question: object) -> None:
     """Refuse a question that can't be asked.
 
     Raises:

@@ -7,6 +7,7 @@ graph's state and in JSONL files. Records have no behaviour; their docstrings sa
 
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from typing import Literal
 
 from mumath_agent.errors import InputError
 from mumath_agent.json_form import from_json as from_json
@@ -121,6 +122,9 @@ class ExecutionStatus(StrEnum):
     """It was not run."""
 
 
+StreamName = Literal["stdout", "stderr"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
     """The outcome of a program that ran in a kernel."""
@@ -141,6 +145,8 @@ class Execution:
     """The kernel had to be replaced, and running the earlier programs again brought back what it held."""
     edited: str | None = None
     """The program that ran in the place of the model's, where a person changed it."""
+    stream_order: tuple[tuple[StreamName, int], ...] = ()
+    """Which stream printed how many characters in turn; empty if all of stdout came first, or nobody knows."""
 
 
 class AnswerSource(StrEnum):
@@ -238,6 +244,8 @@ class RunRecord:
     """How model-written code was confined; "none" says it ran with the user's own rights."""
     version: str
     """Version of mumath_agent."""
+    caution: str = ""
+    """What a reader must know of the model, in one sentence; empty for most models."""
     trajectory: Trajectory
     verdict: Verdict | None = None
     """None: not graded, for want of a gold answer or because machinery broke."""

@@ -22,7 +22,7 @@ from typing import Any, Protocol, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mumath_agent.errors import InputError
+from mumath_agent.errors import InputError, MissingExtra
 from mumath_agent.runs.jsonl import append_line, read_lines, replace_file
 
 
@@ -217,6 +217,4 @@ def _import(module: str, place: Tracking) -> Any:
     try:
         return import_module(module)
     except ImportError:
-        raise InputError(
-            f"--track {place} needs the extra of that name: pip install 'mumath-agent[finetune,{place}]'"
-        ) from None
+        raise MissingExtra(f"--track {place}", place) from None

@@ -212,15 +212,15 @@ def _options(given: Mapping[str, Any]) -> SolverOptions:
     return replace(
         options,
         api_key=given.get("api_key"),
-        limits=_record(Limits, "limits", given.get("limits")),
-        sampling=_record(Sampling, "sampling", given.get("sampling")),
+        limits=record_of(Limits, "limits", given.get("limits")),
+        sampling=record_of(Sampling, "sampling", given.get("sampling")),
         fresh_cells=_flag(given, "fresh_cells", options.fresh_cells),
         rebuild_state=_flag(given, "rebuild_state", options.rebuild_state),
         unsafe_local=_flag(given, "unsafe_local", options.unsafe_local),
     )
 
 
-def _record(record_type: type[T], name: str, value: object) -> T:
+def record_of(record_type: type[T], name: str, value: object) -> T:
     """Return a setting as its record; a mapping may leave out what has a default."""
     if value is None:
         return record_type()
@@ -285,6 +285,7 @@ __all__ = [
     "asolve_many",
     "grade",
     "options_from_environment",
+    "record_of",
     "solve",
     "solve_many",
 ]

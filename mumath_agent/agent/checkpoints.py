@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mumath_agent.errors import InputError
+from mumath_agent.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
@@ -27,9 +27,7 @@ async def checkpoints(path: Path) -> "AsyncIterator[AsyncSqliteSaver]":
     try:
         from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
     except ModuleNotFoundError:
-        raise InputError(
-            "checkpoints need the extra `durable`: pip install 'mumath-agent[durable]'"
-        ) from None
+        raise MissingExtra("--checkpoint", "durable") from None
     try:
         async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
             await saver.setup()

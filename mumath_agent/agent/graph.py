@@ -13,7 +13,7 @@ taken up again from a checkpoint may come with other handles: `execute` brings a
 
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Required, cast
 
 import anyio
@@ -21,15 +21,14 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.runtime import get_runtime
 from typing_extensions import TypedDict  # pydantic makes no JSON schema of typing's before Python 3.12
 
 from mumath_agent.agent.approval import Approve, Edit, Reject, refusal, reviewed
 from mumath_agent.agent.events import Event, emit, printing, unstreamed, writing
+from mumath_agent.agent.handles import Handles, check_input, handles_of_context
 from mumath_agent.answers import extract_answer
 from mumath_agent.bridge import run_sync
-from mumath_agent.dialects import Fenced
-from mumath_agent.protocols import CompletionModel, CompletionRequest, Dialect, ExecutedCell, Executor
+from mumath_agent.protocols import CompletionRequest, ExecutedCell
 from mumath_agent.records import (
     Answer,
     Completion,
@@ -37,7 +36,6 @@ from mumath_agent.records import (
     ExecutionStatus,
     FinishReason,
     Limits,
-    Sampling,
     StopReason,
     Trajectory,
     from_json,
@@ -79,21 +77,9 @@ class State(Solved, total=False):
     """The programs of the `executions`: the model's, or what a person put in their place."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handles:
-    """The live things and settings of one attempt. They stay outside the state and outside checkpoints."""
-
-    model: CompletionModel
-    kernel: Executor
-    dialect: Dialect = field(default_factory=Fenced)
-    limits: Limits = field(default_factory=Limits)
-    sampling: Sampling = field(default_factory=Sampling)
-    approve: bool = False
-    """Ask before each program (`approval.py`); needs a checkpointer."""
-
-
 async def reason(state: State, handles: Handles) -> dict[str, Any]:
     """Have the model continue the transcript for one turn."""
+    check_input(state)
     update, started = _begun(state), time.monotonic()
     state = cast(State, {**state, **update})
     transcript = _transcript(state)
@@ -181,7 +167,7 @@ def build_graph(
     """
     builder = StateGraph(State, context_schema=context_schema, input_schema=Question, output_schema=Solved)
     for node in (reason, code, execute, observe):
-        builder.add_node(node.__name__, _sync_and_async(node, handles or _context))
+        builder.add_node(node.__name__, _sync_and_async(node, handles or handles_of_context))
     builder.add_edge(START, "reason")
     builder.add_edge("reason", "code")
     builder.add_conditional_edges("code", _unless_stopped("execute"), ["execute", END])
@@ -222,10 +208,6 @@ def _sync_and_async(node: Node, handles: Callable[[], Handles]) -> RunnableLambd
 
 def _unless_stopped(onward: str) -> Callable[[State], str]:
     return lambda state: END if state.get("stop_reason") else onward
-
-
-def _context() -> Handles:
-    return get_runtime(Handles).context
 
 
 def _begun(state: State) -> dict[str, Any]:

@@ -169,6 +169,7 @@ class Solver(AttemptOptions):
                 settings=self.settings,
                 isolation=opened.isolation,
                 version=__version__,
+                caution=getattr(self.model, "caution", ""),
                 trajectory=attempt,
             )
 

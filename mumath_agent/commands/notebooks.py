@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mumath_agent.errors import InputError
 from mumath_agent.records import Problem, RunRecord
-from mumath_agent.runs.notebook import notebook_name, require_nbformat, write_notebook
+from mumath_agent.runs.notebook import notebook_name, write_notebook
 
 Keep = Callable[[RunRecord], None]
 """Called with each finished record."""
@@ -23,7 +23,6 @@ def one_notebook(path: Path) -> Keep:
     Raises:
         InputError: it can't be written there, as far as can be told before there is a record.
     """
-    require_nbformat()
     if not path.parent.is_dir():
         raise InputError(f"can't write the notebook {path}: there is no folder {path.parent}")
     return partial(write_notebook, path=path)
@@ -35,7 +34,6 @@ def folder_of_notebooks(folder: Path, problems: Sequence[Problem]) -> Keep:
     Raises:
         InputError: the folder can't be made, or two of the problems would get the same name.
     """
-    require_nbformat()
     names = Counter(map(notebook_name, problems))
     if names and (most := names.most_common(1)[0])[1] > 1:
         raise InputError(

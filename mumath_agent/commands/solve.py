@@ -20,7 +20,7 @@ from mumath_agent.commands.terminal import LiveTranscript, as_line, exit_code, i
 from mumath_agent.errors import InputError
 from mumath_agent.problems import check_question
 from mumath_agent.records import Problem
-from mumath_agent.runs.wording import answer_line
+from mumath_agent.runs.wording import ending
 
 
 @takes_solver_options()
@@ -105,6 +105,6 @@ async def _solve_one(question: str, as_json: bool, approve: bool, keep: Keep, op
     if record.trajectory.error:
         say(record.trajectory.error)
     elif not as_json:
-        typer.echo(f"\n\n{answer_line(record.trajectory)}")
+        typer.echo(f"\n\n{ending(record)}")
     keep(record)
     return exit_code(record)

@@ -84,6 +84,8 @@ async def solve_file(
             for record in batch.finished(results):
                 finish(record)
         await run_batch(batch, results, concurrency=concurrency, on_record=finish, on_outage=remark)
+    if not as_json and (caution := getattr(solver.model, "caution", "")):
+        typer.echo(caution)
     if results:
         results.sort(file.problems)
     return max(codes, key=(ANSWERED, NO_ANSWER, USAGE, BROKEN).index)

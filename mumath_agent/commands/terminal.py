@@ -57,7 +57,12 @@ def as_line(record: RunRecord) -> str:
 
 def introduce(solver: "Solver") -> None:
     """Say on stderr which model is going to answer."""
-    about = getattr(solver.model, "about", None) or f"dialect {solver.dialect.name}"
+    toy = getattr(solver.model, "caution", "")
+    about = (
+        "a toy; for real mathematics, name a server with --base-url"
+        if toy
+        else f"dialect {solver.dialect.name}"
+    )
     remark(f"model: {solver.model.name} ({about})")
 
 

@@ -69,7 +69,7 @@ class JupyterExecutor:
         self._state_lost = self._state_replayed = self._is_used = False
         self._history = History()
         self._begun = False
-        self._entered = False
+        self._entered = self._left = False
         self._starting: asyncio.Future[Kernel] | None = None
 
     async def __aenter__(self) -> Self:
@@ -91,6 +91,7 @@ class JupyterExecutor:
         traceback: TracebackType | None,
     ) -> None:
         """End the kernel and everything it started."""
+        self._left = True
         with anyio.CancelScope(shield=True):
             if self._starting is not None:
                 self._starting.cancel()
@@ -183,8 +184,11 @@ class JupyterExecutor:
 
     async def _live_kernel(self) -> Kernel:
         """Return the kernel for the next program: the present one, or its successor if it died meanwhile."""
-        if not self._entered:
-            raise RuntimeError("a JupyterExecutor runs cells inside its `async with` block only")
+        if not self._entered or self._left:
+            state = "was left; make a new one" if self._left else "wasn't entered"
+            raise KernelError(
+                f"a JupyterExecutor runs cells inside its `async with` block only; this one {state}"
+            )
         kernel = await self._next_kernel()
         if self._is_used:
             self._is_used = False
@@ -207,6 +211,8 @@ class JupyterExecutor:
 
     async def _recover(self, kernel: Kernel) -> None:
         """Replace a kernel that can't go on, and bring its state back if that was asked for and can be done."""
+        if self._left:  # while its last program ran
+            return
         self.recoveries += 1
         if self._fresh_cells:
             self._replace(kernel)

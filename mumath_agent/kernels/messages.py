@@ -7,16 +7,18 @@ which a program can forge.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mumath_agent.dialects.output import shortened
-from mumath_agent.records import ExecutionStatus
+from mumath_agent.records import ExecutionStatus, StreamName
 from mumath_agent.sandbox.messages import Message
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/\n]*={0,2}\n?")
 MAX_ARTEFACT_CHARS = 4 << 20
 """The limit for all figures of a cell together; a figure that doesn't fit is left out."""
+MAX_TURNS = 2000
+"""How many turns of the two streams are kept; what is printed after them counts as stdout, then stderr."""
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Control characters except tab and newline, and characters that change the direction of writing: they make a text look
 like another one, on a terminal and to a tokenizer."""
@@ -31,6 +33,7 @@ class RunningCell:
         self._max_chars = max_chars
         self._streams: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self._room = {"stdout": 2 * max_chars, "stderr": 2 * max_chars}
+        self._pieces: list[tuple[StreamName, int]] = []
         self._error_name = ""
         self.error_lines: tuple[str, ...] = ()
         """The failing line, if it is known, then the error's name and message; empty while nothing went wrong."""
@@ -55,6 +58,11 @@ class RunningCell:
     def stderr(self) -> str:
         """Everything printed to stderr so far."""
         return "".join(self._streams["stderr"])
+
+    @property
+    def stream_order(self) -> tuple[tuple[StreamName, int], ...]:
+        """The order of what was printed so far, as an `Execution` has it."""
+        return stream_order(self._pieces)
 
     @property
     def status(self) -> ExecutionStatus:
@@ -91,12 +99,13 @@ class RunningCell:
 
     def _print(self, name: Any, text: Any) -> None:
         """Keep `text`, up to a hard limit: streams are cut long before in the kernel, other output isn't."""
-        if not isinstance(name, str) or not isinstance(text, str) or not self._room.get(name):
+        if name not in ("stdout", "stderr") or not isinstance(text, str) or not self._room[name]:
             return
         kept = _valid(text[: self._room[name]])
         self._room[name] = max(0, self._room[name] - len(kept))
         piece = kept if self._room[name] else f"{kept}\n[... the rest is left out ...]\n"
         self._streams[name].append(piece)
+        self._pieces.append((name, len(piece)))
         if self.on_output:
             self.on_output(name, piece)
 
@@ -113,6 +122,19 @@ class RunningCell:
             lines = [f"{content.get('ename')}: {content.get('evalue')}"]
         self._error_name = str(content.get("ename"))
         self.error_lines = tuple(shortened(_valid(str(line)), self._max_chars) for line in lines[:2])
+
+
+def stream_order(pieces: Iterable[tuple[StreamName, int]]) -> tuple[tuple[StreamName, int], ...]:
+    """Return `Execution.stream_order` of pieces of output, each the name of its stream and a number of characters."""
+    turns: list[tuple[StreamName, int]] = []
+    for name, chars in pieces:
+        if turns and turns[-1][0] == name:
+            turns[-1] = (name, turns[-1][1] + chars)
+        elif chars:
+            turns.append((name, chars))
+    if [name for name, _ in turns] in (["stdout", "stderr"], ["stdout"], ["stderr"]):
+        return ()
+    return tuple(turns[:MAX_TURNS])
 
 
 def _plain_text(content: Message) -> str:

@@ -48,6 +48,7 @@ async def run_program(
         error=error,
         artefacts=cell.artefacts,
         duration_s=time.monotonic() - started,
+        stream_order=cell.stream_order,
     )
     return execution, end
 

@@ -13,7 +13,7 @@ LangChain (the extra `langchain`), the tools don't.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mumath_agent.errors import InputError
+from mumath_agent.errors import MissingExtra
 
 if TYPE_CHECKING:
     from mumath_agent.langchain.middleware import MuMathMiddleware
@@ -32,7 +32,7 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != "langchain":
             raise
-        raise InputError(f"{name} needs LangChain: pip install 'mumath-agent[langchain]'") from None
+        raise MissingExtra(name, "langchain") from None
 
 
 __all__ = ["MuMathMiddleware", "MuMathTool", "PythonKernelTool"]

@@ -22,6 +22,7 @@ from langgraph_sdk.runtime import ServerRuntime
 from mumath_agent.agent.api import options_from_environment
 from mumath_agent.agent.graph import Handles, Question, Solved, State, build_graph
 from mumath_agent.agent.solver import SolverOptions
+from mumath_agent.errors import GraphInputError, InputError
 from mumath_agent.models.select import SelectedModel
 from mumath_agent.records import Limits, Sampling, from_json
 
@@ -47,13 +48,13 @@ async def solver(
     """Yield the graph for one run, with a kernel of its own; where the server only inspects it, without.
 
     Raises:
-        InputError: the run's context doesn't fit `Choices`.
+        GraphInputError: the run's context doesn't fit `Choices`.
     """
     execution = runtime.execution_runtime
     if execution is None:
         yield build_graph(context_schema=Choices)
         return
-    choices = from_json(Choices, execution.context or {})
+    choices = _choices(execution.context)
     options = replace(
         options_from_environment(),
         limits=choices.limits,
@@ -73,6 +74,13 @@ async def solver(
             approve=choices.approve,
         )
         yield build_graph(context_schema=Choices, handles=lambda: handles)
+
+
+def _choices(context: object) -> Choices:
+    try:
+        return from_json(Choices, context or {})
+    except InputError as error:
+        raise GraphInputError(f"the run's context can't be used: {error}") from None
 
 
 _models: list[SelectedModel] = []

@@ -16,10 +16,10 @@ can be resumed; otherwise the session ends with the run's state.
 import asyncio
 import uuid
 import weakref
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, NotRequired
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any, NotRequired, TypeVar
 
-from langchain.agents.middleware import AgentMiddleware
+from langchain.agents.middleware import AgentMiddleware, ModelRequest
 from langchain.agents.middleware.types import AgentState, PrivateStateAttr
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 from langgraph.channels import UntrackedValue
@@ -27,11 +27,21 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from mumath_agent.bridge import on_bridge, run_sync
-from mumath_agent.langchain.python_tool import PythonKernelTool, messages_of, thread
+from mumath_agent.errors import InputError
+from mumath_agent.kernels import Sandbox
+from mumath_agent.langchain.python_tool import (
+    DESCRIPTION,
+    PythonKernelTool,
+    messages_of,
+    results_of,
+    thread,
+)
 from mumath_agent.langchain.session import OnOutput, Program, SessionCell, SessionHistory
 from mumath_agent.langchain.session_pool import SessionPool
-from mumath_agent.langchain.tool import MaybeRuntime
-from mumath_agent.records import from_json, to_json
+from mumath_agent.langchain.tool import HandleToolError, MaybeRuntime
+from mumath_agent.records import Execution, from_json, to_json
+
+T = TypeVar("T")
 
 
 class Lease(str):
@@ -56,19 +66,68 @@ class MuMathMiddleware(AgentMiddleware[PythonState, Any, Any]):
 
     state_schema = PythonState
 
-    def __init__(self, **settings: Any) -> None:
-        """Take the settings of `PythonKernelTool`, `name` included."""
+    def __init__(
+        self,
+        *,
+        name: str = "python",
+        description: str = DESCRIPTION,
+        timeout_s: float = 30.0,
+        output_chars: int = 4000,
+        sandbox: Sandbox | None = None,
+        rebuild_state: bool = True,
+        idle_s: float = 600.0,
+        max_sessions: int = 64,
+        shows_figures: bool = False,
+        handle_tool_error: HandleToolError = True,
+    ) -> None:
+        """Take the settings of `PythonKernelTool`; its fields say what they do."""
         super().__init__()
-        self._python = AgentPython(**settings)
+        self._python = AgentPython(
+            name=name,
+            description=description,
+            timeout_s=timeout_s,
+            output_chars=output_chars,
+            sandbox=sandbox or Sandbox(),
+            rebuild_state=rebuild_state,
+            idle_s=idle_s,
+            max_sessions=max_sessions,
+            shows_figures=shows_figures,
+            handle_tool_error=handle_tool_error,
+        )
         self.tools = [self._python]
 
     def before_agent(self, state: PythonState, runtime: Runtime[Any]) -> dict[str, Any]:
         """Start the session's kernel in the background."""
-        return {"python_session": run_sync(self._python.begin())}
+        return run_sync(self._python.begin(state))
 
     async def abefore_agent(self, state: PythonState, runtime: Runtime[Any]) -> dict[str, Any]:
         """Start the session's kernel in the background."""
-        return {"python_session": await on_bridge(self._python.begin())}
+        return await on_bridge(self._python.begin(state))
+
+    def wrap_model_call(self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], T]) -> T:
+        """Refuse an agent with another tool of the same name, of which LangChain keeps one and says nothing."""
+        self._refuse_namesake(request)
+        return handler(request)
+
+    async def awrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[T]]
+    ) -> T:
+        """Do what `wrap_model_call` does, for asynchronous callers."""
+        self._refuse_namesake(request)
+        return await handler(request)
+
+    def _refuse_namesake(self, request: ModelRequest[Any]) -> None:
+        """Refuse a tool with the name of ours.
+
+        Raises:
+            InputError: there is one.
+        """
+        name = self._python.name
+        if any(getattr(tool, "name", None) == name and tool is not self._python for tool in request.tools):
+            raise InputError(
+                f"the agent has two tools named {name!r}, one of them MuMathMiddleware's; leave the other out, "
+                f"or rename ours: MuMathMiddleware(name=...)"
+            )
 
     def after_agent(self, state: PythonState, runtime: Runtime[Any]) -> None:
         """End the session."""
@@ -90,13 +149,23 @@ class MuMathMiddleware(AgentMiddleware[PythonState, Any, Any]):
 class AgentPython(PythonKernelTool):
     """The Python tool of an agent whose state remembers what ran."""
 
-    async def begin(self) -> Lease:
-        """Start the session of a run. Belongs to the bridge's loop."""
+    async def begin(self, state: PythonState) -> dict[str, Any]:
+        """Start the session of a run and return what this adds to the agent's state. Belongs to the bridge's loop.
+
+        An agent that doesn't keep its state from run to run (a node of a bigger graph, say) still gets the messages of
+        its earlier runs; what ran is then taken from them.
+        """
+        told = [] if state.get("python_cells") else list(results_of(self.name, state.get("messages", [])))
+        cells = _cells_of(told)
+        found = {"python_cells": [to_json(cell) for cell in cells]} if cells else {}
+        return {"python_session": await self._lease(is_lost=cells is None)} | found
+
+    async def _lease(self, *, is_lost: bool) -> Lease:
         if name := thread():
-            await self._sessions.start(name)
+            await self._sessions.start(name, is_lost=is_lost)
             return Lease(name)
         name = f"run {uuid.uuid4()}"
-        await self._sessions.start(name)
+        await self._sessions.start(name, is_lost=is_lost)
         lease, loop = Lease(name), asyncio.get_running_loop()
         # A run without a thread can't be resumed: however it ends, its session ends with its state.
         weakref.finalize(lease, _release_soon, self._sessions, name, loop).atexit = False
@@ -127,6 +196,24 @@ class AgentPython(PythonKernelTool):
 def _session_name(state: Mapping[str, Any]) -> str:
     """Return the name of the run's session; a resumed run has lost its lease, but has a thread."""
     return str(state.get("python_session") or thread() or "no thread")
+
+
+def _cells_of(results: Sequence[ToolMessage]) -> list[SessionCell] | None:
+    """Return what ran according to the tool's messages; None if one of them doesn't say."""
+    ran = [message for message in results if message.status != "error"]
+    try:
+        return [
+            SessionCell(
+                number=number,
+                call_id=message.tool_call_id,
+                code=message.artifact["code"],
+                execution=from_json(Execution, message.artifact["execution"]),
+                isolation=message.artifact["isolation"],
+            )
+            for number, message in enumerate(ran)
+        ]
+    except (TypeError, KeyError, InputError):
+        return None
 
 
 def _pending(messages: Sequence[AnyMessage]) -> frozenset[str]:

@@ -9,21 +9,22 @@ checkpointer, it is known by the id of its first message. All calls by hand are 
 sessions must outlive a restart of the process, see `middleware.py`.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from langchain_core.messages import AnyMessage, ToolMessage
 from langchain_core.runnables import ensure_config
 from langchain_core.tools import ToolException
-from pydantic import BaseModel, Field, PrivateAttr, SkipValidation
+from pydantic import BaseModel, Field, PrivateAttr, SkipValidation, field_validator
 
 from mumath_agent.bridge import on_bridge, run_sync
 from mumath_agent.dialects.output import output_text
-from mumath_agent.errors import KernelError
+from mumath_agent.errors import MuMathError
 from mumath_agent.kernels import Sandbox
 from mumath_agent.langchain.session import OnOutput, Program, SessionCell, SessionPolicy
 from mumath_agent.langchain.session_pool import SessionPool
-from mumath_agent.langchain.tool import ClosableTool, MaybeRuntime, ToolArguments, event_writer
+from mumath_agent.langchain.tool import CallingRuntime, ClosableTool, MaybeRuntime, event_writer
 from mumath_agent.records import Execution, to_json
 
 DESCRIPTION = (
@@ -32,11 +33,17 @@ DESCRIPTION = (
     "see; the value of a last line that is an expression is shown, too. An error is shown with the line it came from."
 )
 
+_FENCED = re.compile(
+    r"(?P<fence>`{3,}|~{3,})[ \t]*[\w+#.-]*[ \t]*\n(?P<program>.*?)(?:\n?(?P=fence)\s*)?", re.DOTALL
+)
+"""A program that a model wrapped as it would in a chat; the closing fence may be missing."""
 
-class PythonArguments(ToolArguments):
+
+class PythonArguments(BaseModel):
     """The arguments of a call, which the model fills in."""
 
     code: str = Field(description="The Python program to run next in the session.")
+    runtime: CallingRuntime = None
 
 
 class PythonKernelTool(ClosableTool):
@@ -67,6 +74,13 @@ class PythonKernelTool(ClosableTool):
 
     _sessions: SessionPool = PrivateAttr()
 
+    @field_validator("sandbox")
+    @classmethod
+    def _is_a_sandbox(cls, given: object) -> object:
+        if not isinstance(given, Sandbox):
+            raise ValueError(f"sandbox is {given!r}; it must be a Sandbox of mumath_agent.kernels")
+        return given
+
     def model_post_init(self, context: Any, /) -> None:
         """Make the pool of sessions; none starts yet."""
         super().model_post_init(context)
@@ -96,20 +110,18 @@ class PythonKernelTool(ClosableTool):
     async def _run_cell(self, code: str, runtime: MaybeRuntime) -> SessionCell:
         """Run the program. Belongs to the bridge's loop."""
         call_id = (runtime.tool_call_id if runtime else None) or ""
-        program = Program(code=code, call_id=call_id, timeout_s=self.timeout_s)
+        program = Program(code=unfenced(code), call_id=call_id, timeout_s=self.timeout_s)
         write = event_writer(runtime, deltas=("stdout", "stderr"))
         try:
             return await self._run_program(
                 program, runtime, lambda stream, text: write({"event": stream, "text": text})
             )
-        except KernelError as error:
+        except MuMathError as error:
             raise ToolException(f"Python can't be run: {error}") from error
 
     async def _run_program(self, program: Program, runtime: MaybeRuntime, on_output: OnOutput) -> SessionCell:
         messages = messages_of(runtime)
-        had_session = any(
-            isinstance(message, ToolMessage) and message.name == self.name for message in messages
-        )
+        had_session = any(True for _ in results_of(self.name, messages))
         name = thread() or (f"message {messages[0].id}" if messages else "by hand")
         return await self._sessions.run(name, program, had_session=had_session, on_output=on_output)
 
@@ -135,6 +147,17 @@ def thread() -> str | None:
         return None
     calling_graph = str(configurable.get("checkpoint_ns", "")).rpartition("|")[0]
     return f"thread {thread_id!r} {calling_graph}"
+
+
+def unfenced(code: str) -> str:
+    """Return the program inside a Markdown fence, or `code` as it is: no Python program begins with a fence."""
+    found = _FENCED.fullmatch(code.strip())
+    return found["program"] if found else code
+
+
+def results_of(name: str, messages: Sequence[AnyMessage]) -> Iterator[ToolMessage]:
+    """Yield the messages of a conversation that answer calls of the tool `name`."""
+    return (message for message in messages if isinstance(message, ToolMessage) and message.name == name)
 
 
 def messages_of(runtime: MaybeRuntime) -> Sequence[AnyMessage]:

@@ -44,9 +44,12 @@ class SessionPool:
         """The names of the living sessions."""
         return tuple(self._living)
 
-    async def start(self, name: str) -> None:
-        """Start a session's kernel in the background, so that the first program doesn't wait for it."""
-        await _without_context(self._start(name))
+    async def start(self, name: str, *, is_lost: bool = False) -> None:
+        """Start a session's kernel in the background, so that the first program doesn't wait for it.
+
+        `is_lost` says of a new session that the conversation had another before, which can't be brought back.
+        """
+        await _without_context(self._start(name, is_lost))
 
     async def run(
         self,
@@ -90,9 +93,9 @@ class SessionPool:
         while self._ending:
             await asyncio.wait(self._ending)
 
-    async def _start(self, name: str) -> None:
-        async with self._turn(name):
-            return
+    async def _start(self, name: str, is_lost: bool) -> None:
+        async with self._turn(name) as session:
+            session.state_lost = session.state_lost or (is_lost and session.is_new)
 
     async def _run(
         self,

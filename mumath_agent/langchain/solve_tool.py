@@ -13,21 +13,40 @@ from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.config import set_config_context
 from langchain_core.tools import ToolException
 from langchain_core.utils import from_env, secret_from_env
-from pydantic import BaseModel, Field, PrivateAttr, SecretStr, SkipValidation, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    SkipValidation,
+    field_validator,
+    model_validator,
+)
 
+from mumath_agent.agent.api import record_of
 from mumath_agent.agent.solver import Solver, SolverOptions
 from mumath_agent.bridge import on_bridge, run_sync
 from mumath_agent.dialects.output import output_text
-from mumath_agent.errors import InputError, ModelError
-from mumath_agent.langchain.tool import ClosableTool, MaybeRuntime, ToolArguments, event_writer
+from mumath_agent.errors import InputError, MuMathError
+from mumath_agent.langchain.tool import CallingRuntime, ClosableTool, MaybeRuntime, event_writer
+from mumath_agent.models.embedded import CAUTION
+from mumath_agent.models.http.wire import api_url, auth_header
+from mumath_agent.problems import check_question
 from mumath_agent.records import AnswerSource, Limits, Problem, RunRecord, Trajectory, to_json
 from mumath_agent.runs.wording import answer_line
 
+_HOW_TO_ASK = (
+    "It sees nothing of this conversation: give it the whole problem in one self-contained question that asks for one "
+    "answer."
+)
 DESCRIPTION = (
     "Solve a mathematical problem by reasoning and executed Python, and get its final answer. Use it for whatever has "
-    "to be computed, counted, solved or simplified exactly. It sees nothing of this conversation: give it the whole "
-    "problem in one self-contained question that asks for one answer."
+    f"to be computed, counted, solved or simplified exactly. {_HOW_TO_ASK}"
 )
+_WITH_CAUTION = (
+    "Try to solve a mathematical problem by reasoning and executed Python. {caution} " + _HOW_TO_ASK
+)
+"""The description where the model itself says that it may be wrong."""
 
 _FOUND_IN = {
     AnswerSource.BOXED: "The solver stated it as its final answer",
@@ -39,12 +58,13 @@ _OUTPUT_CHARS = 400
 _OF_THE_SOLVER = frozenset({"base_url", "model", "dialect", "api_key", "limits", "unsafe_local"})
 
 
-class SolveArguments(ToolArguments):
+class SolveArguments(BaseModel):
     """The arguments of a call, which the model fills in."""
 
     question: str = Field(
         description="The whole problem, self-contained, in words and LaTeX, with every number it needs."
     )
+    runtime: CallingRuntime = None
 
 
 class MuMathTool(ClosableTool):
@@ -61,13 +81,14 @@ class MuMathTool(ClosableTool):
     solver: SkipValidation[Solver | None] = None
     """What solves problems, for whatever the settings below can't say."""
     base_url: str | None = Field(default_factory=from_env("MUMATH_BASE_URL", default=None))
-    """The address of an OpenAI-compatible server, e.g. vLLM."""
+    """The address of an OpenAI-compatible server, e.g. vLLM; several, with spaces between them, share the work."""
     model: str | None = Field(default_factory=from_env("MUMATH_MODEL", default=None))
     """The model's name on the server, if it serves several."""
     dialect: str | None = None
     """How the server's model is prompted; without it, as its family is."""
     api_key: SecretStr | None = Field(default_factory=secret_from_env("MUMATH_API_KEY", default=None))
     limits: SkipValidation[Limits] = Limits()
+    """What an attempt may use; a dict such as {"max_turns": 6} will do."""
     unsafe_local: bool = False
     """Run programs with your own rights where this machine can't confine them."""
 
@@ -80,13 +101,37 @@ class MuMathTool(ClosableTool):
         if solver is not None:
             await solver.model.aclose()
 
+    @field_validator("limits", mode="before")
+    @classmethod
+    def _limits_of(cls, given: object) -> Limits:
+        return record_of(Limits, "limits", given)
+
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
+        """Refuse settings that can't be used, without asking any server.
+
+        Raises:
+            InputError: an address, the key or the dialect can't be one.
+        """
+        if self.solver is not None and not isinstance(self.solver, Solver):
+            raise ValueError(f"solver is {self.solver!r}; it must be a Solver")
         if self.solver is not None and (given := self.model_fields_set & _OF_THE_SOLVER):
             raise ValueError(f"solver is given; set {sorted(given)[0]} in it instead")
-        if self.model is not None and self.base_url is None and self.solver is None:
+        if self.model is not None and not self.base_url and self.solver is None:
             raise ValueError(f"model {self.model} needs base_url, the address of the server that serves it")
+        options = self._options()
+        for base_url in options.base_urls:
+            api_url(base_url)
+            auth_header(options.api_key or "")
+        if "description" not in self.model_fields_set and (caution := self._caution()):
+            self.description = _WITH_CAUTION.format(caution=caution)
         return self
+
+    def _caution(self) -> str:
+        """Return what the model that is going to solve says about itself."""
+        if self.solver is not None:
+            return getattr(self.solver.model, "caution", "")
+        return "" if self.base_url else CAUTION
 
     def _run(self, question: str, runtime: MaybeRuntime = None) -> Any:
         return run_sync(self._solve(question, runtime))
@@ -99,12 +144,16 @@ class MuMathTool(ClosableTool):
         call_id = runtime.tool_call_id if runtime else None
         problem = Problem(id=call_id or "question", question=question, source="agent")
         write = event_writer(runtime, deltas=("text", "output"))  # together they are the transcript
-        solver = self.solver or await self._own_solver()
         try:
-            with set_config_context(_traced_only(ensure_config())) as context:
-                record = await asyncio.create_task(solver.solve(problem, on_event=write), context=context)
+            check_question(question)
         except InputError as error:
             raise ToolException(f"This question can't be taken: {error}") from error
+        try:
+            solver = self.solver or await self._own_solver()
+            with set_config_context(_traced_only(ensure_config())) as context:
+                record = await asyncio.create_task(solver.solve(problem, on_event=write), context=context)
+        except MuMathError as error:
+            raise ToolException(f"No answer: the solver can't work ({error}).") from error
         if record.trajectory.error:
             raise ToolException(f"No answer: the solver broke down ({record.trajectory.error}).")
         return report(record), to_json(record)
@@ -113,30 +162,28 @@ class MuMathTool(ClosableTool):
         """Return the solver that the settings describe; it is made with the first question."""
         async with self._making:
             if self._solver is None:
-                try:
-                    self._solver = await self._new_solver()
-                except ModelError as error:
-                    raise ToolException(f"No answer: the solver has no model ({error}).") from error
+                options = self._options()
+                self._solver = options.solver(await options.select_model())
             return self._solver
 
-    async def _new_solver(self) -> Solver:
-        options = SolverOptions(
-            base_urls=(self.base_url,) if self.base_url else (),
+    def _options(self) -> SolverOptions:
+        return SolverOptions(
+            base_urls=tuple((self.base_url or "").split()),
             model=self.model,
             dialect=self.dialect,
             api_key=self.api_key.get_secret_value() if self.api_key else None,
             limits=self.limits,
             unsafe_local=self.unsafe_local,
         )
-        return options.solver(await options.select_model())
 
 
 def report(record: RunRecord) -> str:
     """Write what an agent's model reads of an attempt: the answer, or why there is none, and what it rests on."""
     attempt = record.trajectory
+    caution = f"{record.caution}\n" if record.caution else ""
     if attempt.answer is None:
-        return f"{answer_line(attempt)}. {_programs(attempt)}"
-    return f"{answer_line(attempt)}\n{_FOUND_IN[attempt.answer.found_in]}. {_programs(attempt)}"
+        return f"{answer_line(attempt)}. {caution}{_programs(attempt)}"
+    return f"{answer_line(attempt)}\n{caution}{_FOUND_IN[attempt.answer.found_in]}. {_programs(attempt)}"
 
 
 def _programs(attempt: Trajectory) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from langchain_core.tools import BaseTool, InjectedToolArg, ToolException
 from langgraph.prebuilt import ToolRuntime
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from mumath_agent.bridge import on_bridge, run_sync
@@ -21,10 +21,10 @@ MaybeRuntime = Annotated[ToolRuntime | None, InjectedToolArg]
 """What an agent passes to a call besides the model's arguments; None if the tool is called by hand."""
 
 
-class ToolArguments(BaseModel):
-    """The argument every tool has: the calling agent's `ToolRuntime`. The model never sees it."""
-
-    runtime: Annotated[SkipJsonSchema[Any], InjectedToolArg] = Field(default=None, exclude=True)
+HandleToolError = bool | str | Callable[[ToolException], Any] | None
+"""What becomes of a `ToolException`, see LangChain's `BaseTool`."""
+CallingRuntime = Annotated[SkipJsonSchema[Any], InjectedToolArg, Field(exclude=True)]
+"""The last argument of every tool: the same, which the model never sees. LangChain gives a bare string to the first."""
 
 
 class ClosableTool(BaseTool):
@@ -33,7 +33,23 @@ class ClosableTool(BaseTool):
     model_config = ConfigDict(extra="forbid")
 
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
-    handle_tool_error: bool | str | Callable[[ToolException], Any] | None = True
+    handle_tool_error: HandleToolError = True
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Return the settings alone: a copy in another process keeps nothing alive."""
+        return {**super().__getstate__(), "__pydantic_private__": None}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Take the settings, and begin as a new tool does."""
+        super().__setstate__(state)
+        self.model_post_init(None)
+
+    def __deepcopy__(self, _memo: dict[int, Any] | None = None) -> Self:
+        """Return a tool of its own with the same settings; what is alive in them (a solver, say) is shared."""
+        copy = type(self).__new__(type(self))
+        state = self.__getstate__()
+        copy.__setstate__({key: value.copy() if value else value for key, value in state.items()})
+        return copy
 
     @abstractmethod
     async def end(self) -> None:

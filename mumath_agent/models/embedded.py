@@ -16,20 +16,20 @@ from mumath_agent.protocols import CompletionRequest, OnText
 from mumath_agent.records import Completion
 
 DEFAULT = Path(__file__).parents[1] / "weights" / "embedded"
+CAUTION = (
+    "The embedded model is a 4.5M-parameter toy for elementary word problems of one to three steps; "
+    "its answers may be wrong."
+)
+"""What the model that ships with the package is good for. Every record of it carries this."""
 
 
 class EmbeddedModel:
     """The embedded `CompletionModel`; it can be used from several event loops."""
 
-    about = (
-        "a 4.5M-parameter toy trained from scratch on one- to three-step elementary word problems; "
-        "name a server with --base-url for real mathematics"
-    )
-    """What the model is good for."""
-
     def __init__(self, folder: Path = DEFAULT) -> None:
         """Take a Hugging Face folder that also has the files of onnxruntime-genai's model builder."""
         self._folder = folder
+        self.caution = CAUTION if folder.resolve() == DEFAULT.resolve() else ""
         self._live: set[Event] = set()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mumath-embedded")
 

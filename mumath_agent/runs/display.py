@@ -6,13 +6,14 @@ a formula between \( and \) must get dollar signs.
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mumath_agent.dialects import get_dialect
 from mumath_agent.dialects.output import output_text
 from mumath_agent.errors import InputError
-from mumath_agent.records import RunRecord
-from mumath_agent.runs.executed import turns_of
-from mumath_agent.runs.wording import answer_line
+from mumath_agent.records import Execution, RunRecord
+from mumath_agent.runs.executed import printed, turns_of
+from mumath_agent.runs.wording import answer_line, ending
 from mumath_agent.transcript import Kind, Segment
 
 _MATHS = re.compile(r"(?<!\\)\\([()\[\]])")
@@ -29,7 +30,7 @@ _SHOWN_CHARS = 10_000
 def as_text(record: RunRecord) -> str:
     """Return the transcript and the answer, as the command line prints them."""
     text = record.trajectory.transcript.text.rstrip()
-    return f"{text}\n\n{answer_line(record.trajectory)}".lstrip()
+    return f"{text}\n\n{ending(record)}".lstrip()
 
 
 def as_markdown(record: RunRecord) -> str:
@@ -54,9 +55,20 @@ def _parts(record: RunRecord) -> Iterator[str]:
             yield from _prose(s for s in turn.segments if s.kind is Kind.RATIONALE or ran is None)
             if ran is not None:
                 yield _fenced(ran.code, "python")
-                yield _fenced(output_text(ran.execution, max_chars=_SHOWN_CHARS), "text")
+                yield _fenced(output_text(_in_order(ran.execution), max_chars=_SHOWN_CHARS), "text")
                 yield from (f"![figure]({figure})" for figure in ran.execution.artefacts)
     yield f"**{readable(answer_line(record.trajectory))}**"
+    if record.caution:
+        yield record.caution
+
+
+def _in_order(execution: Execution) -> Execution:
+    """Return an execution whose streams are one, as they came."""
+    if not execution.stream_order:
+        return execution
+    return replace(
+        execution, stdout="".join(text for _, text in printed(execution)), stderr="", stream_order=()
+    )
 
 
 def _prose(segments: Iterator[Segment]) -> Iterator[str]:

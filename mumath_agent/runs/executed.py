@@ -11,7 +11,7 @@ from itertools import zip_longest
 
 from mumath_agent.dialects import get_dialect
 from mumath_agent.protocols import Dialect, ExecutedCell
-from mumath_agent.records import Completion, Execution, ExecutionStatus, RunRecord, Settings
+from mumath_agent.records import Completion, Execution, ExecutionStatus, RunRecord, Settings, StreamName
 from mumath_agent.transcript import Kind, Segment, Transcript
 
 STOPPED = (ExecutionStatus.TIMEOUT, ExecutionStatus.DIED)
@@ -86,6 +86,22 @@ def session_of(record: RunRecord) -> ExecutedSession:
         cells=tuple(cell for cell in ran if cell is not None),
         settings=record.settings,
     )
+
+
+def printed(execution: Execution) -> list[tuple[StreamName, str]]:
+    """Return what a program printed: the streams' names and texts, in the order in which it printed them."""
+    texts: dict[StreamName, str] = {"stdout": execution.stdout, "stderr": execution.stderr}
+    taken: dict[StreamName, int] = {"stdout": 0, "stderr": 0}
+    pieces: list[tuple[StreamName, str]] = []
+    rest: tuple[tuple[StreamName, int], ...] = (
+        ("stdout", len(texts["stdout"])),
+        ("stderr", len(texts["stderr"])),
+    )
+    for name, chars in (*execution.stream_order, *rest):
+        if text := texts[name][taken[name] : taken[name] + chars]:
+            pieces.append((name, text))
+            taken[name] += chars
+    return pieces
 
 
 def restarts_of(cells: Sequence[ExecutedCell]) -> tuple[int, ...]:

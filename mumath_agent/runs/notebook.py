@@ -9,7 +9,6 @@ can be read, also one that Jupyter wrote or ran again. Nothing is run here; `rep
 
 import re
 from collections.abc import Iterable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from mumath_agent.dialects import get_dialect
 from mumath_agent.dialects.output import STATE_LOST
 from mumath_agent.errors import InputError
+from mumath_agent.kernels.messages import stream_order
 from mumath_agent.protocols import ExecutedCell
 from mumath_agent.records import Execution, Problem, RunRecord, Settings, from_json, to_json
 from mumath_agent.runs.display import readable
-from mumath_agent.runs.executed import ExecutedSession, turns_of
+from mumath_agent.runs.executed import ExecutedSession, printed, turns_of
 from mumath_agent.runs.wording import answer_line
 from mumath_agent.transcript import Kind, Segment, Transcript
 
@@ -37,21 +37,8 @@ _EDITED = "[A person changed the program before it ran.]"
 _ERROR = re.compile(r"(?:line \d+: [^\n]*\n)?([A-Za-z_][\w.]*)(?:: (.*))?", re.DOTALL)
 _DEAD = "DeadKernelError"
 """Jupyter's name for what happened."""
-"""LaTeX's own marks around a formula, which Jupyter doesn't know."""
 _UNSAFE = re.compile(r"[^\w.-]+")
 _MAX_NAME_CHARS = 100
-
-
-def require_nbformat() -> None:
-    """Check, before any work is done, that notebooks can be written and read.
-
-    Raises:
-        InputError: nbformat isn't installed.
-    """
-    if find_spec("nbformat") is None:
-        raise InputError(
-            "notebooks need nbformat, which isn't installed: pip install 'mumath-agent[notebook]'"
-        )
 
 
 def notebook_name(problem: Problem) -> str:
@@ -63,7 +50,7 @@ def write_notebook(record: RunRecord, path: Path) -> None:
     """Write the notebook of an attempt.
 
     Raises:
-        InputError: nbformat isn't installed, or the file can't be written.
+        InputError: the file can't be written.
     """
     text = notebook_text(record)
     try:
@@ -74,11 +61,7 @@ def write_notebook(record: RunRecord, path: Path) -> None:
 
 
 def notebook_text(record: RunRecord) -> str:
-    """Return the notebook of an attempt, valid nbformat 4.5. The same record gives the same text.
-
-    Raises:
-        InputError: nbformat isn't installed.
-    """
+    """Return the notebook of an attempt, valid nbformat 4.5. The same record gives the same text."""
     nbformat = _nbformat()
     cells = list(_cells(record))
     for number, cell in enumerate(cells, start=1):
@@ -91,7 +74,7 @@ def read_notebook(path: Path) -> ExecutedSession:
     """Return what the notebook at `path` says was run; cells that never ran are left out.
 
     Raises:
-        InputError: nbformat isn't installed, or the file can't be read as a notebook.
+        InputError: the file can't be read as a notebook.
     """
     nbformat = _nbformat()
     try:
@@ -108,7 +91,6 @@ def read_notebook(path: Path) -> ExecutedSession:
 
 def _nbformat() -> ModuleType:
     """Import nbformat only when a notebook is written or read: most runs need none."""
-    require_nbformat()
     import nbformat
 
     return nbformat
@@ -163,6 +145,8 @@ def _texts(segments: Iterable[Segment]) -> Iterator[str]:
 def _verdict(record: RunRecord) -> Iterator[str]:
     if record.verdict is not None:
         yield f"Verdict: {record.verdict.outcome.value.replace('_', ' ')} (target: {record.problem.target})"
+    if record.caution:
+        yield record.caution
     yield f"Model {record.settings.model}, isolation {record.isolation}, mumath-agent {record.version}"
 
 
@@ -183,11 +167,10 @@ def _code(ran: ExecutedCell, count: int) -> "NotebookNode":
 
 
 def _outputs(execution: Execution, count: int) -> Iterator["NotebookNode"]:
-    """Yield outputs in the order in which a person reads them; which of them came first isn't known."""
+    """Yield what was printed, in its order; then figures, the value and the error, as a person reads them."""
     new = _nbformat().v4.new_output
-    for name, text in (("stdout", execution.stdout), ("stderr", execution.stderr)):
-        if text:
-            yield new("stream", name=name, text=text)
+    for stream, text in printed(execution):
+        yield new("stream", name=stream, text=text)
     for figure in execution.artefacts:
         yield new("display_data", data={"image/png": figure.removeprefix(_PNG)})
     if execution.result is not None:
@@ -210,14 +193,16 @@ def _has_run(cell: Any) -> bool:
 def _ran(cell: Any) -> ExecutedCell:
     """Return a code cell's program and what it gave; our metadata count as long as the cell was not run again."""
     values: dict[str, Any] = {"status": "ok", "stdout": "", "stderr": "", "artefacts": []}
-    error = None
+    error, pieces = None, []
     for output in cell.outputs:
         data = output.get("data", {})
         match output.output_type:
             case "stream":
                 values[output.name] += output.text
+                pieces.append((output.name, len(output.text)))
             case "display_data" if "text/plain" in data:
-                values["stdout"] += f"{data['text/plain']}\n"  # as our kernels print it
+                values["stdout"] += (text := f"{data['text/plain']}\n")  # as our kernels print it
+                pieces.append(("stdout", len(text)))
             case "execute_result":
                 values["result"] = data.get("text/plain", "")
             case "error":
@@ -225,6 +210,7 @@ def _ran(cell: Any) -> ExecutedCell:
                 values |= {"status": "error", "error": ": ".join(filter(None, error))}
         if "image/png" in data:
             values["artefacts"].append(_PNG + data["image/png"].replace("\n", ""))
+    values["stream_order"] = stream_order(pieces)
     kept = cell.metadata.get(_OURS, {})
     if error == (_name_and_message(kept["error"]) if kept.get("error") is not None else None):
         values |= kept

@@ -1,6 +1,6 @@
 """How an attempt ended, in words: one wording for the terminal, the notebook and the LangChain tool."""
 
-from mumath_agent.records import StopReason, Trajectory
+from mumath_agent.records import RunRecord, StopReason, Trajectory
 
 STOP_IN_WORDS = {
     StopReason.NO_ANSWER: "the model ended without an answer",
@@ -10,6 +10,12 @@ STOP_IN_WORDS = {
     StopReason.KERNEL_DIED: "the model's programs broke their Python session too often",
 }
 """Why there is no answer, for the stop reasons that a model can cause."""
+
+
+def ending(record: RunRecord) -> str:
+    """Return what stands at the end of an attempt: the model's caution, if it has one, and the answer line."""
+    line = answer_line(record.trajectory)
+    return f"{record.caution}\n{line}" if record.caution else line
 
 
 def answer_line(attempt: Trajectory) -> str:

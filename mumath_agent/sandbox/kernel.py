@@ -81,6 +81,7 @@ class KernelLoop:
             Stream(1, spec.max_output_chars, lambda text: self._print("stdout", text)),
             Stream(2, spec.max_output_chars, lambda text: self._print("stderr", text)),
         ]
+        self._streams[0].other, self._streams[1].other = self._streams[1], self._streams[0]
         sys.stdout, sys.stderr = self._streams
         start_threads_in_context()
         self._connect(spec, sockets, line)

@@ -20,6 +20,8 @@ from typing import Any
 PORTION_CHARS = 8192
 PROMPT_LINES = 100
 """How many lines of a cell are sent as they come, so that a cell that dies leaves what it printed."""
+PROMPT_TURNS = 1000
+"""How many times in a cell a stream is sent because the other one has its turn, so that their order is kept."""
 PAUSE_S = 0.01
 """How long later lines gather before they are sent."""
 
@@ -54,6 +56,8 @@ class Stream(io.TextIOBase):
         self._publish = publish
         self._lock = threading.RLock()
         self._number = 0
+        self.other: Stream | None = None
+        """The cell's other stream."""
         self.begin(0)
 
     @property
@@ -84,13 +88,15 @@ class Stream(io.TextIOBase):
             self._head_chars = 0
             self._tail: list[str] = []
             self._tail_chars = self._left_out = 0
-            self._lines = 0
+            self._lines = self._turns = 0
             self._sent_at = 0.0
 
     def write(self, text: str) -> int:
         """Take in text, unless it comes from a thread that outlived its cell."""
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        if self.other is not None:  # before our own lock is taken: another thread may hold the other's
+            self.other.end_turn()
         with self._lock:
             if self._open and _cell.get(self._number) == self._number:
                 self._add(valid(text))
@@ -103,6 +109,12 @@ class Stream(io.TextIOBase):
             self._sent_at = time.monotonic()
             if text:
                 self._publish(text)
+
+    def end_turn(self) -> None:
+        """Send what has gathered before the other stream gets text, so that a reader sees both in their order."""
+        if self._head and self._turns < PROMPT_TURNS:
+            self._turns += 1
+            self.flush()
 
     def finish(self) -> None:
         """End the cell: send the rest."""

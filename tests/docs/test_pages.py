@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -13,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "llms.txt", *sorted((ROOT / "docs").glob("*.md"))]
 BESIDE = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"]
 _LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
+WEIGHTS = ROOT / "mumath_agent" / "weights" / "embedded" / "README.md"
+_EXTRAS = re.compile(r"pip install [^`\n]*'\.\[([\w,]+)\]'")
 _FENCED = re.compile(r"^(```+).*?^\1", re.DOTALL | re.MULTILINE)
 
 
@@ -20,6 +23,25 @@ _FENCED = re.compile(r"^(```+).*?^\1", re.DOTALL | re.MULTILINE)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in _LINK.findall(_FENCED.sub("", page.read_text("utf-8"))):
         assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, *BESIDE, WEIGHTS], ids=lambda page: page.relative_to(ROOT).as_posix()
+)
+def test_every_row_of_a_table_has_a_header(page: Path) -> None:
+    blocks = _FENCED.sub("", page.read_text("utf-8")).split("\n\n")
+    tables = [block.strip().splitlines() for block in blocks if block.strip().startswith("|")]
+    for table in tables:
+        assert len(table) > 2 and set(table[1]) <= set("|-: "), table[0]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_an_extra_is_installed_from_a_checkout_and_exists(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert "'mumath-agent[" not in text  # there is no release yet
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    for named in _EXTRAS.findall(text):
+        assert set(named.split(",")) <= extras.keys(), named
 
 
 def test_llms_txt_lists_every_page() -> None:

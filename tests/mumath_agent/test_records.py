@@ -96,3 +96,11 @@ def test_fields_that_are_missing_take_their_default() -> None:
 def test_a_limit_that_allows_nothing_is_refused(name: str, value: float) -> None:
     with pytest.raises(InputError, match=f"limit {name} is {value}; it must be positive"):
         Limits(**{name: value})  # type: ignore[arg-type]
+
+
+def test_an_older_record_without_the_new_fields_is_still_read() -> None:
+    older = to_json(RECORD)
+    del older["caution"]
+    for execution in older["trajectory"]["executions"]:
+        del execution["stream_order"]
+    assert from_json(RunRecord, older) == RECORD

@@ -17,7 +17,7 @@ from langgraph.types import Command
 from mumath_agent.agent.graph import Event, Handles, Question, Solved, State, build_graph, graph, trajectory
 from mumath_agent.agent.solver import Solver
 from mumath_agent.bridge import opened
-from mumath_agent.errors import KernelError, ModelRefused, ModelUnreachable
+from mumath_agent.errors import InputError, KernelError, ModelRefused, ModelUnreachable
 from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.records import (
     AnswerSource,
@@ -303,3 +303,20 @@ def test_a_thread_goes_on_with_another_question_as_if_it_were_the_first() -> Non
     ]
     third = kept.invoke({"question": "another"}, config, context=handles([ANSWER]))  # asked once more
     assert third["answer"]["text"] == "391" and len(third["completions"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "context", "said"),
+    [
+        ({"question": "q"}, None, "the run's context is None; pass context=Handles(model=..., kernel=...)"),
+        ({"question": ""}, handles([]), "the question is empty"),
+        ({"question": " \n"}, handles([]), "the question is empty"),
+        ({"question": 7}, handles([]), "the question is 7; it must be text"),
+        ({}, handles([]), "the question is None; it must be text; the graph's input is {'question': '...'}"),
+        ({"problem": "q"}, handles([]), "the question is None; it must be text"),
+    ],
+)
+def test_a_run_that_lacks_something_is_refused_in_words(given: Any, context: Any, said: str) -> None:
+    with pytest.raises(InputError) as raised:
+        graph.invoke(given, context=context)
+    assert str(raised.value).startswith(said)

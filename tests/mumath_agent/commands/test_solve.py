@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from mumath_agent.models.embedded import CAUTION
 from mumath_agent.records import RunRecord, StopReason, from_json
 from tests.programs import PROGRAM, Ended, mumath_agent, mumath_agent_process
 from tests.waiting import comes_true
@@ -31,7 +32,8 @@ def test_a_question_ends_in_an_executed_boxed_answer_and_the_transcript_is_what_
     assert shown.code == 0, shown.stderr
     assert attempt.answer is not None and attempt.answer.text == "42"
     assert attempt.executions[0].stdout == "42\n"
-    assert shown.stdout == f"{attempt.transcript.text}\n\nAnswer: 42\n"
+    assert shown.stdout == f"{attempt.transcript.text}\n\n{CAUTION}\nAnswer: 42\n"
+    assert record.caution == CAUTION
     assert record.isolation == "full"
 
 
@@ -102,7 +104,9 @@ def test_many_problems_are_solved_side_by_side_with_one_kernel_each(tmp_path: Pa
     assert [record.problem.id for record in records] == [f"line-{n}" for n in range(1, 13)]
     executions = [execution for record in records for execution in record.trajectory.executions]
     assert not [execution for execution in executions if execution.state_lost]
-    assert len(ended.stdout.splitlines()) == 12
+    *answers, caution = ended.stdout.splitlines()
+    assert len(answers) == 12 and caution == CAUTION
+    assert {record.caution for record in records} == {CAUTION}
 
 
 @pytest.mark.kernel

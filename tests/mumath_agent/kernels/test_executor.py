@@ -3,11 +3,14 @@
 import asyncio
 import threading
 
+import psutil
 import pytest
 from outside import run
 
+from mumath_agent.errors import KernelError
 from mumath_agent.kernels import JupyterExecutor, Sandbox
 from mumath_agent.records import Execution, ExecutionStatus
+from tests.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
@@ -146,6 +149,29 @@ async def test_an_executor_is_entered_once_so_that_no_second_kernel_starts_unsee
             await executor.__aenter__()
 
 
-async def test_an_executor_that_was_not_entered_runs_nothing() -> None:
-    with pytest.raises(RuntimeError, match="inside its `async with` block"):
+async def test_outside_its_block_an_executor_runs_nothing_and_starts_nothing() -> None:
+    with pytest.raises(KernelError, match="inside its `async with` block only; this one wasn't entered"):
         await run(JupyterExecutor(), "1")
+    async with JupyterExecutor(lazy=True) as unused, JupyterExecutor() as used:
+        await run(used, "1")
+    processes = len(psutil.Process().children(recursive=True))
+    for executor in (unused, used):
+        for use in (run(executor, "1"), executor.fork()):
+            with pytest.raises(KernelError, match="this one was left; make a new one"):
+                await use
+    assert len(psutil.Process().children(recursive=True)) <= processes
+
+
+async def test_a_program_that_outlasts_the_block_leaves_no_kernel_behind() -> None:
+    runs = asyncio.Event()
+    endless = "import time\nprint('on')\nwhile True: time.sleep(0.01)"
+    async with JupyterExecutor() as executor:
+        running = asyncio.create_task(
+            executor.run(endless, timeout_s=HANG_S, on_output=lambda *_: runs.set())
+        )
+        await runs.wait()
+        kernels = len(psutil.Process().children(recursive=True))
+    assert (await running).status is ExecutionStatus.DIED
+    async with JupyterExecutor() as other:  # one that was started before it would be there by now
+        await run(other, "1")
+    assert await eventually(lambda: len(psutil.Process().children(recursive=True)) < kernels)

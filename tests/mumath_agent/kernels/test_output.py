@@ -6,6 +6,7 @@ import pytest
 from outside import HOLDS_THE_INTERPRETER, run
 
 from mumath_agent.kernels import JupyterExecutor, Sandbox
+from mumath_agent.kernels.messages import MAX_TURNS
 from mumath_agent.records import ExecutionStatus
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
@@ -166,3 +167,34 @@ async def test_figures_are_bounded_and_nothing_else_is_taken_for_one(session: Ju
     forged = "display({'image/png': 'https://example.org/', 'text/plain': 'mine'}, raw=True)"
     execution = await run(session, forged)
     assert (execution.stdout, execution.artefacts) == ("mine\n", ())
+
+
+PRINTS_IN_TURN = (
+    "import sys\nprint('a', end='')\nprint('b', file=sys.stderr)\nprint('c')\nprint('d', file=sys.stderr)"
+)
+LOGS = "import logging\nprint(1)\nlogging.warning('2')\nprint(3)"
+FIRST_STDERR = "import sys\nprint('e', file=sys.stderr)\nprint('o')"
+
+
+@pytest.mark.parametrize(
+    ("code", "order"),
+    [
+        (PRINTS_IN_TURN, (("stdout", 1), ("stderr", 2), ("stdout", 2), ("stderr", 2))),
+        (LOGS, (("stdout", 2), ("stderr", 15), ("stdout", 2))),
+        (FIRST_STDERR, (("stderr", 2), ("stdout", 2))),
+        ("import sys\nprint('o')\nprint('e', file=sys.stderr)", ()),
+        ("print(1)\nprint(2)", ()),
+    ],
+    ids=["in turn", "logging", "stderr first", "stdout first", "one stream"],
+)
+async def test_both_streams_keep_their_order(session: JupyterExecutor, code: str, order: object) -> None:
+    execution = await run(session, code)
+    assert execution.stream_order == order
+
+
+async def test_the_order_of_a_flood_is_bounded(session: JupyterExecutor) -> None:
+    flood = "import sys\nfor n in range(5000):\n    print(n)\n    print(-n, file=sys.stderr)"
+    execution = await run(session, flood)
+    assert len(execution.stream_order) <= MAX_TURNS
+    assert execution.stream_order[:2] == (("stdout", 2), ("stderr", 2))
+    assert execution.stdout == "".join(f"{n}\n" for n in range(5000))

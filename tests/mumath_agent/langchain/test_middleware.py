@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,10 +18,12 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
 from scripted_chat import ScriptedChatModel, Turn, calls
 
 from mumath_agent.dialects.output import STATE_LOST
+from mumath_agent.errors import InputError
 from mumath_agent.langchain import MuMathMiddleware, PythonKernelTool
 from tests.waiting import comes_true
 
@@ -271,3 +274,52 @@ def test_two_agents_of_one_thread_have_a_session_each() -> None:
     )
     _, inner_output, last = outputs(outer.invoke(GO, THREAD))
     assert "NameError" in inner_output and last == "1"
+
+
+def node_of_a_bigger_graph(agent: Any) -> Any:
+    """Return a graph with a checkpointer whose one node is the agent, which was made without one."""
+    builder = StateGraph(MessagesState)
+    builder.add_node("agent", agent)
+    builder.add_edge(START, "agent")
+    return builder.compile(checkpointer=plain_memory())
+
+
+def test_as_a_node_of_a_bigger_graph_a_later_turn_finds_what_an_earlier_one_defined() -> None:
+    middleware = MuMathMiddleware()
+    agent = agent_of([calls("x = 41"), "set", calls("x += 1"), calls("x"), "42"], middleware)
+    graph = node_of_a_bigger_graph(agent)
+    graph.invoke(GO, THREAD)
+    assert outputs(graph.invoke(GO, THREAD))[1:] == ["Done", "42"]
+
+
+def test_a_session_that_messages_can_not_bring_back_is_said_to_be_lost() -> None:
+    past = [calls("x = 41"), ToolMessage("Done", name="python", tool_call_id="1")]  # nothing says what it did
+    turns: list[Turn] = ["", calls("x"), calls("1"), "gone"]
+    state = agent_of(turns, MuMathMiddleware()).invoke({"messages": ["go", *past, "again"]})
+    _, lost, after = outputs(state)
+    assert "NameError" in lost and lost.endswith(STATE_LOST) and after == "1"
+
+
+@pytest.mark.parametrize("in_async", [True, False])
+def test_another_tool_of_the_same_name_is_refused_in_words(in_async: bool) -> None:
+    with PythonKernelTool() as tool:
+        agent: Any = create_agent(
+            ScriptedChatModel(turns=["hi"]), tools=[tool], middleware=[MuMathMiddleware()]
+        )
+        with pytest.raises(InputError, match=r"two tools named 'python'.*MuMathMiddleware\(name=\.\.\.\)"):
+            asyncio.run(agent.ainvoke(GO)) if in_async else agent.invoke(GO)
+        both: Any = create_agent(
+            ScriptedChatModel(turns=["hi"]), tools=[tool], middleware=[MuMathMiddleware(name="other")]
+        )
+        assert both.invoke(GO)["messages"][-1].text == "hi"
+
+
+def test_the_middleware_takes_the_settings_of_the_tool_with_the_same_defaults() -> None:
+    taken = dict(inspect.signature(MuMathMiddleware).parameters)
+    assert taken.pop("sandbox").default is None  # a new Sandbox()
+    fields = PythonKernelTool.model_fields
+    own = {name for name in PythonKernelTool.__annotations__ if not name.startswith("_")} - {"args_schema"}
+    assert taken.keys() == own - {"sandbox"} | {"handle_tool_error"}
+    assert {name: parameter.default for name, parameter in taken.items()} == {
+        name: fields[name].default for name in taken
+    }

@@ -1,6 +1,8 @@
 """The Python session as a tool: what its model reads, and whose session it is."""
 
 import asyncio
+import copy
+import pickle
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +21,8 @@ import mumath_agent.langchain
 from mumath_agent.dialects.output import STATE_LOST
 from mumath_agent.errors import InputError
 from mumath_agent.kernels import Sandbox
-from mumath_agent.langchain import PythonKernelTool
+from mumath_agent.langchain import MuMathTool, PythonKernelTool
+from mumath_agent.records import Limits
 from tests.waiting import comes_true
 
 pytestmark = pytest.mark.kernel
@@ -181,7 +184,7 @@ def test_what_a_program_prints_is_streamed_while_it_runs() -> None:
     assert [part["delta"] for mode, part in told if mode == "tools"] == ["early\n", "late\n"]
 
 
-@pytest.mark.parametrize("setting", [{"timeout_s": 0}, {"max_sessions": 0}, {"timeout": 3}])
+@pytest.mark.parametrize("setting", [{"timeout_s": 0}, {"max_sessions": 0}, {"timeout": 3}, {"sandbox": 3}])
 def test_a_setting_that_can_not_be_is_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(setting))):
         PythonKernelTool(**setting)
@@ -199,6 +202,40 @@ def test_no_kernel_is_a_message_with_status_error_and_the_next_call_tries_again(
         assert asked(tool, "6 * 7").content == "42"
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "```python\nprint(6 * 7)\n```",
+        "```\nprint(6 * 7)\n```\n",
+        "\n~~~py\nprint(6 * 7)\n~~~",
+        "```Python3 \nprint(6 * 7)",
+        "````python\ns = '```'\nprint(6 * 7)\n````",
+    ],
+)
+def test_a_program_in_a_fence_is_unwrapped(code: str) -> None:
+    with PythonKernelTool() as tool:
+        message = asked(tool, code)
+    assert message.content == "42" and "print(6 * 7)" in message.artifact["code"]
+
+
+def test_a_bare_string_is_the_program() -> None:
+    with PythonKernelTool() as tool:
+        assert tool.invoke("x = 42") == "Done"
+        assert asyncio.run(tool.ainvoke("print(x)")) == "42"
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda tool: pickle.loads(pickle.dumps(tool))])
+def test_a_copy_has_the_settings_and_a_session_of_its_own(copied: Any) -> None:
+    with PythonKernelTool(timeout_s=7, name="py") as tool:
+        asked(tool, "x = 1")
+        with copied(tool) as twin:
+            assert (twin.timeout_s, twin.name, twin.sessions) == (7, "py", ())
+            assert "NameError" in asked(twin, "x").content
+        assert asked(tool, "x").content == "1"
+    with MuMathTool(limits=Limits(max_turns=2)) as solver, copied(solver) as twin:
+        assert twin.limits == Limits(max_turns=2) and twin.description == solver.description
+
+
 def test_the_model_sees_the_program_and_nothing_else() -> None:
     sent = convert_to_openai_tool(PythonKernelTool())["function"]
     assert set(sent["parameters"]["properties"]) == {"code"}
@@ -213,5 +250,7 @@ def test_a_middleware_without_langchain_names_the_extra_and_tools_need_none(
         monkeypatch.delitem(sys.modules, f"mumath_agent.langchain.{module}", raising=False)
     monkeypatch.setitem(sys.modules, "langchain", None)
     assert mumath_agent.langchain.PythonKernelTool.__name__ == "PythonKernelTool"
-    with pytest.raises(InputError, match=r"^MuMathMiddleware needs LangChain: .*mumath-agent\[langchain\]"):
+    with pytest.raises(
+        InputError, match=r"^MuMathMiddleware needs the extra 'langchain': pip.*'\.\[langchain\]'"
+    ):
         _ = mumath_agent.langchain.MuMathMiddleware

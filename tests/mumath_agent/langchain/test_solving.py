@@ -16,8 +16,10 @@ from pydantic import ValidationError
 from scripted_chat import ScriptedChatModel, Turn, calls
 
 from mumath_agent.agent.solver import Solver
-from mumath_agent.errors import KernelError, ModelRefused, ModelUnreachable
+from mumath_agent.errors import InputError, KernelError, ModelRefused, ModelUnreachable
 from mumath_agent.langchain import MuMathTool
+from mumath_agent.langchain.solve_tool import DESCRIPTION
+from mumath_agent.models.embedded import CAUTION
 from mumath_agent.records import BROKEN, Completion, Limits, RunRecord, StopReason, from_json
 from mumath_agent.runs.wording import STOP_IN_WORDS
 from mumath_agent.testing import ScriptedModel
@@ -173,10 +175,53 @@ def test_the_attempt_is_traced_as_a_part_of_the_call(in_async: bool) -> None:
     assert [run.name for run in attempt.child_runs if run.name == "execute"] == ["execute"]
 
 
+@pytest.mark.kernel
+def test_what_a_toy_says_is_described_and_reported_as_that() -> None:
+    with MuMathTool() as tool:
+        assert tool.invoke("What is 3 + 4?").startswith(f"Answer: 7\n{CAUTION}\n")
+        assert CAUTION in tool.description and "exactly" not in tool.description
+    assert MuMathTool(description="Mine.").description == "Mine."
+    for other in (MuMathTool(base_url="http://host"), solving([])):
+        assert other.description == DESCRIPTION and CAUTION not in other.description
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"base_url": "foo"}, "base_url 'foo' isn't an http address"),
+        ({"base_url": "http://a ftp://b"}, "base_url 'ftp://b' isn't an http address"),
+        ({"base_url": "http://host", "api_key": "ä"}, "api_key can't be sent"),
+        ({"dialect": "klingon"}, "unknown dialect 'klingon'"),
+        ({"limits": {"max_turn": 3}}, "unknown key max_turn"),
+        ({"limits": {"max_turns": 0}}, "limit max_turns is 0"),
+        ({"limits": 3}, "limits is 3; it must be a Limits"),
+    ],
+)
+def test_settings_are_checked_at_once_and_without_a_network(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        MuMathTool(**settings)
+
+
+def test_limits_may_be_a_dict() -> None:
+    assert MuMathTool(limits={"max_turns": 2}).limits == Limits(max_turns=2)  # type: ignore[arg-type]
+
+
+@pytest.mark.kernel
+def test_what_breaks_in_a_call_is_a_message_in_an_agent() -> None:
+    turns: list[Turn] = [calls("", QUESTION, name="solve_math", argument="question"), "done"]
+    unreachable = MuMathTool(base_url="http://127.0.0.1:9", model="m")
+    with unreachable:
+        agent = create_agent(ScriptedChatModel(turns=turns), tools=[unreachable])
+        _, _, empty, down, last = agent.invoke({"messages": [HumanMessage("go")]})["messages"]
+    assert (empty.status, down.status, last.text) == ("error", "error", "done")
+    assert "the question is empty" in empty.text and "http://127.0.0.1:9" in down.text
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
         ({"model": "m"}, "needs base_url"),
+        ({"solver": 3}, "solver is 3; it must be a Solver"),
         (
             {"base_url": "http://host", "solver": Solver(model=ScriptedModel(texts=[]))},
             "set base_url in it",

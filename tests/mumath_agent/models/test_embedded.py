@@ -163,6 +163,9 @@ async def test_missing_weights(tmp_path: Path) -> None:
     await model.aclose()
 
 
-async def test_says_what_it_is(model: EmbeddedModel) -> None:
+async def test_says_what_it_is(model: EmbeddedModel, tmp_path: Path) -> None:
     assert model.name == "embedded"
-    assert "toy" in model.about and "--base-url" in model.about
+    assert "word problems" in model.caution and "may be wrong" in model.caution
+    own = EmbeddedModel(tmp_path)
+    assert own.caution == ""
+    await own.aclose()

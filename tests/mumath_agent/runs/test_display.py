@@ -1,5 +1,7 @@
 """An attempt as text and as Markdown: prices stay prices, formulas become formulas, programs and outputs are apart."""
 
+from dataclasses import replace
+
 import pytest
 
 from mumath_agent.records import (
@@ -92,6 +94,24 @@ def test_a_record_shows_itself_in_jupyter() -> None:
         "It is $\\boxed{42}$.",
         "**Answer: 42**",
     ]
+
+
+def test_what_a_model_says_of_itself_stands_at_the_answer() -> None:
+    shown = replace(record(), caution="A toy.")
+    assert str(shown).endswith("\n\nA toy.\nAnswer: 42")
+    assert shown._repr_markdown_().endswith("**Answer: 42**\n\nA toy.")
+
+
+def test_in_jupyter_both_streams_are_in_their_order() -> None:
+    of = record()
+    ran = Execution(
+        status=ExecutionStatus.OK,
+        stdout="a\nc\n",
+        stderr="b\nd\n",
+        stream_order=(("stdout", 2), ("stderr", 2), ("stdout", 2)),
+    )
+    shown = replace(of, trajectory=replace(of.trajectory, executions=(ran,)))
+    assert "```text\na\nb\nc\nd\n```" in shown._repr_markdown_()
 
 
 def test_a_record_of_an_unknown_dialect_is_shown_as_it_is() -> None:

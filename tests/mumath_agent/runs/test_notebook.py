@@ -2,7 +2,6 @@
 
 import base64
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from mumath_agent import solve
 from mumath_agent.dialects import get_dialect
 from mumath_agent.dialects.output import STATE_LOST
 from mumath_agent.errors import InputError
+from mumath_agent.kernels.messages import stream_order
 from mumath_agent.protocols import ExecutedCell
 from mumath_agent.records import (
     Answer,
@@ -134,6 +134,15 @@ went_well = st.builds(
     state_replayed=st.booleans(),
     edited=st.none() | output,
 )
+in_turn = st.builds(
+    lambda pieces: Execution(
+        status=OK,
+        stdout="".join(text for name, text in pieces if name == "stdout"),
+        stderr="".join(text for name, text in pieces if name == "stderr"),
+        stream_order=stream_order((name, len(text)) for name, text in pieces),
+    ),
+    st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), output), max_size=6),
+)
 went_wrong = st.builds(
     Execution,
     status=st.sampled_from([ERROR, ExecutionStatus.MEMORY, ExecutionStatus.TIMEOUT, ExecutionStatus.DIED]),
@@ -141,7 +150,7 @@ went_wrong = st.builds(
     error=errors | st.just("The Python process died while it ran this program (exit code 3)."),
     state_lost=st.booleans(),
 )
-executions = went_well | went_wrong
+executions = went_well | in_turn | went_wrong
 codes = st.text(max_size=40)
 words = st.text(max_size=20)
 
@@ -187,6 +196,25 @@ def test_programs_of_one_turn_are_one_cell_as_they_were_run() -> None:
 def test_the_same_record_is_the_same_text() -> None:
     of = record([(program("1"), Execution(status=OK, result="1"))])
     assert notebook_text(of) == notebook_text(of)
+
+
+@pytest.mark.parametrize(
+    ("order", "shown"),
+    [
+        ((), [("stdout", "a\nc\n"), ("stderr", "b\n")]),
+        ((("stderr", 2), ("stdout", 4)), [("stderr", "b\n"), ("stdout", "a\nc\n")]),
+        (
+            (("stdout", 2), ("stderr", 2), ("stdout", 2)),
+            [("stdout", "a\n"), ("stderr", "b\n"), ("stdout", "c\n")],
+        ),
+        ((("stderr", 1),), [("stderr", "b"), ("stdout", "a\nc\n"), ("stderr", "\n")]),
+    ],
+    ids=["unknown", "stderr first", "in turn", "only the beginning is known"],
+)
+def test_streams_stand_in_the_order_in_which_they_were_printed(order: Any, shown: Any) -> None:
+    execution = Execution(status=OK, stdout="a\nc\n", stderr="b\n", stream_order=order)
+    code = cells(record([(program("x"), execution)]))[2]
+    assert [(output.name, output.text) for output in code.outputs] == shown
 
 
 def test_outputs_are_what_jupyter_shows_them_as() -> None:
@@ -262,13 +290,15 @@ def test_an_output_that_the_model_made_up_ends_no_turn(dialect: str) -> None:
 
 
 def test_question_answer_verdict_and_settings_are_told() -> None:
-    of = record([])
+    of = replace(record([]), caution="A toy that may be wrong.")
     first, *_, last = said(of)
     assert "How many?" in first
     assert all(
-        word in last for word in ("Answer: 42", "correct", "target: 42", "isolation full", "mumath-agent 0")
+        word in last
+        for word in ("Answer: 42", "correct", "target: 42", "isolation full", "mumath-agent 0", of.caution)
     )
     kept = nbformat.reads(notebook_text(of), as_version=4).metadata.mumath_agent
+    assert kept.caution == of.caution
     assert kept.verdict.outcome == "correct" and kept.settings.limits.cell_timeout_s == 5.0
 
 
@@ -367,12 +397,6 @@ def test_a_file_that_is_no_notebook_is_an_input_error(text: str, tmp_path: Path)
     path.write_text(text, encoding="latin-1")
     with pytest.raises(InputError, match=r"x\.ipynb isn.t a notebook"):
         read_notebook(path)
-
-
-def test_without_nbformat_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "nbformat", None)
-    with pytest.raises(InputError, match=r"pip install 'mumath-agent\[notebook\]'"):
-        notebook_text(record([]))
 
 
 @pytest.fixture

@@ -104,8 +104,7 @@ async def test_secrets_in_our_environment_do_not_reach_a_program(monkeypatch: py
 
 async def test_modules_wanted_beforehand_are_there_and_others_can_be_imported() -> None:
     async with JupyterExecutor(Sandbox(preload=("colorsys", "no_such_module"))) as executor:
-        loaded = await run(executor, "import sys\n[name in sys.modules for name in ('colorsys', 'sympy')]")
-        assert loaded.result == "[True, False]"
+        assert (await run(executor, "import sys\n'colorsys' in sys.modules")).result == "True"
         assert (await run(executor, "import sympy\nsympy.factorint(91)")).result == "{7: 1, 13: 1}"
 
 

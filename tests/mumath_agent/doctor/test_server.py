@@ -13,7 +13,7 @@ from mumath_agent.doctor.endpoint import Endpoint
 from mumath_agent.doctor.survey import server_checks
 from mumath_agent.doctor.visit import Visit
 from mumath_agent.models.embedded import DEFAULT
-from mumath_agent.models.replicas import API_KEY
+from mumath_agent.models.http.wire import API_KEY
 from mumath_agent.records import Limits
 
 pytestmark = pytest.mark.anyio

@@ -15,23 +15,17 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from mumath_agent.agent.approval import Decision
+from mumath_agent.agent.failures import named
 from mumath_agent.agent.graph import Event, Handles, State, build_graph, graph, trajectory
 from mumath_agent.agent.tracing import attempt_span, traced_kernel, traced_model
 from mumath_agent.concurrency import uninterrupted
-from mumath_agent.errors import KernelError, ModelError, ModelMisconfigured, ModelUnreachable, MuMathError
-from mumath_agent.records import Problem, Settings, StopReason, Trajectory, to_json
+from mumath_agent.errors import ModelMisconfigured
+from mumath_agent.records import Problem, Settings, Trajectory, to_json
 
 Listener = Callable[[Event], None]
 """Told what happens in an attempt as it happens."""
 Reviewer = Callable[[str], Awaitable[Decision]]
 """Decides what becomes of a program before it runs."""
-
-_BROKEN_BY = (
-    (ModelUnreachable, StopReason.MODEL_UNREACHABLE),
-    (ModelError, StopReason.MODEL_ERROR),
-    (KernelError, StopReason.KERNEL_ERROR),
-)
-"""The stop reason that an error of the machinery becomes; the first that fits."""
 
 
 async def make_attempt(
@@ -44,12 +38,9 @@ async def make_attempt(
     checkpointer: BaseCheckpointSaver[Any] | None = None,
     thread: str | None = None,
 ) -> Trajectory:
-    """Make one attempt at `problem`. What breaks on the way is in the trajectory, not raised.
+    """Make one attempt at `problem`. What breaks is in the trajectory; only `ModelMisconfigured` is raised.
 
     The arguments are those of `Solver.solve`; `handles` are the model, the kernel and how they are used.
-
-    Raises:
-        ModelMisconfigured: every other attempt would break in the same way.
     """
     traced = replace(handles, model=traced_model(handles.model), kernel=traced_kernel(handles.kernel))
     run = _GraphRun(
@@ -78,8 +69,7 @@ class _GraphRun:
     thread: str
     state: State = field(init=False)
     """The last one it came to."""
-    unfinished: str = ""
-    """What the model has written since."""
+    unfinished: str = ""  # what the model has written since
 
     async def finish(self) -> None:
         """Go through the graph to its end, and ask about each program on the way if there is a reviewer."""
@@ -115,9 +105,9 @@ class _GraphRun:
                     self.state, self.unfinished = item, ""
         return program
 
-    def broken(self, error: Exception, stop: StopReason) -> Trajectory:
+    def broken(self, by: Exception) -> Trajectory:
         """Return the record of a run that broke, with all that the model wrote."""
-        record = trajectory(self.state, error=error, stop=stop)
+        record = trajectory(self.state, *named(by))
         written = self.handles.dialect.parse(self.unfinished)
         return replace(record, transcript=record.transcript.extended(*written))
 
@@ -128,12 +118,8 @@ async def _finished(run: _GraphRun) -> Trajectory:
         await uninterrupted(run.finish())  # no node may still be at work in a kernel that is closed
     except ModelMisconfigured:
         raise
-    except MuMathError as error:
-        stop = next((stop for kind, stop in _BROKEN_BY if isinstance(error, kind)), StopReason.INTERNAL_ERROR)
-        return run.broken(error, stop)
-    except Exception as error:  # a fault of this library: one attempt is lost, the batch goes on
-        unexpected = RuntimeError(f"unexpected {type(error).__name__}: {error}")
-        return run.broken(unexpected, StopReason.INTERNAL_ERROR)
+    except Exception as error:  # also a fault of this library: one attempt is lost, the batch goes on
+        return run.broken(error)
     return trajectory(run.state)
 
 

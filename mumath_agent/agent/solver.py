@@ -104,8 +104,7 @@ class SolverOptions(AttemptOptions):
                 f"--model {self.model} needs --base-url, the address of the server that serves it"
             )
         if self.base_urls:
-            key, wall_s = self.api_key, self.limits.wall_s
-            return await model_at(self.base_urls, self.model, self.dialect, api_key=key, within_s=wall_s)
+            return await model_at(self.base_urls, self.model, self.dialect, self.api_key, self.limits.wall_s)
         return embedded_model(self.weights, self.dialect)
 
     def solver(self, selected: "SelectedModel") -> "Solver":

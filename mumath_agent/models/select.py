@@ -40,7 +40,6 @@ async def model_at(
     base_urls: Sequence[str],
     name: str | None,
     dialect: str | None = None,
-    *,
     api_key: str | None = None,
     within_s: float = math.inf,
 ) -> SelectedModel:

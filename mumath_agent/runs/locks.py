@@ -74,13 +74,14 @@ def require_regular(path: Path) -> None:
     except OSError:  # not there, or not to be reached: whoever writes says why
         return
     kind = next((name for is_kind, name in _KINDS if is_kind(found.st_mode)), None)
-    hint = "name a file" if kind == "a folder" else "name a file, or use --json to get records on stdout"
     if kind:
-        raise InputError(f"can't keep records in {path}, which is {kind} and can't be gone on with; {hint}")
+        raise InputError(
+            f"can't write to {path}, which is {kind}: what is written must be read back; name a file"
+        )
     for name, stream in (("stdout", sys.__stdout__), ("stderr", sys.__stderr__)):
         with suppress(OSError, ValueError, AttributeError):
             if stream is not None and os.path.samestat(found, os.fstat(stream.fileno())):
-                raise InputError(f"can't keep records in {path}, where {name} goes, too; name another file")
+                raise InputError(f"can't write to {path}, where {name} goes, too; name another file")
 
 
 @contextmanager

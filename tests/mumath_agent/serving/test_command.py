@@ -217,7 +217,7 @@ def test_no_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "why"),
     [("nope", "there is no such file"), ("", "it is a folder"), ("text", "it isn't a program")],
 )
-@pytest.mark.parametrize("command", [["serve"], ["serve", "--print"], ["solve", "q", "--serve"]])
+@pytest.mark.parametrize("command", [["serve"], ["solve", "q", "--serve"]])
 def test_a_python_that_can_not_be_run_is_said_before_anything_else(
     tmp_path: Path, name: str, why: str, command: list[str]
 ) -> None:

@@ -63,6 +63,7 @@ async def test_a_healthy_server_has_no_fault(simulate: Simulate) -> None:
         ("failing", {}, {"server": "fail"}),
         ("locked", {}, {"server": "fail"}),
         ("babble", {}, {"server": "fail"}),
+        ("page", {}, {"server": "fail"}),
         ("chat only", {}, {"endpoint": "fail"}),
         ("chat only", {"dialect": "chat"}, {}),
         ("text only", {"dialect": "chat"}, {"endpoint": "fail"}),

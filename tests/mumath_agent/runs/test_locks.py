@@ -12,6 +12,7 @@ import pytest
 from mumath_agent.errors import InputError
 from mumath_agent.runs.jsonl import replace_lines
 from mumath_agent.runs.locks import only_user, only_writer
+from mumath_agent.runs.replay import Replayer
 
 HOLDER = """
 import sys, time
@@ -119,3 +120,15 @@ def test_what_can_not_be_gone_on_with_is_refused_at_once(tmp_path: Path, path: s
         raise AssertionError("it was opened")
     with pytest.raises(InputError, match="can't write to"), only_writer(tmp_path / "no" / "folder"):
         raise AssertionError("it was opened")
+
+
+@pytest.mark.anyio
+async def test_a_log_of_replays_has_one_writer(tmp_path: Path) -> None:
+    log = tmp_path / "replays.jsonl"
+    async with Replayer(log=log):
+        with pytest.raises(InputError, match="in use"):
+            async with Replayer(log=log):
+                raise AssertionError("two have the log")
+    async with Replayer(log=log):
+        assert log.exists()
+    assert not log.exists()

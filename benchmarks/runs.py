@@ -4,10 +4,9 @@ Written by `run` and `replay` (`RunFolder`), read by `report`, `compare` and `re
 of run records, such as `mumath-agent solve --file` writes, is a run without a manifest.
 """
 
-import fcntl
 import json
-import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +16,7 @@ from mumath_agent.errors import InputError
 from mumath_agent.records import Problem, RunRecord, Settings, from_json, to_json
 from mumath_agent.runs.identity import first_difference
 from mumath_agent.runs.jsonl import load_records, replace_file
+from mumath_agent.runs.locks import only_writer
 from mumath_agent.runs.results import ResultsFile
 
 MANIFEST, ATTEMPTS = "manifest.json", "attempts.jsonl"
@@ -103,14 +103,12 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.path, os.O_RDONLY)
         except OSError as error:
             raise InputError(f"can't write a run to {self.path}: {error.strerror}") from None
-        try:
+        with ExitStack() as stack:
+            stack.enter_context(only_writer(self.path / ATTEMPTS))
             self._take()
-        except BaseException:
-            os.close(self._lock)
-            raise
+            self._held = stack.pop_all()
         return self
 
     def __exit__(
@@ -120,7 +118,7 @@ class RunFolder:
         traceback: TracebackType | None,
     ) -> None:
         """Let go of the folder."""
-        os.close(self._lock)
+        self._held.close()
 
     def done(self, problem: Problem, sample: int, key: str) -> RunRecord | None:
         """Return the record of an attempt that needn't be made again; see `batch.Store`."""
@@ -135,14 +133,10 @@ class RunFolder:
         self._results.sort(problems, samples)
 
     def _take(self) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(f"{self.path} is in use by another command") from None
         earlier = load_manifest(self.path)
         if earlier is not None:
             _refuse_other(earlier, self._manifest, self.path)
-        elif (self.path / ATTEMPTS).exists():
+        elif (self.path / ATTEMPTS).stat().st_size:
             raise InputError(f"{self.path} holds attempts but no {MANIFEST}; name another folder with --out")
         self._results = ResultsFile(self.path / ATTEMPTS)
         if earlier is None or (earlier.problems, earlier.samples) != (

@@ -9,7 +9,8 @@ code, a missing answer and a grader that ran out of time are results (`records.p
     │   └── MissingExtra      it needs packages that aren't installed
     ├── ModelError            the language model can't serve
     │   ├── ModelUnreachable  nothing answers at the address; retrying later may help
-    │   └── ModelRefused      the server answered and said no (wrong model name, wrong kind of prompt)
+    │   └── ModelRefused      the server answered and said no (a wrong kind of prompt, say)
+    │       └── ModelMisconfigured   the model's name, the key or the address is wrong; also an InputError
     └── KernelError           a Jupyter kernel couldn't be started or replaced
 
 Every message names the thing, the value and the next move, on one line.
@@ -52,6 +53,10 @@ class ModelUnreachable(ModelError):
 
 class ModelRefused(ModelError):
     """The server answered and refused; the same request would be refused again."""
+
+
+class ModelMisconfigured(ModelRefused, InputError):
+    """The model's name, the key or the address is wrong: every request would fail, and only the user can change it."""
 
 
 class KernelError(MuMathError):

@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.grading.pairs import Agreement, ExpectedPair, GradedPair, grade_all, load_pairs
-from benchmarks.grading.regrade import Regraded, locked, outcome_of, regrade_all
+from benchmarks.grading.regrade import Regraded, outcome_of, regrade_all
 from benchmarks.runs import ATTEMPTS, Run, load_run
 from benchmarks.tasks import TASKS
 from mumath_agent.answers import extract_answer
@@ -20,6 +21,7 @@ from mumath_agent.errors import InputError
 from mumath_agent.records import Outcome, RunRecord
 from mumath_agent.runs.graded import AnswerOf
 from mumath_agent.runs.jsonl import replace_lines
+from mumath_agent.runs.locks import only_writer
 
 CORES = os.cpu_count() or 1
 _SHOWN_CHARS = 60
@@ -59,7 +61,8 @@ def regrade(
 ) -> None:
     """Read the answers of a finished run again and grade them again, without generating."""
     written = out or (path / ATTEMPTS if path.is_dir() else path)
-    with locked(written), progress_bar("grading") as bar:
+    held = only_writer(written) if out or written.exists() else nullcontext()
+    with held, progress_bar("grading") as bar:
         done = load_run(path)
         task = bar.add_task("", total=len(done.records))
         graded = run(

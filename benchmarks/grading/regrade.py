@@ -4,16 +4,11 @@ So what a new rule of extraction or a better grader changes is seen without a mo
 records of broken machinery stay as they are, and a problem without a gold answer has no verdict.
 """
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mumath_agent.answers import extract_answer
 from mumath_agent.concurrency import map_each
-from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.records import Outcome, RunRecord
 from mumath_agent.runs.graded import AnswerOf, graded
@@ -55,23 +50,3 @@ async def regrade_all(
 def outcome_of(record: RunRecord) -> Outcome | None:
     """Return the outcome of a record's verdict; None: it wasn't graded."""
     return None if record.verdict is None else record.verdict.outcome
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep `run` from writing to the folder of `path` during the block: its attempts would be lost.
-
-    Raises:
-        InputError: there is no such folder, or a command is writing to it.
-    """
-    try:
-        folder = os.open(path.parent, os.O_RDONLY)
-    except OSError as error:
-        raise InputError(f"can't write {path}: {error.strerror}") from None
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise InputError(f"{path.parent} is in use by another command; try again when it has ended") from None
-    finally:
-        os.close(folder)

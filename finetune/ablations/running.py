@@ -9,11 +9,9 @@ The seed draws the questions, the first weights and the order of the rows; the h
 Runs share nothing but files, so several are made side by side, each in a process with one thread.
 """
 
-import fcntl
 import hashlib
 import json
 import multiprocessing
-import os
 import resource
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -33,10 +31,11 @@ from finetune.data.records import SolutionFormat
 from finetune.training.recipe import RECIPES, Recipe, read_recipe
 from finetune.training.tokenizer import train_tokenizer
 from finetune.training.train import MANIFEST, train
-from mumath_agent.errors import InputError, MuMathError
+from mumath_agent.errors import MuMathError
 from mumath_agent.records import from_json, to_json
 from mumath_agent.runs.identity import require_same
 from mumath_agent.runs.jsonl import replace_file, replace_lines
+from mumath_agent.runs.locks import only_user
 
 
 class RunLost(MuMathError):
@@ -95,7 +94,7 @@ def make_runs(
             using it.
         RunLost: a run's process was killed.
     """
-    with _alone_in(work):
+    with only_user(work):
         _require_same_design(size, work)
         return _make(size, seeds, work, workers=workers, on_run=on_run)
 
@@ -227,28 +226,6 @@ def _require_same_design(size: AblationSize, work: Path) -> None:
     if not file.is_file():
         replace_file(file, json.dumps(design, indent=1))
     require_same(json.loads(file.read_text("utf-8")), design, str(work))
-
-
-@contextmanager
-def _alone_in(work: Path) -> Iterator[None]:
-    """Lock the folder: two commands in it would train the same runs over each other."""
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        folder = os.open(work, os.O_RDONLY)
-    except OSError as error:
-        raise InputError(f"can't use {work}: {error.strerror}; name another --work") from None
-    try:
-        _lock(folder, work)
-        yield
-    finally:
-        os.close(folder)
-
-
-def _lock(folder: int, work: Path) -> None:
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(f"another command is using {work}; wait for it or name another --work") from None
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from mumath_agent.runs.jsonl import (
     read_lines,
     replace_file,
 )
+from mumath_agent.runs.locks import only_writer
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -93,22 +94,25 @@ async def run_job(
         InputError: the output belongs to another job, or can't be written; nothing done before is lost.
         MuMathError: `work` raised it (a teacher is down, say); what was done is kept.
     """
-    begun = begin(out, identity)
-    if begun.finished:
-        return begun
-    part = _Part(out.with_name(f"{out.name}.part"))
-    owed = [item for item in items if key(item) not in part]
-    done = len(items) - len(owed)
-    on_progress(done, len(items))
-
-    async def work_on(item: Item) -> None:
-        nonlocal done
-        part.add(key(item), await work(item))
-        done += 1
+    make_parent(out)
+    path = out.with_name(f"{out.name}.part")
+    with only_writer(path):
+        begun = begin(out, identity)
+        if begun.finished:
+            return begun
+        part = _Part(path)
+        owed = [item for item in items if key(item) not in part]
+        done = len(items) - len(owed)
         on_progress(done, len(items))
 
-    await for_each(owed, work_on, concurrency=concurrency)
-    return part.finish(out, identity, [key(item) for item in items])
+        async def work_on(item: Item) -> None:
+            nonlocal done
+            part.add(key(item), await work(item))
+            done += 1
+            on_progress(done, len(items))
+
+        await for_each(owed, work_on, concurrency=concurrency)
+        return part.finish(out, identity, [key(item) for item in items])
 
 
 def begin(out: Path, identity: JobIdentity) -> JobManifest:

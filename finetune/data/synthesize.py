@@ -35,6 +35,7 @@ from mumath_agent.records import (
     to_json,
 )
 from mumath_agent.runs.jsonl import load_records
+from mumath_agent.runs.locks import only_writer
 from mumath_agent.runs.results import ResultsFile
 from mumath_agent.testing import Recording, ReplayModel
 from mumath_agent.transcript import Transcript
@@ -140,14 +141,17 @@ async def synthesize(
         batch = _batch(config, problems, model)
         identity = _identity(config, batch)
         begin(config.out, identity)
-        results = ResultsFile(config.out)
-        counts = await _run(config, batch, results, on_progress, on_outage)
+        with only_writer(config.out):
+            results = ResultsFile(config.out)
+            counts = await _run(config, batch, results, on_progress, on_outage)
+            results.sort(batch.problems, batch.samples)
+            manifest = JobManifest(
+                identity=identity, rows=counts.total(), counts=dict(sorted(counts.items()))
+            )
+            write_manifest(config.out, manifest)
+            return manifest
     finally:
         await model.aclose()
-    results.sort(batch.problems, batch.samples)
-    manifest = JobManifest(identity=identity, rows=counts.total(), counts=dict(sorted(counts.items())))
-    write_manifest(config.out, manifest)
-    return manifest
 
 
 def estimate(config: SynthesizeConfig) -> SynthesisEstimate:

@@ -38,6 +38,7 @@ from mumath_agent import __version__
 from mumath_agent.agent.solver import SolverOptions
 from mumath_agent.dialects import get_text_dialect
 from mumath_agent.records import Limits, Sampling, to_json
+from mumath_agent.runs.locks import only_user
 from mumath_agent.serving import serving
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -82,10 +83,11 @@ def run(
         "gsm8k": sha256(gsm8k) if gsm8k else None,
         "version": __version__,
     }
-    steps = Steps(work, identity, on_begin=on_begin, on_end=on_end)
-    make(plan, work, steps, gsm8k=gsm8k)
-    measure(work, steps, vllm=vllm)
-    return steps.reports
+    with only_user(work):
+        steps = Steps(work, identity, on_begin=on_begin, on_end=on_end)
+        make(plan, work, steps, gsm8k=gsm8k)
+        measure(work, steps, vllm=vllm)
+        return steps.reports
 
 
 def make(plan: Plan, work: Path, steps: Steps, *, gsm8k: Path | None = None) -> None:

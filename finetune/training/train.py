@@ -14,6 +14,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -53,6 +54,7 @@ from finetune.training.weights import Model, find_start, make_model, save_model
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.runs.identity import require_same
 from mumath_agent.runs.jsonl import replace_file
+from mumath_agent.runs.locks import only_user
 
 MANIFEST = "stage.json"
 """Written last: a folder that has it is finished."""
@@ -113,13 +115,14 @@ def train(
         _require_possible(recipe, processes, solve_rate, track)
         with writing(str(out)):
             out.mkdir(parents=True, exist_ok=True)
-        folder = find_start(str(start))
-        if (out / MANIFEST).is_file():
-            rows = encoded_rows(recipe, load_tokenizer(folder), data)
-            finished = json.loads((out / MANIFEST).read_text("utf-8"))["identity"]
-            require_same(finished, _identity(recipe, rows, data, folder), str(out))
-            return
-        run(prepare(recipe, data=data, start=folder, processes=processes), out, solve_rate, track)
+        with only_user(out) if processes.is_first else nullcontext():
+            folder = find_start(str(start))
+            if (out / MANIFEST).is_file():
+                rows = encoded_rows(recipe, load_tokenizer(folder), data)
+                finished = json.loads((out / MANIFEST).read_text("utf-8"))["identity"]
+                require_same(finished, _identity(recipe, rows, data, folder), str(out))
+                return
+            run(prepare(recipe, data=data, start=folder, processes=processes), out, solve_rate, track)
 
 
 def _require_possible(

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from typing import Any, Literal, NoReturn, TypedDict, TypeVar, Unpack
 
+from mumath_agent.agent.failures import RAISED
 from mumath_agent.agent.solver import (
     AttemptOptions,
     Solver,
@@ -23,20 +24,13 @@ from mumath_agent.agent.solver import (
 )
 from mumath_agent.bridge import run_sync
 from mumath_agent.dialects import get_dialect
-from mumath_agent.errors import InputError, KernelError, ModelError, ModelUnreachable, MuMathError
+from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.grading import Grader
 from mumath_agent.problems import check_question, problem_of
 from mumath_agent.protocols import CompletionModel, Dialect
-from mumath_agent.records import BROKEN, Limits, Outcome, Problem, RunRecord, Sampling, StopReason, from_json
+from mumath_agent.records import BROKEN, Limits, Outcome, Problem, RunRecord, Sampling, from_json
 
 T = TypeVar("T")
-
-_RAISED = {
-    StopReason.MODEL_UNREACHABLE: ModelUnreachable,
-    StopReason.MODEL_ERROR: ModelError,
-    StopReason.KERNEL_ERROR: KernelError,
-}
-"""The error that an attempt raises which machinery ended; any other is a fault of the library."""
 
 
 class SolverSettings(TypedDict, total=False):
@@ -267,7 +261,7 @@ def _refuse_unknown(settings: Mapping[str, Any]) -> None:
 
 
 def _raise(record: RunRecord) -> NoReturn:
-    kind = _RAISED.get(record.trajectory.stop_reason, MuMathError)
+    kind = RAISED.get(record.trajectory.stop_reason, MuMathError)
     raise kind(record.trajectory.error or record.trajectory.stop_reason.value)
 
 

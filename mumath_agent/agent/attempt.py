@@ -15,23 +15,17 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from mumath_agent.agent.approval import Decision
+from mumath_agent.agent.failures import named
 from mumath_agent.agent.graph import Event, Handles, State, build_graph, graph, trajectory
 from mumath_agent.agent.tracing import attempt_span, traced_kernel, traced_model
 from mumath_agent.concurrency import uninterrupted
-from mumath_agent.errors import KernelError, ModelError, ModelUnreachable, MuMathError
-from mumath_agent.records import Problem, Settings, StopReason, Trajectory, to_json
+from mumath_agent.errors import ModelMisconfigured
+from mumath_agent.records import Problem, Settings, Trajectory, to_json
 
 Listener = Callable[[Event], None]
 """Told what happens in an attempt as it happens."""
 Reviewer = Callable[[str], Awaitable[Decision]]
 """Decides what becomes of a program before it runs."""
-
-_BROKEN_BY = (
-    (ModelUnreachable, StopReason.MODEL_UNREACHABLE),
-    (ModelError, StopReason.MODEL_ERROR),
-    (KernelError, StopReason.KERNEL_ERROR),
-)
-"""The stop reason that an error of the machinery becomes; the first that fits."""
 
 
 async def make_attempt(
@@ -44,7 +38,7 @@ async def make_attempt(
     checkpointer: BaseCheckpointSaver[Any] | None = None,
     thread: str | None = None,
 ) -> Trajectory:
-    """Make one attempt at `problem`. What breaks on the way is in the trajectory, not raised.
+    """Make one attempt at `problem`. What breaks is in the trajectory; only `ModelMisconfigured` is raised.
 
     The arguments are those of `Solver.solve`; `handles` are the model, the kernel and how they are used.
     """
@@ -75,6 +69,7 @@ class _GraphRun:
     thread: str
     state: State = field(init=False)
     """The last one it came to."""
+    unfinished: str = ""  # what the model has written since
 
     async def finish(self) -> None:
         """Go through the graph to its end, and ask about each program on the way if there is a reviewer."""
@@ -101,25 +96,30 @@ class _GraphRun:
         async with aclosing(parts):
             async for mode, item in parts:
                 if mode == "custom":
+                    self.unfinished += item["text"] if item["event"] == "text" else ""
                     if self.on_event:
                         self.on_event(item)
                 elif "__interrupt__" in item:
                     program = item["__interrupt__"][0].value["args"]["code"]
                 else:
-                    self.state = item
+                    self.state, self.unfinished = item, ""
         return program
+
+    def broken(self, by: Exception) -> Trajectory:
+        """Return the record of a run that broke, with all that the model wrote."""
+        record = trajectory(self.state, *named(by))
+        written = self.handles.dialect.parse(self.unfinished)
+        return replace(record, transcript=record.transcript.extended(*written))
 
 
 async def _finished(run: _GraphRun) -> Trajectory:
     """Finish a run. One of the two places where any exception becomes data; the other is grading."""
     try:
         await uninterrupted(run.finish())  # no node may still be at work in a kernel that is closed
-    except MuMathError as error:
-        stop = next((stop for kind, stop in _BROKEN_BY if isinstance(error, kind)), StopReason.INTERNAL_ERROR)
-        return trajectory(run.state, error=error, stop=stop)
-    except Exception as error:  # a fault of this library: one attempt is lost, the batch goes on
-        unexpected = RuntimeError(f"unexpected {type(error).__name__}: {error}")
-        return trajectory(run.state, error=unexpected, stop=StopReason.INTERNAL_ERROR)
+    except ModelMisconfigured:
+        raise
+    except Exception as error:  # also a fault of this library: one attempt is lost, the batch goes on
+        return run.broken(error)
     return trajectory(run.state)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mumath_agent.errors import InputError, MissingExtra
+from mumath_agent.runs.locks import only_writer
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
@@ -22,17 +23,18 @@ async def checkpoints(path: Path) -> "AsyncIterator[AsyncSqliteSaver]":
     """Open a checkpointer that keeps its states in the file `path`; one process at a time may use it.
 
     Raises:
-        InputError: the extra is missing, or `path` can't be used.
+        InputError: the extra is missing, or `path` can't be used or is in use.
     """
     try:
         from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
     except ModuleNotFoundError:
         raise MissingExtra("--checkpoint", "durable") from None
     try:
-        async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
-            await saver.setup()
-            # One write-ahead log of the operating system is enough against a kill; a sync per step costs milliseconds.
-            await saver.conn.execute("PRAGMA synchronous = NORMAL")
-            yield saver
+        with only_writer(path):
+            async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
+                await saver.setup()
+                # The write-ahead log is enough against a kill; a sync per step costs milliseconds.
+                await saver.conn.execute("PRAGMA synchronous = NORMAL")
+                yield saver
     except sqlite3.Error as error:
         raise InputError(f"can't keep checkpoints in {path}: {error}; name another file") from None

@@ -177,7 +177,7 @@ def build_graph(
     return compiled.with_config(recursion_limit=2**31 - 1)
 
 
-def trajectory(state: State, *, error: Exception | None = None, stop: StopReason | None = None) -> Trajectory:
+def trajectory(state: State, error: Exception | None = None, stop: StopReason | None = None) -> Trajectory:
     """Return the record of a run from its last state; `stop` says why it ended if the state doesn't."""
     answer = state.get("answer")
     return Trajectory(

@@ -87,7 +87,7 @@ class SolverOptions(AttemptOptions):
             get_dialect(self.dialect)
 
     async def select_model(self) -> "SelectedModel":
-        """Find the model and its dialect; a server is asked only for what the options don't say.
+        """Find the model and its dialect within an attempt's time; a server is asked only for what isn't given.
 
         Raises:
             InputError: an address isn't one, or the options contradict each other.
@@ -104,7 +104,7 @@ class SolverOptions(AttemptOptions):
                 f"--model {self.model} needs --base-url, the address of the server that serves it"
             )
         if self.base_urls:
-            return await model_at(self.base_urls, self.model, self.dialect, api_key=self.api_key)
+            return await model_at(self.base_urls, self.model, self.dialect, self.api_key, self.limits.wall_s)
         return embedded_model(self.weights, self.dialect)
 
     def solver(self, selected: "SelectedModel") -> "Solver":
@@ -141,7 +141,7 @@ class Solver(AttemptOptions):
             thread: the attempt's name in the checkpointer. An unfinished one of that name goes on.
 
         Raises:
-            InputError: the question is empty or too long.
+            InputError: the question is empty or too long, or (`ModelMisconfigured`) no attempt could go well.
         """
         check_question(problem.question)
         from mumath_agent.agent.attempt import Handles, make_attempt

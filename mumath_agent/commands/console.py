@@ -30,6 +30,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from mumath_agent.commands.termination import end_on_sigterm
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.problems import decode
 
@@ -44,10 +45,10 @@ stderr = Console(stderr=True, highlight=False)
 
 def main(app: typer.Typer) -> None:
     """Run a program's command line; turn errors and signals into one line and an exit code."""
-    # SIGTERM gets what Ctrl-C gets: kernels killed, their directories removed. SIGINT may be ignored from the start (a
-    # shell does so for background jobs); asyncio cancels on it only if it has Python's own handler.
+    # SIGINT may be ignored from the start (a shell does so for background jobs); asyncio cancels on it only if it has
+    # Python's own handler.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    end_on_sigterm()
     warnings.showwarning = warn
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

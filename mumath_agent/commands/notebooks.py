@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mumath_agent.errors import InputError
 from mumath_agent.records import Problem, RunRecord
-from mumath_agent.runs.notebook import notebook_name, write_notebook
+from mumath_agent.runs.notebook import notebook_name, require_replaceable, write_notebook
 
 Keep = Callable[[RunRecord], None]
 """Called with each finished record."""
@@ -23,8 +23,7 @@ def one_notebook(path: Path) -> Keep:
     Raises:
         InputError: it can't be written there, as far as can be told before there is a record.
     """
-    if not path.parent.is_dir():
-        raise InputError(f"can't write the notebook {path}: there is no folder {path.parent}")
+    require_replaceable(path)
     return partial(write_notebook, path=path)
 
 
@@ -32,7 +31,8 @@ def folder_of_notebooks(folder: Path, problems: Sequence[Problem]) -> Keep:
     """Return what writes each record as a notebook in `folder`, named after its problem.
 
     Raises:
-        InputError: the folder can't be made, or two of the problems would get the same name.
+        InputError: the folder can't be made, two of the problems would get the same name, or one of the notebooks
+            can't be written there.
     """
     names = Counter(map(notebook_name, problems))
     if names and (most := names.most_common(1)[0])[1] > 1:
@@ -43,4 +43,6 @@ def folder_of_notebooks(folder: Path, problems: Sequence[Problem]) -> Keep:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"can't make the folder {folder}: {error.strerror}") from None
+    for name in names:
+        require_replaceable(folder / name)
     return lambda record: write_notebook(record, folder / notebook_name(record.problem))

@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,10 +87,10 @@ def serve(
         api_key=api_key,
         flags=tuple(flags or ()),
     )
-    command = _command(options, vllm_python)
     if only_print:
-        print(command)
+        print(_command(options, _printed_python(vllm_python)))
         return
+    command = _command(options, _interpreter(vllm_python))
 
     def run() -> int:
         with _started(command, log) as server:
@@ -110,16 +110,30 @@ def served_for_a_run(model: str, python: Path | None) -> Iterator[str]:
     from mumath_agent.serving import ServeOptions, free_port
 
     options = ServeOptions(model=model, port=free_port(), api_key=os.environ.get("MUMATH_API_KEY"))
-    with _started(_command(options, python), None) as server:
+    with _started(_command(options, _interpreter(python)), None) as server:
         yield server.url
 
 
-def _command(options: "ServeOptions", python: Path | None) -> "ServerCommand":
+def _interpreter(given: Path | None) -> Path:
+    from mumath_agent.serving import vllm_python
+
+    return vllm_python(given)
+
+
+def _printed_python(given: Path | None) -> Path:
+    """Return the interpreter for a command that is only printed, and may be for another machine."""
+    with suppress(InputError):
+        return given or _interpreter(None)
+    remark("vLLM isn't installed here; put the python that has it in the place of `python`")
+    return Path("python")
+
+
+def _command(options: "ServeOptions", python: Path) -> "ServerCommand":
     """Return the command after telling the user what the checks found."""
-    from mumath_agent.serving import build_command, visible_gpus, vllm_python
+    from mumath_agent.serving import build_command, visible_gpus
     from mumath_agent.serving.finding import Status
 
-    command = build_command(options, vllm_python(python), visible_gpus())
+    command = build_command(options, python, visible_gpus())
     for finding in command.findings:
         tell(f"{finding.name}: {finding.detail}", style="dim" if finding.status is Status.OK else "yellow")
     return command

@@ -23,6 +23,7 @@ from mumath_agent.commands.terminal import as_line, exit_code, introduce, result
 from mumath_agent.errors import InputError
 from mumath_agent.problems import read_problems
 from mumath_agent.records import Problem, RunRecord
+from mumath_agent.runs.locks import only_writer
 from mumath_agent.runs.results import ResultsFile
 
 
@@ -63,8 +64,10 @@ async def solve_file(
         fail(error)
     codes = [USAGE] if file.errors else []
     async with AsyncExitStack() as stack:
-        checkpointer = await stack.enter_async_context(checkpoints(checkpoint)) if checkpoint else None
+        if output:
+            stack.enter_context(only_writer(output))
         results = ResultsFile(output) if output else None
+        checkpointer = await stack.enter_async_context(checkpoints(checkpoint)) if checkpoint else None
         progress = stack.enter_context(progress_bar("solving"))
         task = progress.add_task("", total=len(file.problems))
 
@@ -84,8 +87,8 @@ async def solve_file(
             for record in batch.finished(results):
                 finish(record)
         await run_batch(batch, results, concurrency=concurrency, on_record=finish, on_outage=remark)
+        if results:
+            results.sort(file.problems)
     if not as_json and (caution := getattr(solver.model, "caution", "")):
         typer.echo(caution)
-    if results:
-        results.sort(file.problems)
     return max(codes, key=(ANSWERED, NO_ANSWER, USAGE, BROKEN).index)

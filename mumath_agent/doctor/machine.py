@@ -135,7 +135,7 @@ def _size(gpu: Gpu) -> str:
 async def vllm(given: Path | None) -> Finding:
     """Check the vLLM that `serve` would start; `given` is the interpreter named by the user."""
     try:
-        python = vllm_python(given)
+        python = given or vllm_python(None)
     except InputError as error:
         detail, _, remedy = str(error).partition(": ")
         return warn(detail, f"{remedy}; not needed if the server runs elsewhere")

@@ -32,9 +32,13 @@ async def reached(visit: Visit) -> Finding:
         return fail(f"{url} needs another API key", "set MUMATH_API_KEY to the server's key")
     if reply.is_missing:
         return warn(f"{url} answers, but doesn't list its models", "name the model with --model")
-    if reply.status != 200 or not isinstance(reply.body, dict):
+    if reply.status != 200:
         return fail(f"{url}/models answered {reply.status}", _SEE_LOG)
-    visit.listed = tuple(_listed(entry) for entry in reply.body.get("data") or ())
+    entries = reply.body.get("data") if isinstance(reply.body, dict) else None
+    if not (isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)):
+        detail = f"{url} isn't an OpenAI-compatible API: it answered GET /models with {reply.message[:80]}"
+        return fail(detail, "check the server's address (--base-url)")
+    visit.listed = tuple(map(_listed, entries))
     version = (await visit.endpoint.ask("GET", "/../version")).body
     number = version.get("version") if isinstance(version, dict) else None
     return ok(f"{url}, vLLM {number}" if number else url)

@@ -13,7 +13,7 @@ from mumath_agent.doctor import installation, machine, server, weights
 from mumath_agent.doctor.check import Check, examine
 from mumath_agent.doctor.endpoint import Endpoint
 from mumath_agent.doctor.visit import Visit
-from mumath_agent.models.replicas import API_KEY
+from mumath_agent.models.http.wire import API_KEY
 from mumath_agent.records import Limits
 from mumath_agent.serving.finding import Finding
 

@@ -11,13 +11,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
+from mumath_agent.errors import InputError, ModelMisconfigured, ModelUnreachable
 from mumath_agent.models.http.completions import CompletionsModel
+from mumath_agent.models.http.wire import API_KEY
 from mumath_agent.protocols import CompletionModel, CompletionRequest, OnText, Prompt
 from mumath_agent.records import Completion
 
-API_KEY = "MUMATH_API_KEY"
-"""The environment variable that commands read a server's key from."""
 REST_S = 30.0
 """How long a server that didn't answer is only a last resort."""
 _REMEMBERED = 4096
@@ -85,8 +84,8 @@ class ReplicatedModel:
             await model.warm_up()
         names = sorted({model.name for model in self.models})
         if len(names) > 1:
-            raise ModelRefused(
-                f"the servers serve different models ({', '.join(names)}); name the one to use"
+            raise ModelMisconfigured(
+                f"the servers serve different models ({', '.join(names)}); choose one with --model"
             )
 
     async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:

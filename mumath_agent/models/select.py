@@ -6,19 +6,24 @@ The server is asked only for what wasn't given. If its model's files are on this
 """
 
 import json
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
+
 from mumath_agent.dialects import Blocks, Chat, get_dialect, request_fields
 from mumath_agent.dialects.families import Family, family_of
-from mumath_agent.errors import InputError
+from mumath_agent.errors import InputError, ModelUnreachable
 from mumath_agent.models.blockwise import Blockwise
 from mumath_agent.models.embedded import DEFAULT, EmbeddedModel
 from mumath_agent.models.http.chat_completions import ChatCompletionsModel
 from mumath_agent.models.http.completions import CompletionsModel
-from mumath_agent.models.replicas import API_KEY, ReplicatedModel, completions_model_at
+from mumath_agent.models.http.wire import API_KEY, SEE_LOG
+from mumath_agent.models.replicas import ReplicatedModel, completions_model_at
 from mumath_agent.protocols import CompletionModel, Dialect
 
 
@@ -32,30 +37,39 @@ class SelectedModel:
 
 
 async def model_at(
-    base_urls: Sequence[str], name: str | None, dialect: str | None = None, *, api_key: str | None = None
+    base_urls: Sequence[str],
+    name: str | None,
+    dialect: str | None = None,
+    api_key: str | None = None,
+    within_s: float = math.inf,
 ) -> SelectedModel:
-    """Return the model that these servers serve, with the dialect of that name or else its family's.
+    """Return the model that these servers serve, warmed up, with the dialect of that name or else its family's.
 
-    `api_key` defaults to the environment's.
+    Args:
+        base_urls: the servers' addresses.
+        name: the model's name; None asks the servers, which must then serve exactly one.
+        dialect: a dialect's name.
+        api_key: the servers' key; by default the environment's.
+        within_s: the longest time for all this.
 
     Raises:
         InputError: no address is given, one can't be used, or the dialect is unknown.
-        ModelUnreachable, ModelRefused: the server doesn't say what it serves.
+        ModelUnreachable, ModelRefused: the server doesn't say what it serves, or not in time.
     """
     if not base_urls:
         raise InputError("no server address is given")
     requested = get_dialect(dialect) if dialect is not None else None
     key = api_key or os.environ.get(API_KEY)
-    served, root = (name, name) if name and requested else await _served(base_urls[0], name, key)
-    family = _family(served, root)
-    selected = requested or get_dialect(family.dialect)
-    if not isinstance(selected, Chat):
-        model = completions_model_at(base_urls, name, api_key=key, extra_body=request_fields(selected))
-        if isinstance(selected, Blocks):
-            model = Blockwise(model)
-        return SelectedModel(model=model, dialect=selected, family=family)
-    clients = [ChatCompletionsModel(url, served, key) for url in base_urls]
-    model = clients[0] if len(clients) == 1 else ReplicatedModel(clients)
+    with _in_time(within_s, base_urls):
+        served, root = (name, name) if name and requested else await _served(base_urls[0], name, key)
+        family = _family(served, root)
+        selected = requested or get_dialect(family.dialect)
+        model = _client(base_urls, name, served, selected, key)
+        try:
+            await model.warm_up()
+        except BaseException:
+            await model.aclose()
+            raise
     return SelectedModel(model=model, dialect=selected, family=family)
 
 
@@ -72,12 +86,34 @@ def embedded_model(weights: Path | None = None, dialect: str | None = None) -> S
     )
 
 
+def _client(
+    base_urls: Sequence[str], name: str | None, served: str, dialect: Dialect, key: str | None
+) -> CompletionModel:
+    """Return the client for the kind of prompt that the dialect writes."""
+    if isinstance(dialect, Chat):
+        clients = [ChatCompletionsModel(url, served, key) for url in base_urls]
+        return clients[0] if len(clients) == 1 else ReplicatedModel(clients)
+    model = completions_model_at(base_urls, name, api_key=key, extra_body=request_fields(dialect))
+    return Blockwise(model) if isinstance(dialect, Blocks) else model
+
+
+@contextmanager
+def _in_time(within_s: float, base_urls: Sequence[str]) -> Iterator[None]:
+    try:
+        with anyio.fail_after(within_s):
+            yield
+    except TimeoutError:
+        raise ModelUnreachable(
+            f"{', '.join(base_urls)} didn't say what it serves within {within_s:g} s (--wall); {SEE_LOG}"
+        ) from None
+
+
 async def _served(base_url: str, name: str | None, api_key: str | None) -> tuple[str, str]:
     """Return the model's name on the server, and where its files are from, if the server says."""
     server = CompletionsModel(base_url, model=name, api_key=api_key)
     try:
         await server.warm_up()
-        return server.name, (await server.facts()).get("root", server.name)
+        return server.name, str((await server.entry()).get("root") or server.name)
     finally:
         await server.aclose()
 

@@ -7,6 +7,9 @@ A notebook keeps all of the record but the model's own bytes (the transcript wit
 can be read, also one that Jupyter wrote or ran again. Nothing is run here; `replay` does that.
 """
 
+import errno
+import json
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,6 +24,7 @@ from mumath_agent.protocols import ExecutedCell
 from mumath_agent.records import Execution, Problem, RunRecord, Settings, from_json, to_json
 from mumath_agent.runs.display import readable
 from mumath_agent.runs.executed import ExecutedSession, printed, turns_of
+from mumath_agent.runs.jsonl import replace_file
 from mumath_agent.runs.wording import answer_line
 from mumath_agent.transcript import Kind, Segment, Transcript
 
@@ -47,17 +51,44 @@ def notebook_name(problem: Problem) -> str:
 
 
 def write_notebook(record: RunRecord, path: Path) -> None:
-    """Write the notebook of an attempt.
+    """Write the notebook of an attempt; one that was written before is replaced, anything else is left alone.
 
     Raises:
-        InputError: the file can't be written.
+        InputError: the file can't be written; see `require_replaceable`.
     """
     text = notebook_text(record)
+    require_replaceable(path)
+    # Half a character, which UTF-8 can't hold, becomes the JSON escape that stands for it.
+    replace_file(path, text.encode("utf-8", "backslashreplace"))
+
+
+def require_replaceable(path: Path) -> None:
+    """Check that a notebook can be written to `path`: nothing is there, an empty file, or a notebook of ours.
+
+    Raises:
+        InputError: it can't; what a person has made isn't overwritten.
+    """
     try:
-        # Half a character, which UTF-8 can't hold, becomes the JSON escape that stands for it.
-        path.write_bytes(text.encode("utf-8", "backslashreplace"))
+        if not path.parent.is_dir():
+            raise InputError(f"can't write the notebook {path}: there is no folder {path.parent}")
+        if path.exists() and not path.is_file():
+            raise InputError(f"can't write the notebook {path}: it isn't a file; name another one")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise InputError(f"can't write the notebook {path}: {os.strerror(errno.EACCES)}")
+        content = path.read_bytes() if path.exists() else b""
     except OSError as error:
         raise InputError(f"can't write the notebook {path}: {error.strerror}") from None
+    if content and not _is_ours(content):
+        raise InputError(
+            f"{path} wasn't written by mumath-agent and isn't overwritten; move it, or name another notebook"
+        )
+
+
+def _is_ours(content: bytes) -> bool:
+    try:
+        return _OURS in json.loads(content)["metadata"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return False
 
 
 def notebook_text(record: RunRecord) -> str:

@@ -18,6 +18,7 @@ from mumath_agent.errors import InputError
 from mumath_agent.kernels import JupyterExecutor, KernelPool, Sandbox
 from mumath_agent.records import Execution, Limits
 from mumath_agent.runs.jsonl import append_line, dump_line, mend, read_records
+from mumath_agent.runs.locks import only_writer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,18 +61,24 @@ class Replayer:
         Args:
             unsafe_local: run programs even where this machine can't confine them.
             log: a file that gets each result as a line when it comes. What it holds already isn't run again.
-
-        Raises:
-            InputError: `log` can't be used.
         """
         self._unsafe_local = unsafe_local
         self._log = log
-        self._done = {} if log is None else _read_log(log)
+        self._done: dict[str, Replay] = {}
         self._pools: dict[int, KernelPool] = {}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Enter; kernels start with the first session."""
+        """Read the log; kernels start with the first session.
+
+        Raises:
+            InputError: the log can't be used, or is in use.
+        """
+        if self._log is not None:
+            async with AsyncExitStack() as stack:
+                stack.enter_context(only_writer(self._log))
+                self._done = _read_log(self._log)
+                self._stack = stack.pop_all()
         return self
 
     async def __aexit__(

@@ -1,5 +1,7 @@
 """Keep the records of a run in a file: one `RunRecord` per line, appended the moment its attempt ends.
 
+Whoever writes holds the file with `locks.only_writer`.
+
 The same command continues where an earlier one was stopped, however it was stopped: finished attempts are not made
 again, a torn last line is dropped (`jsonl.py`), and attempts that failed because machinery broke are made again. When
 all are done the lines are put into the order of the problems, atomically.
@@ -16,7 +18,7 @@ from mumath_agent.runs.jsonl import append_line, dump_line, mend, parse_record, 
 
 
 class ResultsFile:
-    """The records on disk, one per problem and sample. Open a path once at a time."""
+    """The records on disk, one per problem and sample."""
 
     def __init__(self, path: Path) -> None:
         """Read the records of an earlier command.
@@ -67,6 +69,7 @@ class ResultsFile:
 
     def sort(self, problems: Sequence[Problem], samples: int = 1) -> None:
         """Rewrite the file in the order of `problems`; a crash leaves the old or the new file, whole."""
+        self._read()  # where the file system has no locks, others may have appended
         keys = (_attempt(problem, sample) for problem in problems for sample in range(samples))
         rest = dict(self._lines)
         ordered = [rest.pop(key) for key in keys if key in rest]

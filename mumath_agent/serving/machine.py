@@ -45,9 +45,13 @@ def vllm_python(given: Path | None) -> Path:
     """Return the interpreter that has vLLM: the one given, this one, or that of the `vllm` command on the PATH.
 
     Raises:
-        InputError: none of them exists.
+        InputError: none of them exists, or the one that is given can't be run.
     """
     if given is not None:
+        if not (given.is_file() and os.access(given, os.X_OK)):
+            raise InputError(
+                f"can't run {given}: {_why_not(given)}; give the python that has vLLM with --vllm-python or {PYTHON}"
+            )
         return given
     if importlib.util.find_spec("vllm") is not None:
         return Path(sys.executable)
@@ -57,6 +61,12 @@ def vllm_python(given: Path | None) -> Path:
         "vLLM isn't installed in this environment: install it in its own (python3 -m venv .venv-vllm && "
         f".venv-vllm/bin/pip install vllm) and pass --vllm-python .venv-vllm/bin/python or set {PYTHON}"
     )
+
+
+def _why_not(program: Path) -> str:
+    if program.is_file():
+        return "it isn't a program"
+    return "it is a folder" if program.is_dir() else "there is no such file"
 
 
 def _gpu(line: str) -> Gpu:

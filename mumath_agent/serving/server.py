@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 
 from mumath_agent.errors import InputError, ModelUnreachable
+from mumath_agent.runs.locks import require_regular
 from mumath_agent.serving.command import DRAIN_S, ServerCommand
 
 LAUNCHER = "MUMATH_VLLM_LAUNCHER"
@@ -91,6 +92,7 @@ def cause_of(log: Path) -> str:
 
 
 def _start(command: ServerCommand, log: Path) -> "subprocess.Popen[bytes]":
+    require_regular(log)
     try:
         output = log.open("wb")
     except OSError as error:

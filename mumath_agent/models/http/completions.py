@@ -5,16 +5,18 @@ connection, 429, 5xx, a stream that breaks off) are retried with growing pauses;
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from mumath_agent.errors import ModelRefused, ModelUnreachable
+from mumath_agent.errors import ModelMisconfigured, ModelRefused, ModelUnreachable
 from mumath_agent.models import as_text
 from mumath_agent.models.context import within_context
 from mumath_agent.models.http.connection import READ_TIMEOUT_S, Connection
 from mumath_agent.models.http.retries import TransientError, with_retries
-from mumath_agent.models.http.wire import SEE_LOG, NotFound, checked
+from mumath_agent.models.http.wire import SEE_LOG, KeyRefused, NotFound, checked, not_an_api
 from mumath_agent.models.stopping import TextUntilStop, new_text_only
 from mumath_agent.protocols import CompletionRequest, OnText
 from mumath_agent.records import Completion, FinishReason
@@ -25,6 +27,7 @@ _FINISH = {
     "eos_token": FinishReason.STOP,
     "length": FinishReason.LENGTH,
 }
+_NAMED = 10
 _MAX_STOP = 4
 """Servers refuse more stop strings; `TextUntilStop` finds the others."""
 
@@ -119,14 +122,25 @@ class CompletionsModel:
     async def facts(self) -> dict[str, str]:
         """Return the server's address, model, context and version, for the record of a run."""
         found = {"url": self._url, "model": self.name}
-        for entry in (await self._json("/models")).get("data") or ():
-            if isinstance(entry, dict) and entry.get("id") == self.name:
-                found |= {
-                    key: str(entry[key]) for key in ("root", "max_model_len", "owned_by") if entry.get(key)
-                }
+        with suppress(ModelRefused, ModelUnreachable):
+            entry = await self.entry()
+            found |= {key: str(entry[key]) for key in ("root", "max_model_len", "owned_by") if entry.get(key)}
         if version := (await self._json("/../version")).get("version"):  # vLLM's, beside "/v1"
             found["version"] = str(version)
         return found
+
+    async def entry(self) -> dict[str, Any]:
+        """Return what the server lists about the model, empty where it doesn't list it.
+
+        Raises:
+            ModelUnreachable, ModelRefused: nothing answers, or the key is refused.
+        """
+        try:
+            return (await with_retries(self._attempts, self._served)).get(self.name, {})
+        except KeyRefused:
+            raise
+        except ModelRefused:  # some servers don't list models
+            return {}
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
@@ -162,20 +176,24 @@ class CompletionsModel:
 
     async def _only_model(self) -> str:
         served = await self._served()
-        if len(served) != 1:
-            names = ", ".join(map(repr, served)) or "none"
-            raise ModelRefused(f"{self._url} doesn't serve exactly one model ({names}); name the one to use")
-        ((name, self._context_tokens),) = served.items()
+        if not served:
+            raise ModelMisconfigured(f"{self._url} lists no model; name the one to use with --model")
+        if len(served) > 1:
+            raise ModelMisconfigured(
+                f"{self._url} serves {len(served)} models ({_names(served)}); choose one with --model"
+            )
+        ((name, entry),) = served.items()
+        self._context_tokens = entry.get("max_model_len")
         return name
 
-    async def _served(self) -> dict[str, int | None]:
-        """Return the server's models, each with the length of its context if the server says it, as vLLM does."""
+    async def _served(self) -> dict[str, dict[str, Any]]:
+        """Return what the server lists about its models, by their names."""
         async with self._connection.answer("GET", "/models") as response:
-            await (await checked(response)).aread()
+            content = await (await checked(response)).aread()
         try:
-            return {str(model["id"]): model.get("max_model_len") for model in response.json()["data"]}
-        except (ValueError, LookupError, TypeError, AttributeError):
-            raise ModelRefused(f"{self._url}/models doesn't list models; name the one to use") from None
+            return {str(model["id"]): dict(model) for model in response.json()["data"]}
+        except (ValueError, LookupError, TypeError):
+            raise not_an_api(response, content) from None
 
     async def _json(self, path: str) -> dict[str, Any]:
         """Return the JSON object at `path`, empty if the server doesn't have one."""
@@ -187,15 +205,24 @@ class CompletionsModel:
             return {}
         return value if isinstance(value, dict) else {}
 
-    async def _not_found(self) -> ModelRefused:
+    async def _not_found(self) -> ModelMisconfigured:
         """Find out whether the path or the model is missing, and return the error that says so."""
         try:
             names = await self._served()
-        except (TransientError, ModelRefused):
-            return ModelRefused(f"{self._url} has no /completions or doesn't serve {self._model!r}")
+        except (TransientError, ModelUnreachable, ModelRefused):
+            return ModelMisconfigured(
+                f"{self._url} has no /completions or doesn't serve {self._model!r}; check --base-url and --model"
+            )
         if self._model in names:
-            return ModelRefused(
+            return ModelMisconfigured(
                 f"{self._url} has no /completions; use a server for raw text, or --dialect chat"
             )
-        served = ", ".join(map(repr, names))
-        return ModelRefused(f"{self._url} doesn't serve {self._model!r}; it serves {served}")
+        return ModelMisconfigured(
+            f"{self._url} doesn't serve {self._model!r}, but {_names(names)}; choose with --model"
+        )
+
+
+def _names(served: Collection[str]) -> str:
+    """Return the models' names in one short line; some servers have hundreds."""
+    more = len(served) - _NAMED
+    return ", ".join(islice(served, _NAMED)) + (f" and {more} more" if more > 0 else "")

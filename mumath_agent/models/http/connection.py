@@ -12,11 +12,16 @@ from weakref import WeakKeyDictionary
 import httpx
 
 from mumath_agent.models.http.congestion import CongestionLimit
+from mumath_agent.models.http.retries import tell_waiting
 from mumath_agent.models.http.wire import api_url, auth_header, broken, checked, events
 
 READ_TIMEOUT_S = 300.0
 """The longest silence; shorter than an attempt may last, so that a server that hangs isn't waited for to the end."""
+LIST_TIMEOUT_S = 5.0
+"""The longest silence after a request that takes no thought, such as for the list of models."""
 _CONNECT_S = 5.0
+_SILENT_S = 6.0
+"""After so long a silence the user is told."""
 _IDLE_S = 4.0
 """Shorter than the 5 s after which uvicorn (vLLM) closes idle connections: one that is closing must not be used."""
 
@@ -43,6 +48,7 @@ class Connection:
         """The address, ending in "/v1"."""
         self._headers = auth_header((api_key or "").strip())
         self._timeout = httpx.Timeout(None, connect=_CONNECT_S, read=read_timeout_s)
+        self._list_timeout = httpx.Timeout(None, connect=_CONNECT_S, read=min(read_timeout_s, LIST_TIMEOUT_S))
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopClient] = WeakKeyDictionary()
 
     @asynccontextmanager
@@ -66,11 +72,18 @@ class Connection:
         Raises:
             TransientError, ModelUnreachable: there was none, as `wire.broken` says.
         """
+        timeout = self._list_timeout if body is None else self._timeout
+        said = f"{self.url} hasn't answered for {_SILENT_S:g} s"
+        silence = asyncio.get_running_loop().call_later(_SILENT_S, tell_waiting, said)
         try:
-            async with self._client().http.stream(method, self.url + path, json=body) as response:
+            sent = self._client().http.stream(method, self.url + path, json=body, timeout=timeout)
+            async with sent as response:
+                silence.cancel()
                 yield response
         except httpx.RequestError as error:
             raise broken(error, self.url) from error
+        finally:
+            silence.cancel()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""

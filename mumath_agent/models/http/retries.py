@@ -1,6 +1,8 @@
 """Retry requests that failed for a passing reason, and report the last failure."""
 
+import logging
 import random
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,6 +18,10 @@ _LONGEST_PAUSE_S = 60.0
 _BUSY_S = 180.0
 """How long a server may keep saying that it is busy."""
 _GROWING = wait_exponential(multiplier=0.25, max=8)
+_TELL_AFTER_S = 3.0
+_TELL_EVERY_S = 5.0
+_log = logging.getLogger(__name__)
+_told_at = -_TELL_EVERY_S
 
 
 class TransientError(Exception):
@@ -49,7 +55,11 @@ async def with_retries(
         return state.attempt_number >= attempts
 
     retrying = AsyncRetrying(
-        retry=retry_if_exception_type(TransientError), stop=enough, wait=_pause, reraise=True
+        retry=retry_if_exception_type(TransientError),
+        stop=enough,
+        wait=_pause,
+        before_sleep=_tell_busy,
+        reraise=True,
     )
     try:
         return await retrying(attempt, *args, **kwargs)
@@ -57,6 +67,20 @@ async def with_retries(
         number = retrying.statistics["attempt_number"]
         tries = "once" if number == 1 else f"{number} times"
         raise ModelUnreachable(f"{error}, tried {tries}; {error.remedy}") from error.__cause__
+
+
+def tell_waiting(why: str) -> None:
+    """Log that a server keeps us waiting (without a logger of one's own: on stderr), now and then."""
+    global _told_at
+    if (now := time.monotonic()) - _told_at >= _TELL_EVERY_S:
+        _told_at = now
+        _log.warning("%s; waiting", why)
+
+
+def _tell_busy(state: RetryCallState) -> None:
+    error, waited_s = _error(state), state.seconds_since_start or 0.0
+    if isinstance(error, Overloaded) and waited_s + state.upcoming_sleep >= _TELL_AFTER_S:
+        tell_waiting(f"{error}: the server is busy, {waited_s:.0f} s so far")
 
 
 def _pause(state: RetryCallState) -> float:

@@ -5,6 +5,7 @@ retried). The API key never appears in a message.
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -13,17 +14,31 @@ from typing import Any
 
 import httpx
 
-from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
+from mumath_agent.errors import InputError, ModelMisconfigured, ModelRefused, ModelUnreachable
 from mumath_agent.models.context import too_long
 from mumath_agent.models.http.retries import Overloaded, TransientError
 
+API_KEY = "MUMATH_API_KEY"
+"""The environment variable that commands read a server's key from."""
 _MESSAGE_CHARS = 300
+_SNIPPET_CHARS = 80
 SEE_LOG = "see the server's log"
+_FIELD = re.compile(rb"(data|event|id|retry)?:")
+"""The beginning of a line of an event stream; one that begins with a colon is a comment."""
+_NO_STREAM_BYTES = 1000
 _NO_SERVER = "is a server running there? `mumath-agent serve MODEL` starts one"
 
 
-class NotFound(ModelRefused):
+class NotFound(ModelMisconfigured):
     """The path or the model doesn't exist; servers answer both with 404."""
+
+
+class KeyRefused(ModelMisconfigured):
+    """The server wants an API key, or another one."""
+
+
+class NotAnApi(ModelRefused):
+    """What answered doesn't speak OpenAI's protocol: a website, say."""
 
 
 def api_url(base_url: str) -> str:
@@ -62,7 +77,8 @@ async def checked(response: httpx.Response) -> httpx.Response:
 
     Raises:
         TransientError: the server is busy (`Overloaded`) or failed.
-        ModelRefused: the server refused the request; `TooLong` if the text doesn't fit, `NotFound` for a 404.
+        ModelRefused: the server refused the request; `TooLong` if the text doesn't fit, `NotFound` for a 404,
+            `KeyRefused` for a 401 or 403.
     """
     if response.is_success:
         return response
@@ -79,9 +95,20 @@ async def checked(response: httpx.Response) -> httpx.Response:
     if response.status_code >= 500:
         raise TransientError(message, SEE_LOG)
     if response.status_code == 404:
-        raise NotFound(message)
-    hint = "; check the API key" if response.status_code in (401, 403) else ""
-    raise ModelRefused(message + hint)
+        raise NotFound(f"{message}; check --base-url and --model")
+    if response.status_code in (401, 403):
+        raise KeyRefused(f"{message}; set {API_KEY} to the server's key")
+    raise ModelRefused(message)
+
+
+def not_an_api(response: httpx.Response, content: bytes) -> NotAnApi:
+    """Return the error that a successful response means which isn't what OpenAI's protocol says."""
+    request = response.request
+    sent = _one_line(content.decode("utf-8", "replace"), request, _SNIPPET_CHARS)
+    return NotAnApi(
+        f"{request.url} isn't an OpenAI-compatible API: it answered {request.method} with {sent}; "
+        "check the server's address (--base-url)"
+    )
 
 
 async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
@@ -90,9 +117,16 @@ async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
     Raises:
         TransientError: the server reported an error within the stream, or sent something that isn't a JSON object.
         TooLong: the reported error is that the text doesn't fit.
+        NotAnApi: what was sent isn't an event stream.
     """
     url = response.request.url
+    other, is_stream = b"", False
     async for line in _lines(response):
+        is_stream = is_stream or _FIELD.match(line) is not None
+        if not is_stream:
+            other += line + b"\n"
+            if len(other) > _NO_STREAM_BYTES:
+                break
         if not line.startswith(b"data:"):
             continue
         data = line.removeprefix(b"data:").strip()
@@ -108,12 +142,21 @@ async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
             message = f"{url} failed while answering: {_one_line(error, response.request)}"
             raise too_long(error, message) or TransientError(message, SEE_LOG)
         yield event
+    if other.strip() and not is_stream:
+        raise not_an_api(response, other)
 
 
 def broken(error: httpx.RequestError, base_url: str) -> TransientError | ModelUnreachable:
     """Return the error that a failed connection means."""
+    limits = error.request.extensions.get("timeout", {})
     if isinstance(error, httpx.ReadTimeout):  # a retry would wait as long again
-        return ModelUnreachable(f"{base_url} sent nothing for too long; {SEE_LOG} or raise read_timeout_s")
+        return ModelUnreachable(
+            f"{base_url} took the request, but sent nothing for {limits.get('read', 0):g} s; {SEE_LOG}"
+        )
+    if isinstance(error, httpx.ConnectTimeout) and error.request.method == "GET":
+        return ModelUnreachable(
+            f"nothing answers at {base_url} within {limits.get('connect', 0):g} s; {_NO_SERVER}"
+        )
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         return TransientError(f"nothing answers at {base_url} ({_reason(error)})", _NO_SERVER)
     return TransientError(f"{base_url} broke off its answer ({_reason(error)})", SEE_LOG)
@@ -165,11 +208,11 @@ def _error(response: httpx.Response) -> Any:
     return body.get("error", body) if isinstance(body, dict) else body
 
 
-def _one_line(body: Any, request: httpx.Request) -> str:
+def _one_line(body: Any, request: httpx.Request, most_chars: int = _MESSAGE_CHARS) -> str:
     """Return the server's message on one short line."""
     for key in ("error", "message", "detail"):
         body = body.get(key, body) if isinstance(body, dict) else body
     line = " ".join(str(body).split()) or "no message"
     if api_key := request.headers.get("authorization", "").removeprefix("Bearer "):
         line = line.replace(api_key, "***")
-    return line if len(line) <= _MESSAGE_CHARS else f"{line[: _MESSAGE_CHARS - 1]}…"
+    return line if len(line) <= most_chars else f"{line[: most_chars - 1]}…"

@@ -1,8 +1,6 @@
 """`grade-pairs` and `regrade`, as a user calls them."""
 
-import fcntl
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +29,7 @@ from mumath_agent.records import (
     Verdict,
 )
 from mumath_agent.runs.jsonl import replace_lines
+from mumath_agent.runs.locks import only_writer
 from mumath_agent.transcript import Kind, Segment, Transcript
 
 app = typer.Typer()
@@ -206,12 +205,8 @@ def test_another_file_may_be_written(tmp_path: Path) -> None:
 
 def test_a_run_that_is_being_written_is_refused(tmp_path: Path) -> None:
     replace_lines(tmp_path / "attempts.jsonl", RECORDS)
-    folder = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(folder, fcntl.LOCK_EX)
-    try:
+    with only_writer(tmp_path / "attempts.jsonl"):
         result = _call("regrade", tmp_path)
-    finally:
-        os.close(folder)
     assert isinstance(result.exception, InputError) and "in use" in str(result.exception)
 
 

@@ -293,7 +293,7 @@ def test_two_commands_in_one_folder_are_refused(tmp_path: Path) -> None:
     write_runs(tmp_path, but=(CODE, 9))
 
     def second(runs: Sequence[Run]) -> None:
-        with pytest.raises(InputError, match="another command is using"):
+        with pytest.raises(InputError, match="in use by another command"):
             make_runs(TINY, 2, tmp_path, workers=1, on_run=lambda _: None)
 
     for _ in range(2):

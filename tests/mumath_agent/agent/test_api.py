@@ -111,11 +111,11 @@ def test_what_breaks_raises_unless_a_record_is_asked_for(broken: Exception, erro
 
 
 def test_every_way_machinery_breaks_has_an_error() -> None:
-    from mumath_agent.agent.api import _RAISED
+    from mumath_agent.agent.failures import RAISED
     from mumath_agent.records import BROKEN
 
-    assert set(_RAISED) == BROKEN - {StopReason.INTERNAL_ERROR}
-    assert _RAISED[StopReason.KERNEL_ERROR] is KernelError
+    assert set(RAISED) == BROKEN - {StopReason.INTERNAL_ERROR}
+    assert RAISED[StopReason.KERNEL_ERROR] is KernelError
 
 
 @pytest.mark.kernel

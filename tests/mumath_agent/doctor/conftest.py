@@ -85,6 +85,8 @@ class Handler(BaseHTTPRequestHandler):
             self.say(401, {"error": "wrong key"})
         elif self.path == "/v1/models" and "failing" in faults:
             self.say(500, {"error": "out of order"})
+        elif self.path == "/v1/models" and "page" in faults:
+            self.say(200, "<!doctype html> <title>Welcome</title>")
         elif self.path == "/v1/models":
             self.say(200, self.server.models())
         elif self.path == "/version":

@@ -13,7 +13,7 @@ from mumath_agent.doctor.endpoint import Endpoint
 from mumath_agent.doctor.survey import server_checks
 from mumath_agent.doctor.visit import Visit
 from mumath_agent.models.embedded import DEFAULT
-from mumath_agent.models.replicas import API_KEY
+from mumath_agent.models.http.wire import API_KEY
 from mumath_agent.records import Limits
 
 pytestmark = pytest.mark.anyio
@@ -63,6 +63,7 @@ async def test_a_healthy_server_has_no_fault(simulate: Simulate) -> None:
         ("failing", {}, {"server": "fail"}),
         ("locked", {}, {"server": "fail"}),
         ("babble", {}, {"server": "fail"}),
+        ("page", {}, {"server": "fail"}),
         ("chat only", {}, {"endpoint": "fail"}),
         ("chat only", {"dialect": "chat"}, {}),
         ("text only", {"dialect": "chat"}, {"endpoint": "fail"}),

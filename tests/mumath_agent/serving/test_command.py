@@ -11,6 +11,7 @@ from mumath_agent.errors import InputError
 from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.serving import Gpu, ServeOptions, ServerCommand, build_command, visible_gpus, vllm_python
 from tests.mumath_agent.serving.test_checks import CODELLAMA_34B, LLAMA_7B, LLAMA_13B, LLAMA_70B, LONG
+from tests.programs import mumath_agent
 
 PYTHON = Path("/vllm/bin/python")
 
@@ -212,8 +213,24 @@ def test_no_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert visible_gpus() == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("nope", "there is no such file"), ("", "it is a folder"), ("text", "it isn't a program")],
+)
+@pytest.mark.parametrize("command", [["serve"], ["solve", "q", "--serve"]])
+def test_a_python_that_can_not_be_run_is_said_before_anything_else(
+    tmp_path: Path, name: str, why: str, command: list[str]
+) -> None:
+    """The model isn't even looked for on the hub, which would take half a minute where there is no network."""
+    (tmp_path / "text").write_text("x")
+    ended = mumath_agent(*command, "no/such-model", "--vllm-python", str(tmp_path / name))
+    assert ended.code == 2 and len(ended.stderr.splitlines()) == 1
+    assert f"can't run {tmp_path / name}: {why}; give the python that has vLLM" in ended.stderr
+
+
 def test_where_vllm_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert vllm_python(PYTHON) == PYTHON
+    here = Path(sys.executable)
+    assert vllm_python(here) == here
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="MUMATH_VLLM_PYTHON"):
         vllm_python(None)

@@ -19,6 +19,7 @@ from mumath_agent.commands.serve import serve
 from mumath_agent.errors import InputError
 from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.serving import free_port
+from tests.programs import mumath_agent
 from tests.serve_process import ServeProcess
 from tests.vllm_session import VllmSession
 
@@ -113,6 +114,14 @@ def test_the_command_is_shown_and_nothing_started(capsys: pytest.CaptureFixture[
         ["sh", "-c", f"printf '%s\\n' {shown}"], capture_output=True, text=True
     ).stdout.splitlines()
     assert words[-1] == "1 2" and words[words.index("--port") + 1] == "1"
+
+
+def test_a_command_for_another_machine_needs_no_vllm_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    ended = mumath_agent("serve", str(DEFAULT), "--print")
+    assert ended.code == 0 and " python " in ended.stdout and "vLLM isn't installed here" in ended.stderr
 
 
 @pytest.mark.parametrize("lora", ["tuned", "=folder", "tuned="])

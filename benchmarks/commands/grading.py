@@ -30,12 +30,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print counts and differing
 
 
 def grade_pairs(
-    file: Annotated[Path, typer.Argument(help='JSONL of {"gold": …, "pred": …, "equal": true|false|null}.')],
+    file: Annotated[
+        Path, typer.Argument(help='JSONL, for example {"gold": "0.5", "pred": "1/2", "equal": true}.')
+    ],
     workers: Workers = CORES,
     timeout: Timeout = 3.0,
     as_json: AsJson = False,
 ) -> None:
-    """Grade pairs whose verdict is known, and say where the grader differs; null expects no verdict."""
+    """Grade pairs whose verdict is known, and say where the grader differs; null expects no verdict.
+
+    Example:
+        python -m benchmarks grade-pairs pairs.jsonl
+    """
     pairs = _pairs(file)
     with progress_bar("grading") as bar:
         task = bar.add_task("", total=len(pairs))
@@ -57,7 +63,11 @@ def regrade(
     timeout: Timeout = 3.0,
     as_json: AsJson = False,
 ) -> None:
-    """Read the answers of a finished run again and grade them again, without generating."""
+    """Read the answers of a finished run again and grade them again, without generating.
+
+    Example:
+        python -m benchmarks regrade runs/svamp-embedded --out regraded.jsonl
+    """
     written = out or (path / ATTEMPTS if path.is_dir() else path)
     with locked(written), progress_bar("grading") as bar:
         done = load_run(path)

@@ -59,7 +59,12 @@ def replay(
         bool, typer.Option("--json", help="Print figures, differences and flips as JSON.")
     ] = False,
 ) -> None:
-    """Run recorded solutions again and say where and why something else comes out."""
+    """Run recorded solutions again and say where and why something else comes out.
+
+    Examples:
+        python -m benchmarks replay tora-70b.gsm8k.jsonl
+        python -m benchmarks replay tora-70b.gsm8k.jsonl --mode agent
+    """
     solutions = _solutions(file, limit)
     if serve is not None:
         _serve(solutions, serve)

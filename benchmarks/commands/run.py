@@ -15,7 +15,7 @@ from benchmarks.tasks.loaders import LoadedProblems, load_own_problems, load_pro
 from mumath_agent.agent.batch import PATIENCE_S, Batch, run_batch
 from mumath_agent.agent.solver import SolverOptions, open_solver
 from mumath_agent.answers import extract_answer
-from mumath_agent.commands.console import remark, stderr
+from mumath_agent.commands.console import remark, show, stderr
 from mumath_agent.commands.console import run as run_to_end
 from mumath_agent.commands.options import takes_solver_options
 from mumath_agent.errors import InputError, MuMathError
@@ -48,6 +48,10 @@ def run(
     """Measure a model on a task; the same command goes on where it was stopped.
 
     Without --base-url the embedded model answers. The API key of a server is read from MUMATH_API_KEY.
+
+    Examples:
+        python -m benchmarks run svamp --data-dir data
+        python -m benchmarks run problems.jsonl --base-url http://127.0.0.1:8000/v1
     """
     if samples > 1 and options.sampling.temperature == 0:
         raise InputError(
@@ -113,7 +117,7 @@ async def _run(
                 on_outage=remark,
             )
         folder.sort(batch.problems, batch.samples)
-    typer.echo(f"{path}: {live.summary}")
+    show(f"{path}: {live.summary}")
     return live.broken
 
 

@@ -40,6 +40,13 @@ NO_ANSWER = UNEXPECTED = 1
 USAGE, BROKEN, INTERRUPTED = 2, 3, 130
 
 stderr = Console(stderr=True, highlight=False)
+"""Where everything but results goes, bars and spinners included."""
+
+
+class _Line:
+    """Whether the last line on stdout has no end yet."""
+
+    is_open = False
 
 
 def main(app: typer.Typer) -> None:
@@ -53,12 +60,13 @@ def main(app: typer.Typer) -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal may know fewer characters than a program.
             stream.reconfigure(errors="backslashreplace")
+    _Line.is_open = False
     try:
         app()
     except MuMathError as error:
         raise SystemExit(fail(error)) from None
     except KeyboardInterrupt:
-        stderr.print("interrupted")
+        say_interrupted()
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         # The reader of our stdout has gone (`| head`); leave without a traceback at shutdown.
@@ -71,7 +79,7 @@ def interruptible(run: Callable[[], int]) -> int:
     try:
         return run()
     except KeyboardInterrupt:
-        stderr.print("interrupted")
+        say_interrupted()
         return INTERRUPTED
 
 
@@ -80,28 +88,70 @@ def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     try:
         return anyio.run(work)
     except KeyboardInterrupt:
-        stderr.print("interrupted")
+        say_interrupted()
         raise typer.Exit(INTERRUPTED) from None
 
 
-def read_stdin() -> str:
-    """Return all of stdin.
+def read_stdin(what: str) -> str:
+    """Return all of stdin; at a terminal, say what is expected there and how to end it.
 
     Raises:
         InputError: it isn't UTF-8 text.
     """
+    if sys.stdin.isatty():
+        remark(f"reading {what} from the terminal; end with Ctrl-D on a line of its own")
     return decode(sys.stdin.buffer.read(), "stdin")
 
 
+def ask(prompt: str) -> str:
+    """Return a line that a person types at the terminal."""
+    stderr.print(prompt, end="", markup=False)
+    return sys.stdin.readline()
+
+
 def stdout() -> Console:
-    """Return a console for tables: as wide as the terminal, and wide enough for them in a pipe."""
+    """Return the console for results: as wide as the terminal, and wide enough for tables in a pipe.
+
+    Where results and remarks go to one terminal it is the console of the remarks, which takes a bar's or spinner's line
+    away before it prints, and draws it again below.
+    """
+    if stderr.is_terminal and _is_shared():
+        return stderr
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=120)
 
 
+def show(text: str) -> None:
+    """Print a result on stdout, as lines of its own."""
+    finish_line()
+    _put(f"{text}\n", "")
+
+
+def show_part(text: str, style: str = "") -> None:
+    """Print part of a line on stdout."""
+    _put(text, style)
+    _Line.is_open = not text.endswith("\n") if text else _Line.is_open
+
+
+def finish_line() -> None:
+    """End the line on stdout if something has been printed on it."""
+    if _Line.is_open:
+        show_part("\n")
+
+
+def _put(text: str, style: str) -> None:
+    console = stdout()
+    if console.is_terminal:
+        # Text(), not str: markup in model text must not be interpreted.
+        console.print(Text(text, style=style), end="", soft_wrap=True)
+    else:  # rich would expand tabs
+        console.file.write(text)
+        console.file.flush()
+
+
 def print_json(value: Any) -> None:
     """Print a JSON value, indented."""
-    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+    show(json.dumps(value, indent=1, ensure_ascii=False))
 
 
 def progress_bar(what: str) -> Progress:
@@ -113,7 +163,7 @@ def progress_bar(what: str) -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=stderr, disable=not stderr.is_terminal)
+    return Progress(*columns, console=stderr, disable=not stderr.is_terminal, redirect_stdout=_is_shared())
 
 
 def fail(error: MuMathError) -> int:
@@ -125,6 +175,11 @@ def fail(error: MuMathError) -> int:
 def say(error: str) -> None:
     """Print an error on stderr."""
     tell(f"error: {error}", style="red")
+
+
+def say_interrupted() -> None:
+    """Say on stderr that the command was interrupted."""
+    tell("interrupted", style="")
 
 
 def warn(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -140,4 +195,14 @@ def remark(text: str) -> None:
 def tell(text: str, *, style: str) -> None:
     """Print a line on stderr in a style of rich's."""
     with suppress(BrokenPipeError):
+        if _is_shared():
+            finish_line()
         stderr.print(Text(text, style=style), soft_wrap=True)  # a plain str would have its markup interpreted
+
+
+def _is_shared() -> bool:
+    """Tell whether stdout and stderr are one file, a terminal for example."""
+    try:
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (OSError, ValueError):  # not files
+        return False

@@ -51,6 +51,10 @@ def python(
     What a cell prints and its last value go to stdout, its stderr and its error
     to stderr.
 
+    Examples:
+        mumath-agent python cells.py
+        echo "2**100" | mumath-agent python
+
     Exit codes: 0 every cell was ok, 1 a cell failed, 2 the input or an option
     can't be used, 3 machinery broke, 130 interrupted.
     """
@@ -60,7 +64,7 @@ def python(
     show = show_json if as_json else PlainOutput()
 
     def run() -> int:
-        cells = split_cells(read_stdin() if file == "-" else read_text(Path(file)))
+        cells = split_cells(read_stdin("Python cells") if file == "-" else read_text(Path(file)))
         if not cells:
             raise InputError(f"{'stdin' if file == '-' else file} is empty: there is no cell to run")
         executor = JupyterExecutor(sandbox)

@@ -18,6 +18,7 @@ _JSON_NAMES = (".jsonl", ".json", ".ndjson")
 _TABLE_NAMES = (".csv", ".tsv", ".tab")
 _JSON_BEGINS = re.compile(r'\s*(\{\s*["\n}]|\[\s*["{])')
 _DECODER = json.JSONDecoder()
+_WORD = re.compile(r"\s*[\w-]+\s*")
 _SPACE = re.compile(r"\s*")
 
 
@@ -42,7 +43,7 @@ def rows_of(text: str, source: str, question: Collection[str]) -> Iterator[Row]:
         yield from _table_rows(text, question)
     elif name.endswith(_JSON_NAMES) or _JSON_BEGINS.match(text):
         yield from _json_rows(text)
-    elif _delimiter(text, question, columns=2):
+    elif _looks_like_table(text, question):
         yield from _table_rows(text, question)
     else:
         yield from (Row(where, line) for where, line in _lines(text))
@@ -110,13 +111,21 @@ def _table_rows(text: str, question: Collection[str]) -> Iterator[Row]:
             yield Row(where, {name: cell for name, cell in zip(names, cells, strict=False) if cell.strip()})
 
 
-def _delimiter(text: str, question: Collection[str], columns: int = 1) -> str | None:
+def _looks_like_table(text: str, question: Collection[str]) -> bool:
+    """Tell whether a text whose name says nothing begins with a header: several single words."""
+    delimiter = _delimiter(text, question)
+    if delimiter is None:
+        return False
+    _, header = next(_cells(text, delimiter))
+    return not isinstance(header, InputError) and len(header) > 1 and all(map(_WORD.fullmatch, header))
+
+
+def _delimiter(text: str, question: Collection[str]) -> str | None:
     """Return what stands between the cells of a table's header; None where it names no column of questions."""
     for delimiter in "\t,;":
         _, header = next(_cells(text, delimiter), ("", []))
-        if isinstance(header, InputError) or len(header) < columns:
-            continue
-        if any(name.strip().casefold() in question for name in header):
+        names = () if isinstance(header, InputError) else header
+        if any(name.strip().casefold() in question for name in names):
             return delimiter
     return None
 

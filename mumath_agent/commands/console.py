@@ -100,13 +100,28 @@ def read_stdin(what: str) -> str:
     """
     if sys.stdin.isatty():
         remark(f"reading {what} from the terminal; end with Ctrl-D on a line of its own")
-    return decode(sys.stdin.buffer.read(), "stdin")
+    return decode(_typed(sys.stdin.buffer.read), "stdin")
 
 
 def ask(prompt: str) -> str:
-    """Return a line that a person types at the terminal."""
+    """Return a line that a person types at the terminal.
+
+    Raises:
+        InputError: it isn't UTF-8 text.
+    """
     stderr.print(prompt, end="", markup=False)
-    return sys.stdin.readline()
+    return decode(_typed(sys.stdin.buffer.readline), "stdin")
+
+
+def _typed(read: Callable[[], bytes]) -> bytes:
+    """Return what `read` reads from stdin; on a terminal, what comes next begins a line, also after Ctrl-C."""
+    data = b""
+    try:
+        data = read()
+    finally:
+        if sys.stdin.isatty() and not data.endswith(b"\n"):
+            stderr.print()
+    return data
 
 
 def stdout() -> Console:

@@ -83,15 +83,23 @@ class _Report:
         self._quiet = quiet
         self._counts: Counter[CellOutcome] = Counter()
         self._sessions: list[SessionComparison] = []
-        self._seen = self._errors = 0
+        self._seen = 0
+        self._errors: list[InputError] = []
 
     def usable(self, sessions: Iterator[ExecutedSession | InputError]) -> Iterator[ExecutedSession]:
+        """Yield the sessions among the lines; until the first of them comes, errors are only collected."""
+        found = False
         for session in sessions:
             if isinstance(session, InputError):
-                fail(session)
-                self._errors += 1
-            else:
-                yield session
+                self._errors.append(session)
+                if found:
+                    fail(session)
+                continue
+            if not found:
+                found = True
+                for error in self._errors:
+                    fail(error)
+            yield session
 
     def add(self, compared: SessionComparison) -> None:
         self._seen += 1
@@ -103,8 +111,10 @@ class _Report:
 
     def end(self, file: Path, as_json: bool) -> int:
         """Print the sum of it all, and return the exit code."""
-        if not self._seen and not self._errors:
-            raise InputError(f"{file} holds no run record")
+        if not self._seen:
+            why = f": {self._errors[0]}" if self._errors else ""
+            more = f", and {len(self._errors) - 1} more such lines" if len(self._errors) > 1 else ""
+            raise InputError(f"{file} holds no run record{why}{more}")
         if as_json:
             counts = {outcome.value: self._counts[outcome] for outcome in CellOutcome}
             sessions = [to_json(session) for session in self._sessions]

@@ -91,7 +91,7 @@ def serve(
         api_key=api_key,
         flags=tuple(flags or ()),
     )
-    command = _command(options, vllm_python)
+    command = _command(options, vllm_python, only_print)
     if only_print:
         show(str(command))
         return
@@ -118,12 +118,19 @@ def served_for_a_run(model: str, python: Path | None) -> Iterator[str]:
         yield server.url
 
 
-def _command(options: "ServeOptions", python: Path | None) -> "ServerCommand":
+def _command(options: "ServeOptions", python: Path | None, only_print: bool = False) -> "ServerCommand":
     """Return the command after telling the user what the checks found."""
     from mumath_agent.serving import build_command, visible_gpus, vllm_python
     from mumath_agent.serving.finding import Status
 
-    command = build_command(options, vllm_python(python), visible_gpus())
+    try:
+        interpreter = vllm_python(python)
+    except InputError:
+        if not only_print:
+            raise
+        remark("vLLM isn't installed here; python stands for that of an environment that has it")
+        interpreter = Path("python")
+    command = build_command(options, interpreter, visible_gpus())
     for finding in command.findings:
         tell(f"{finding.name}: {finding.detail}", style="dim" if finding.status is Status.OK else "yellow")
     return command

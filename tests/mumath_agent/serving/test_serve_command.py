@@ -115,6 +115,16 @@ def test_the_command_is_shown_and_nothing_started(capsys: pytest.CaptureFixture[
     assert words[-1] == "1 2" and words[words.index("--port") + 1] == "1"
 
 
+def test_the_command_is_shown_where_vllm_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("MUMATH_VLLM_PYTHON", raising=False)
+    serve(str(DEFAULT), only_print=True)
+    shown = capsys.readouterr()
+    assert " python " in shown.out and "vLLM isn't installed here" in shown.err
+
+
 @pytest.mark.parametrize("lora", ["tuned", "=folder", "tuned="])
 def test_an_adapter_without_name_or_folder(lora: str) -> None:
     with pytest.raises(InputError, match="isn't of the form NAME=FOLDER"):

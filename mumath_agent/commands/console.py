@@ -15,7 +15,7 @@ import sys
 import warnings
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import anyio
 import typer
@@ -43,10 +43,8 @@ stderr = Console(stderr=True, highlight=False)
 """Where everything but results goes, bars and spinners included."""
 
 
-class _Line:
-    """Whether the last line on stdout has no end yet."""
-
-    is_open = False
+_unfinished = set[str]()
+"""The streams whose last line has no end yet."""
 
 
 def main(app: typer.Typer) -> None:
@@ -60,7 +58,7 @@ def main(app: typer.Typer) -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal may know fewer characters than a program.
             stream.reconfigure(errors="backslashreplace")
-    _Line.is_open = False
+    _unfinished.clear()
     try:
         app()
     except MuMathError as error:
@@ -145,13 +143,26 @@ def show(text: str) -> None:
 def show_part(text: str, style: str = "") -> None:
     """Print part of a line on stdout."""
     _put(text, style)
-    _Line.is_open = not text.endswith("\n") if text else _Line.is_open
+    _note("stdout", text)
+
+
+def write_raw(text: str, stream: Literal["stdout", "stderr"]) -> None:
+    """Print what a program printed as it is, control characters included."""
+    print(text, end="", file=getattr(sys, stream), flush=True)
+    _note(stream, text)
 
 
 def finish_line() -> None:
     """End the line on stdout if something has been printed on it."""
-    if _Line.is_open:
-        show_part("\n")
+    if "stdout" in _unfinished:
+        write_raw("\n", "stdout")
+
+
+def _note(stream: str, text: str) -> None:
+    if text.endswith("\n"):
+        _unfinished.discard(stream)
+    elif text:
+        _unfinished.add(stream)
 
 
 def _put(text: str, style: str) -> None:
@@ -212,6 +223,8 @@ def tell(text: str, *, style: str) -> None:
     with suppress(BrokenPipeError):
         if _is_shared():
             finish_line()
+        if "stderr" in _unfinished:
+            write_raw("\n", "stderr")
         stderr.print(Text(text, style=style), soft_wrap=True)  # a plain str would have its markup interpreted
 
 

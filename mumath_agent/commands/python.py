@@ -1,7 +1,6 @@
 """`mumath-agent python`: run cells in one isolated kernel, without any model."""
 
 import json
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ from mumath_agent.commands.console import (
     read_stdin,
     remark,
     tell,
+    write_raw,
 )
 from mumath_agent.errors import InputError
 from mumath_agent.kernels import JupyterExecutor, Sandbox
@@ -97,8 +97,8 @@ class PlainOutput:
         stdout = execution.stdout
         if execution.result is not None:
             stdout += "\n" * (bool(stdout) and not stdout.endswith("\n")) + f"{execution.result}\n"
-        print(stdout, end="", flush=True)
-        print(execution.stderr, end="", file=sys.stderr, flush=True)
+        write_raw(stdout, "stdout")
+        write_raw(execution.stderr, "stderr")
         if execution.artefacts:
             remark(f"cell {cell.number}: figures left out here: {len(execution.artefacts)}; --json has them")
         if execution.error is not None:

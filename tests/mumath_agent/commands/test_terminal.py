@@ -123,6 +123,15 @@ def test_an_error_after_half_a_line_begins_a_new_one(broken_server: str) -> None
     assert [line for line in shown.screen if line.startswith("error: ")]
 
 
+def test_an_error_of_a_cell_begins_a_line_whatever_was_printed_before(tmp_path: Path) -> None:
+    cells = tmp_path / "cells.py"
+    cells.write_text(
+        "print('The', end='')\n1/0\n# %%\nimport sys; print('Then', end='', file=sys.stderr)\n1/0\n"
+    )
+    shown = at_terminal([*PROGRAM, "python", str(cells)])
+    assert {"The", "Then", "cell 1: line 2: 1/0", "cell 2: line 2: 1/0"} <= set(shown.screen)
+
+
 @pytest.mark.parametrize(
     ("arguments", "asks"),
     [

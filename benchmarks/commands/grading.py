@@ -15,8 +15,7 @@ from benchmarks.grading.regrade import Regraded, locked, outcome_of, regrade_all
 from benchmarks.runs import ATTEMPTS, Run, load_run
 from benchmarks.tasks import TASKS
 from mumath_agent.answers import extract_answer
-from mumath_agent.commands.console import UNEXPECTED, fail, print_json, progress_bar, remark, run, stdout
-from mumath_agent.errors import InputError
+from mumath_agent.commands.console import UNEXPECTED, print_json, progress_bar, remark, run, stdout, usable
 from mumath_agent.records import Outcome, RunRecord
 from mumath_agent.runs.graded import AnswerOf
 from mumath_agent.runs.jsonl import replace_lines
@@ -91,15 +90,7 @@ def regrade(
 
 def _pairs(file: Path) -> list[ExpectedPair]:
     """Return the usable pairs; each line that isn't one is reported."""
-    pairs = []
-    for item in load_pairs(file):
-        if isinstance(item, InputError):
-            fail(item)
-        else:
-            pairs.append(item)
-    if not pairs:
-        raise InputError(f"{file} holds no pair of a gold and a predicted answer")
-    return pairs
+    return list(usable(load_pairs(file), [], f"{file} holds no pair of a gold and a predicted answer"))
 
 
 def _rule(done: Run) -> AnswerOf:

@@ -22,11 +22,14 @@ from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.grading import Grader
 from mumath_agent.runs.graded import AnswerOf
 
+_OWN = (".jsonl", ".json", ".csv", ".tsv", ".txt")
+"""The endings that tell a user's own file from the name of a task."""
+
 
 @takes_solver_options(seed=0)
 def run(
     options: SolverOptions,
-    task: Annotated[str, typer.Argument(help="A task's name (see `tasks`), or a JSONL file of problems.")],
+    task: Annotated[str, typer.Argument(help="A task's name (see `tasks`), or a file of problems.")],
     data_dir: Annotated[
         Path | None, typer.Option(help="Read the task's files from here instead of from the hub.")
     ] = None,
@@ -76,7 +79,7 @@ def run(
 
 def _problems(task: str, data_dir: Path | None, limit: int | None) -> tuple[LoadedProblems, AnswerOf]:
     """Return what to solve, and the rule that says which answer is scored."""
-    if task.endswith((".jsonl", ".json")):
+    if Path(task).suffix.lower() in _OWN:
         return load_own_problems(Path(task), limit), extract_answer
     known = get_task(task)
     return load_problems(known, data_dir, limit), known.answer_of

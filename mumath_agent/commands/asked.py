@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from mumath_agent.agent.solver import SolverOptions
-from mumath_agent.commands.console import ask, read_stdin
+from mumath_agent.commands.stdin import ask, read_stdin
 from mumath_agent.errors import InputError
 from mumath_agent.problems import check_question
 

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Literal, TypeVar
 
@@ -31,7 +31,6 @@ from rich.progress import (
 from rich.text import Text
 
 from mumath_agent.errors import InputError, MuMathError
-from mumath_agent.problems import decode
 
 T = TypeVar("T")
 
@@ -88,38 +87,6 @@ def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     except KeyboardInterrupt:
         say_interrupted()
         raise typer.Exit(INTERRUPTED) from None
-
-
-def read_stdin(what: str) -> str:
-    """Return all of stdin; at a terminal, say what is expected there and how to end it.
-
-    Raises:
-        InputError: it isn't UTF-8 text.
-    """
-    if sys.stdin.isatty():
-        remark(f"reading {what} from the terminal; end with Ctrl-D on a line of its own")
-    return decode(_typed(sys.stdin.buffer.read), "stdin")
-
-
-def ask(prompt: str) -> str:
-    """Return a line that a person types at the terminal.
-
-    Raises:
-        InputError: it isn't UTF-8 text.
-    """
-    stderr.print(prompt, end="", markup=False)
-    return decode(_typed(sys.stdin.buffer.readline), "stdin")
-
-
-def _typed(read: Callable[[], bytes]) -> bytes:
-    """Return what `read` reads from stdin; on a terminal, what comes next begins a line, also after Ctrl-C."""
-    data = b""
-    try:
-        data = read()
-    finally:
-        if sys.stdin.isatty() and not data.endswith(b"\n"):
-            stderr.print()
-    return data
 
 
 def stdout() -> Console:
@@ -196,6 +163,28 @@ def fail(error: MuMathError) -> int:
     """Say what is wrong, and return the exit code for it."""
     say(str(error))
     return USAGE if isinstance(error, InputError) else BROKEN
+
+
+def usable(items: Iterable[T | InputError], errors: list[InputError], nothing: str) -> Iterator[T]:
+    """Yield the items that can be used and say what is wrong with the others, which are added to `errors`.
+
+    Raises:
+        InputError: there is none that can; `nothing` begins the one line that says so.
+    """
+    found = False
+    for item in items:
+        if isinstance(item, InputError):
+            errors.append(item)
+            if found:
+                fail(item)
+            continue
+        for error in () if found else errors:
+            fail(error)
+        found = True
+        yield item
+    if not found:
+        more = f", and {len(errors) - 1:,} more" if len(errors) > 1 else ""
+        raise InputError(f"{nothing}: {errors[0]}{more}" if errors else nothing)
 
 
 def say(error: str) -> None:

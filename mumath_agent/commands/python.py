@@ -12,11 +12,11 @@ from mumath_agent.commands.console import (
     ANSWERED,
     NO_ANSWER,
     interruptible,
-    read_stdin,
     remark,
     tell,
     write_raw,
 )
+from mumath_agent.commands.stdin import read_stdin
 from mumath_agent.errors import InputError
 from mumath_agent.kernels import JupyterExecutor, Sandbox
 from mumath_agent.kernels.isolation import layers_of

@@ -10,10 +10,9 @@ from typing import Annotated
 import anyio
 import typer
 
-from mumath_agent.commands.console import USAGE, fail, interruptible, progress_bar, show
+from mumath_agent.commands.console import USAGE, interruptible, progress_bar, show, usable
 from mumath_agent.errors import InputError
 from mumath_agent.records import to_json
-from mumath_agent.runs.executed import ExecutedSession
 from mumath_agent.runs.reproduction import (
     CellComparison,
     CellOutcome,
@@ -60,7 +59,7 @@ def replay(
                 report.add(compared)
                 progress.advance(task)
 
-            sessions = report.usable(recorded_sessions(file))
+            sessions = usable(recorded_sessions(file), report.errors, f"{file} holds no run record")
             anyio.run(
                 partial(
                     reproduce_all,
@@ -71,7 +70,7 @@ def replay(
                     on_compared=finish,
                 )
             )
-        return report.end(file, as_json)
+        return report.end(as_json)
 
     raise typer.Exit(interruptible(run))
 
@@ -84,22 +83,7 @@ class _Report:
         self._counts: Counter[CellOutcome] = Counter()
         self._sessions: list[SessionComparison] = []
         self._seen = 0
-        self._errors: list[InputError] = []
-
-    def usable(self, sessions: Iterator[ExecutedSession | InputError]) -> Iterator[ExecutedSession]:
-        """Yield the sessions among the lines; until the first of them comes, errors are only collected."""
-        found = False
-        for session in sessions:
-            if isinstance(session, InputError):
-                self._errors.append(session)
-                if found:
-                    fail(session)
-                continue
-            if not found:
-                found = True
-                for error in self._errors:
-                    fail(error)
-            yield session
+        self.errors: list[InputError] = []
 
     def add(self, compared: SessionComparison) -> None:
         self._seen += 1
@@ -109,12 +93,8 @@ class _Report:
         else:
             show("\n".join(_lines(compared)))
 
-    def end(self, file: Path, as_json: bool) -> int:
+    def end(self, as_json: bool) -> int:
         """Print the sum of it all, and return the exit code."""
-        if not self._seen:
-            why = f": {self._errors[0]}" if self._errors else ""
-            more = f", and {len(self._errors) - 1} more such lines" if len(self._errors) > 1 else ""
-            raise InputError(f"{file} holds no run record{why}{more}")
         if as_json:
             counts = {outcome.value: self._counts[outcome] for outcome in CellOutcome}
             sessions = [to_json(session) for session in self._sessions]
@@ -123,7 +103,7 @@ class _Report:
             found = (outcome for outcome in CellOutcome if self._counts[outcome])
             said = ", ".join(f"{self._counts[outcome]} {_words(outcome)}" for outcome in found)
             show(f"cells: {said or 'none'}; sessions: {self._seen}")
-        if self._errors:
+        if self.errors:
             return USAGE
         return SAME if all(outcome in _FINE for outcome in self._counts) else DIFFERS
 

@@ -13,7 +13,6 @@ from mumath_agent.commands.console import (
     BROKEN,
     NO_ANSWER,
     USAGE,
-    fail,
     progress_bar,
     remark,
     show,
@@ -40,8 +39,6 @@ async def solve_file(
     options: SolverOptions,
 ) -> int:
     """Solve the problems of a file and return the gravest exit code of any of them."""
-    for error in file.errors:
-        fail(error)
     codes, summary = [USAGE] if file.errors else [], Summary(file, output)
     async with AsyncExitStack() as stack:
         checkpointer = await stack.enter_async_context(checkpoints(checkpoint)) if checkpoint else None

@@ -69,6 +69,12 @@ def test_stdin_to_json_is_one_object() -> None:
             b'{"id": 1, "question": "a"}\n{"id": 1, "question": "b"}',
             "line 1 and line 2 have",
         ),
+        (
+            ["--file", "-"],
+            b'{"a": 1}\n{}\n[]\n',
+            "stdin holds no problem: stdin line 1: no question; expected",
+        ),
+        (["--file", "-"], b"[\n {\n", "stdin holds no problem: stdin: not valid JSON ("),
         (["--file", "-", "--csv", __file__], b"q", "is there already and isn't a table of solve --csv"),
         (["--file", "-", "--csv", "no/x.csv"], b"q", "can't write the table no/x.csv: there is no folder no"),
         (["q", "--output", "f"], b"", "--output goes with --file"),

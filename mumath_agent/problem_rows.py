@@ -19,6 +19,7 @@ _TABLE_NAMES = (".csv", ".tsv", ".tab")
 _JSON_BEGINS = re.compile(r'\s*(\{\s*["\n}]|\[\s*["{])')
 _DECODER = json.JSONDecoder()
 _WORD = re.compile(r"\s*[\w-]+\s*")
+_SHOWN_CHARS = 200
 _SPACE = re.compile(r"\s*")
 
 
@@ -98,7 +99,9 @@ def _table_rows(text: str, question: Collection[str]) -> Iterator[Row]:
     if header is None:
         return
     if delimiter is None or isinstance(header, InputError):
-        yield Row(where, InputError(f"the header of a table must name one column {' or '.join(question)}"))
+        found = "" if isinstance(header, InputError) else f"; it names {', '.join(map(repr, header))}"
+        wanted = f"the header of a table must name one column {' or '.join(question)}"
+        yield Row(where, InputError(wanted + (found if len(found) < _SHOWN_CHARS else "")))
         return
     names = [name.strip() for name in header]
     for where, cells in rows:

@@ -1,7 +1,5 @@
 """The `python -m benchmarks` program: all its commands by name."""
 
-import typer
-
 from benchmarks.commands.grading import grade_pairs, regrade
 from benchmarks.commands.replay import replay
 from benchmarks.commands.reports import compare, report
@@ -9,11 +7,10 @@ from benchmarks.commands.run import run
 from benchmarks.commands.tasks import self_check, tasks
 from benchmarks.perf import command as perf
 from mumath_agent.commands import console
+from mumath_agent.commands.program import program
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-app.add_typer(perf.app, name="perf")
-for command in (run, report, compare, regrade, replay, tasks, self_check, grade_pairs):
-    app.command()(command)
+app = program([run, report, compare, regrade, replay, tasks, self_check, grade_pairs])
+app.add_typer(perf.app, name="perf", short_help="Measure speed and size.")
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def main() -> None:
     options.add_argument("--database", default="agent.sqlite")
     arguments = options.parse_args()
     if not arguments.question and not Path(arguments.database).exists():
-        raise SystemExit(f"{arguments.database} holds no question to go on with; give one")
+        options.error(f"give a question; {arguments.database}, to go on with one, isn't there")
     with SqliteSaver.from_conn_string(arguments.database) as checkpointer:
         agent = create_agent(
             chat_model(),
@@ -57,7 +57,7 @@ def main() -> None:
         if arguments.question:
             agent.invoke({"messages": [{"role": "user", "content": arguments.question}]}, THREAD)
         elif not agent.get_state(THREAD).next:
-            raise SystemExit(f"{arguments.database} holds no question to go on with; give one")
+            options.error(f"give a question; {arguments.database} holds none to go on with")
         while (state := agent.get_state(THREAD)).next:
             # Without an interrupt, the agent was killed at work: None goes on.
             step = decision(state.interrupts[0].value) if state.interrupts else None

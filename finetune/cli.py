@@ -1,7 +1,5 @@
 """Name the commands of `python -m finetune`."""
 
-import typer
-
 from finetune.commands.ablating import ablations
 from finetune.commands.all import embedded, run_all
 from finetune.commands.augmenting import augment, seeds
@@ -12,21 +10,22 @@ from finetune.commands.selecting import overlap, select
 from finetune.commands.synthesizing import synthesize
 from finetune.commands.training import audit, bench_packing, evaluate, tokenizer, train
 from mumath_agent.commands import console
+from mumath_agent.commands.program import add, program
 
-app = typer.Typer(
-    help="Make training data and train models.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command("all")(run_all)
+app = program()
+add(app, run_all, "all")
 for command in (embedded, held_out, seeds, augment, synthesize, select, overlap, corpus):
-    app.command()(command)
+    add(app, command)
 for command in (tokenizer, audit, train, evaluate, export, verify, card, ablations, bench_packing):
-    app.command()(command)
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(on_ray)
+    add(app, command)
+add(app, on_ray, passes_on=True)
 
 
 def main() -> None:
     """Run a command of `python -m finetune`."""
     console.main(app)
+
+
+@app.callback()
+def _root() -> None:
+    """Make training data and train models."""

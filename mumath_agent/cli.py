@@ -7,14 +7,13 @@ import typer
 from mumath_agent import __version__
 from mumath_agent.commands import console
 from mumath_agent.commands.doctor import doctor
+from mumath_agent.commands.program import program
 from mumath_agent.commands.python import python
 from mumath_agent.commands.replay import replay
 from mumath_agent.commands.serve import serve
 from mumath_agent.commands.solve import solve
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-for command in (solve, python, replay, serve, doctor):
-    app.command()(command)
+app = program([solve, python, replay, serve, doctor], completes=True)
 
 
 def main() -> None:

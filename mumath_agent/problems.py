@@ -1,11 +1,11 @@
-"""Read problems from a user's file, one question per line or JSONL, and check what counts as a question.
+"""Read problems from a user's file, in any form that `problem_rows` knows, and check what counts as a question.
 
-A line that can't be read is reported with its number and costs nothing but itself. JSONL may name the question
-`question`, `problem` or `input`, the gold answer `target` or `answer`, the id `id` or `idx`, as the public sets do. A
-row without a gold answer may have a `solution` that boxes it; a row may say its `source`.
+A row that can't be read is reported with its place and costs nothing but itself. A row may name the question
+`question`, `problem` or `input`, the gold answer `target` or `answer`, the id `id` or `idx`, in capitals or not, as the
+public sets do. Of an answer as GSM8K publishes it the number behind `####` counts. A row without a gold answer may have
+a `solution` that boxes it; a row may say its `source`.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -13,14 +13,25 @@ from typing import Any
 
 from mumath_agent.answers import boxed_answers
 from mumath_agent.errors import InputError
+from mumath_agent.problem_rows import rows_of
 from mumath_agent.records import Problem
 
 MAX_QUESTION_CHARS = 20_000
 """Longer than any benchmark's longest question, but keeps the wrong kind of file from reaching a model."""
 
-_QUESTION = ("question", "problem", "Question", "input")
+_QUESTION = ("question", "problem", "input")
 _TARGET = ("target", "answer")
 _ID = ("id", "idx")
+_NOT_TEXT = {
+    ".parquet": "read_parquet",
+    ".feather": "read_feather",
+    ".arrow": "read_feather",
+    ".orc": "read_orc",
+    ".xlsx": "read_excel",
+    ".xls": "read_excel",
+    ".ods": "read_excel",
+}
+"""Tables that aren't text, by their names, with the function of pandas that reads them."""
 
 
 def check_question(question: object) -> None:
@@ -78,7 +89,7 @@ def load_problems(path: Path, *, limit: int | None = None) -> list[Problem]:
         InputError: the file can't be read or holds no problem, or a line isn't one; the message names the line.
     """
     problems: list[Problem] = []
-    for problem in islice(parse_problems(read_text(path), str(path)), limit):
+    for problem in islice(parse_problems(_text_of(path), str(path)), limit):
         if isinstance(problem, InputError):
             raise problem
         problems.append(problem)
@@ -97,48 +108,76 @@ def split_gsm8k_answer(answer: str) -> tuple[str, str]:
 
 
 def parse_problems(text: str, source: str) -> Iterator[Problem | InputError]:
-    """Yield the problem of each line of a file's text, or the error that says why the line can't be read."""
-    is_jsonl = source.endswith((".jsonl", ".json")) or text.lstrip().startswith("{")
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        if not is_jsonl:
-            yield Problem(id=f"line-{number}", question=line.strip(), source=source)
-            continue
-        try:
-            yield _problem(json.loads(line), f"line-{number}", source)
-        except (ValueError, RecursionError) as error:
-            yield InputError(f"{source} line {number}: not valid JSON ({error})")
-        except InputError as error:
-            yield InputError(f"{source} line {number}: {error}")
+    """Yield the problem of each row of a file's text, or the error that says why the row can't be read."""
+    return (item for _, item in _located(text, source))
 
 
-def read_problems(path: Path) -> Iterator[Problem | InputError]:
-    """Yield the problems of a user's file in order, with an error in the place of each line that can't be used.
+def read_problems(path: Path) -> list[Problem | InputError]:
+    """Return the problems of a user's file in order, with an error in the place of each row that can't be used.
 
     Raises:
-        InputError: the file can't be read.
+        InputError: the file can't be read, or two of its problems have the same id.
     """
-    for problem in parse_problems(read_text(path), path.name):
-        error = None if isinstance(problem, InputError) else _unusable(problem, path.name)
-        yield error or problem
+    return usable_problems(_text_of(path), path.name)
 
 
-def _unusable(problem: Problem, source: str) -> InputError | None:
-    try:
-        check_question(problem.question)
-    except InputError as error:
-        return InputError(f"{source} {problem.id}: {error}")
-    return None
+def usable_problems(text: str, source: str) -> list[Problem | InputError]:
+    """Return the problems of a file's text in order, with an error in the place of each row that can't be used.
+
+    Raises:
+        InputError: two of its problems have the same id.
+    """
+    items: list[Problem | InputError] = []
+    places: dict[str, str] = {}
+    for where, item in _located(text, source):
+        if isinstance(item, Problem):
+            try:
+                check_question(item.question)
+            except InputError as error:
+                items.append(_at(source, where, error))
+                continue
+            if (first := places.setdefault(item.id, where)) != where:
+                raise InputError(
+                    f"{source}: {first} and {where} have the same id {item.id!r}; give each problem its own, or none"
+                )
+        items.append(item)
+    return items
+
+
+def _text_of(path: Path) -> str:
+    if path.is_file() and (reader := _NOT_TEXT.get(path.suffix.lower())):
+        raise InputError(
+            f"{path} isn't text; convert it to JSONL, with pandas for example: "
+            f"pandas.{reader}('{path.name}').to_json('{path.stem}.jsonl', orient='records', lines=True)"
+        )
+    return read_text(path)
+
+
+def _located(text: str, source: str) -> Iterator[tuple[str, Problem | InputError]]:
+    """Yield what `parse_problems` yields, with its place in the file."""
+    for where, value in rows_of(text, source, _QUESTION):
+        try:
+            if isinstance(value, InputError):
+                raise value
+            yield where, _problem(value, where.replace(" ", "-"), source)
+        except InputError as error:
+            yield where, _at(source, where, error)
+
+
+def _at(source: str, where: str, error: InputError) -> InputError:
+    return InputError(f"{source} {where}: {error}" if where else f"{source}: {error}")
 
 
 def _problem(row: Any, default_id: str, source: str) -> Problem:
+    if isinstance(row, str):
+        row = {"question": row}
     if not isinstance(row, dict):
         raise InputError(f"expected a JSON object, not {type(row).__name__}")
-    question = _first(row, _QUESTION)
+    fields = {str(name).strip().casefold(): value for name, value in row.items()} | row
+    question = _first(fields, _QUESTION)
     if not isinstance(question, str):
         raise InputError(f"no question; expected text under one of {', '.join(_QUESTION)}")
-    target, problem_id, named = _target(row), _first(row, _ID), row.get("source")
+    target, problem_id, named = _target(fields), _first(fields, _ID), fields.get("source")
     return Problem(
         id=default_id if problem_id is None else str(problem_id),
         question=question.strip(),
@@ -169,7 +208,7 @@ def _target(row: dict[str, Any]) -> str | None:
     target = _first(row, _TARGET)
     if target is None and isinstance(solution := row.get("solution"), str):
         target = next(reversed(boxed_answers(solution)), None)
-    return None if target is None else str(target)
+    return None if target is None else split_gsm8k_answer(str(target))[1] or None
 
 
 def _first(row: dict[str, Any], keys: tuple[str, ...]) -> Any:

@@ -16,8 +16,7 @@ from benchmarks.grading.regrade import Regraded, outcome_of, regrade_all
 from benchmarks.runs import ATTEMPTS, Run, load_run
 from benchmarks.tasks import TASKS
 from mumath_agent.answers import extract_answer
-from mumath_agent.commands.console import UNEXPECTED, fail, print_json, progress_bar, remark, run, stdout
-from mumath_agent.errors import InputError
+from mumath_agent.commands.console import UNEXPECTED, print_json, progress_bar, remark, run, stdout, usable
 from mumath_agent.records import Outcome, RunRecord
 from mumath_agent.runs.graded import AnswerOf
 from mumath_agent.runs.jsonl import replace_lines
@@ -32,12 +31,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print counts and differing
 
 
 def grade_pairs(
-    file: Annotated[Path, typer.Argument(help='JSONL of {"gold": …, "pred": …, "equal": true|false|null}.')],
+    file: Annotated[
+        Path, typer.Argument(help='JSONL, for example {"gold": "0.5", "pred": "1/2", "equal": true}.')
+    ],
     workers: Workers = CORES,
     timeout: Timeout = 3.0,
     as_json: AsJson = False,
 ) -> None:
-    """Grade pairs whose verdict is known, and say where the grader differs; null expects no verdict."""
+    """Grade pairs whose verdict is known, and say where the grader differs; null expects no verdict.
+
+    Example:
+        python -m benchmarks grade-pairs pairs.jsonl
+    """
     pairs = _pairs(file)
     with progress_bar("grading") as bar:
         task = bar.add_task("", total=len(pairs))
@@ -59,7 +64,11 @@ def regrade(
     timeout: Timeout = 3.0,
     as_json: AsJson = False,
 ) -> None:
-    """Read the answers of a finished run again and grade them again, without generating."""
+    """Read the answers of a finished run again and grade them again, without generating.
+
+    Example:
+        python -m benchmarks regrade runs/svamp-embedded --out regraded.jsonl
+    """
     written = out or (path / ATTEMPTS if path.is_dir() else path)
     held = only_writer(written) if out or written.exists() else nullcontext()
     with held, progress_bar("grading") as bar:
@@ -84,15 +93,7 @@ def regrade(
 
 def _pairs(file: Path) -> list[ExpectedPair]:
     """Return the usable pairs; each line that isn't one is reported."""
-    pairs = []
-    for item in load_pairs(file):
-        if isinstance(item, InputError):
-            fail(item)
-        else:
-            pairs.append(item)
-    if not pairs:
-        raise InputError(f"{file} holds no pair of a gold and a predicted answer")
-    return pairs
+    return list(usable(load_pairs(file), [], f"{file} holds no pair of a gold and a predicted answer"))
 
 
 def _rule(done: Run) -> AnswerOf:

@@ -17,9 +17,8 @@ from benchmarks.replay.recordings import RecordedSolution, load_recorded
 from benchmarks.replay.server import serving
 from benchmarks.replay.summary import ReplayedSolution, ReplayMode, report
 from benchmarks.replay.table import print_report
-from mumath_agent.commands.console import UNEXPECTED, fail, print_json, progress_bar, run, stderr, stdout
+from mumath_agent.commands.console import UNEXPECTED, print_json, progress_bar, run, stderr, stdout, usable
 from mumath_agent.concurrency import map_each
-from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.records import Verdict, to_json
 
@@ -59,7 +58,12 @@ def replay(
         bool, typer.Option("--json", help="Print figures, differences and flips as JSON.")
     ] = False,
 ) -> None:
-    """Run recorded solutions again and say where and why something else comes out."""
+    """Run recorded solutions again and say where and why something else comes out.
+
+    Examples:
+        python -m benchmarks replay tora-70b.gsm8k.jsonl
+        python -m benchmarks replay tora-70b.gsm8k.jsonl --mode agent
+    """
     solutions = _solutions(file, limit)
     if serve is not None:
         _serve(solutions, serve)
@@ -133,12 +137,4 @@ def _serve(solutions: list[RecordedSolution], port: int) -> None:
 
 def _solutions(file: Path, limit: int | None) -> list[RecordedSolution]:
     """Return the solutions among the first `limit` lines; each line that isn't one is reported."""
-    solutions = []
-    for item in islice(load_recorded(file), limit):
-        if isinstance(item, InputError):
-            fail(item)
-        else:
-            solutions.append(item)
-    if not solutions:
-        raise InputError(f"{file} holds no recorded solution")
-    return solutions
+    return list(usable(islice(load_recorded(file), limit), [], f"{file} holds no recorded solution"))

@@ -20,7 +20,11 @@ def report(
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print tables in Markdown.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write a page to read every attempt in.")] = None,
 ) -> None:
-    """Say how good runs are, how sure that is, and why attempts failed."""
+    """Say how good runs are, how sure that is, and why attempts failed.
+
+    Example:
+        python -m benchmarks report runs/svamp-embedded --html svamp.html
+    """
     if as_json and as_markdown:
         raise InputError("--json and --markdown can't be combined; name one of them")
     from benchmarks.report.figures import RunReport, make_report
@@ -60,7 +64,11 @@ def compare(
     ] = 0.01,
     as_json: AsJson = False,
 ) -> None:
-    """Say which of two runs is better, or that it can't be told, paired by problem."""
+    """Say which of two runs is better, or that it can't be told, paired by problem.
+
+    Example:
+        python -m benchmarks compare runs/svamp-a runs/svamp-b
+    """
     from benchmarks.report.compare import compare as compared
     from benchmarks.report.compare_layout import print_comparison, warnings
 

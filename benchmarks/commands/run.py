@@ -15,18 +15,21 @@ from benchmarks.tasks.loaders import LoadedProblems, load_own_problems, load_pro
 from mumath_agent.agent.batch import PATIENCE_S, Batch, run_batch
 from mumath_agent.agent.solver import SolverOptions, open_solver
 from mumath_agent.answers import extract_answer
-from mumath_agent.commands.console import remark, stderr
+from mumath_agent.commands.console import remark, show, stderr
 from mumath_agent.commands.console import run as run_to_end
 from mumath_agent.commands.options import takes_solver_options
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.grading import Grader
 from mumath_agent.runs.graded import AnswerOf
 
+_OWN = (".jsonl", ".json", ".csv", ".tsv", ".txt")
+"""The endings that tell a user's own file from the name of a task."""
+
 
 @takes_solver_options(seed=0)
 def run(
     options: SolverOptions,
-    task: Annotated[str, typer.Argument(help="A task's name (see `tasks`), or a JSONL file of problems.")],
+    task: Annotated[str, typer.Argument(help="A task's name (see `tasks`), or a file of problems.")],
     data_dir: Annotated[
         Path | None, typer.Option(help="Read the task's files from here instead of from the hub.")
     ] = None,
@@ -48,6 +51,10 @@ def run(
     """Measure a model on a task; the same command goes on where it was stopped.
 
     Without --base-url the embedded model answers. The API key of a server is read from MUMATH_API_KEY.
+
+    Examples:
+        python -m benchmarks run svamp --data-dir data
+        python -m benchmarks run problems.jsonl --base-url http://127.0.0.1:8000/v1
     """
     if samples > 1 and options.sampling.temperature == 0:
         raise InputError(
@@ -72,7 +79,7 @@ def run(
 
 def _problems(task: str, data_dir: Path | None, limit: int | None) -> tuple[LoadedProblems, AnswerOf]:
     """Return what to solve, and the rule that says which answer is scored."""
-    if task.endswith((".jsonl", ".json")):
+    if Path(task).suffix.lower() in _OWN:
         return load_own_problems(Path(task), limit), extract_answer
     known = get_task(task)
     return load_problems(known, data_dir, limit), known.answer_of
@@ -113,7 +120,7 @@ async def _run(
                 on_outage=remark,
             )
         folder.sort(batch.problems, batch.samples)
-    typer.echo(f"{path}: {live.summary}")
+    show(f"{path}: {live.summary}")
     return live.broken
 
 

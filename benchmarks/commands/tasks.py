@@ -27,7 +27,11 @@ _SHA256 = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 def tasks(
     as_json: Annotated[bool, typer.Option("--json", help="Print all that is known of them as JSON.")] = False,
 ) -> None:
-    """List the tasks: size, source, licence, and which answer is scored."""
+    """List the tasks: size, source, licence, and which answer is scored.
+
+    Example:
+        python -m benchmarks tasks
+    """
     if as_json:
         print_json([_task_to_json(task) for task in TASKS.values()])
         return
@@ -42,13 +46,15 @@ def tasks(
 
 
 def self_check(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="[TASK]...", help="All at hand, if none.")
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="TASK", help="All at hand, if none.")] = None,
     data_dir: Annotated[Path, typer.Option(help="The folder with the benchmark files.")] = DATA,
     as_json: Annotated[bool, typer.Option("--json", help="Print counts and failures as JSON.")] = False,
 ) -> None:
-    """Score the gold answers as if a model had given them; any that isn't correct makes the exit code 1."""
+    """Score the gold answers as if a model had given them; any that isn't correct makes the exit code 1.
+
+    Example:
+        python -m benchmarks self-check svamp --data-dir data
+    """
     chosen, skipped = _chosen(names or [], data_dir)
     checks = run(lambda: _check_all(chosen, data_dir))
     if as_json:

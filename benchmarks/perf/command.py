@@ -13,12 +13,9 @@ from benchmarks.data import DATA
 from benchmarks.manifest import isolation_of
 from benchmarks.perf.table import Measurement
 from mumath_agent.commands.console import print_json, run, stderr, stdout
+from mumath_agent.commands.program import as_help, program
 from mumath_agent.errors import InputError
 from mumath_agent.kernels import Sandbox
-
-app = typer.Typer(
-    help="Measure speed and size. Without a name: start, kernels, schedule and grading; `client` only by name."
-)
 
 Data = Annotated[
     Path,
@@ -49,7 +46,6 @@ class _Options:
         return self.data if self.data.is_file() else self.data / _GSM8K
 
 
-@app.callback(invoke_without_command=True)
 def everything(
     context: typer.Context,
     data: Data = _TRANSCRIPTS,
@@ -57,41 +53,65 @@ def everything(
     quick: Quick = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure speed and size: kernels, scheduling, grading and start-up; `client` only by name."""
+    """Measure speed and size: kernels, scheduling, grading and start-up; `client` only by name.
+
+    Examples:
+        python -m benchmarks perf --quick
+        python -m benchmarks perf start
+    """
     if context.invoked_subcommand is None:
         _measure([_start, _kernels, _schedule, _grading], data, concurrency, quick, as_json)
 
 
-@app.command()
 def kernels(
     data: Data = _TRANSCRIPTS, concurrency: Concurrency = 8, quick: Quick = False, as_json: AsJson = False
 ) -> None:
-    """Compare isolated kernels with stock ones: start, cells, errors, memory."""
+    """Compare isolated kernels with stock ones: start, cells, errors, memory.
+
+    Example:
+        python -m benchmarks perf kernels --data tora-70b.gsm8k.jsonl
+    """
     _measure([_kernels], data, concurrency, quick, as_json)
 
 
-@app.command()
 def schedule(data: Data = _TRANSCRIPTS, quick: Quick = False, as_json: AsJson = False) -> None:
-    """Compare attempts at their own pace with rounds in lock step, and with what the server allows."""
+    """Compare attempts at their own pace with rounds in lock step, and with what the server allows.
+
+    Example:
+        python -m benchmarks perf schedule --data transcripts
+    """
     _measure([_schedule], data, 1, quick, as_json)
 
 
-@app.command()
 def grading(quick: Quick = False, as_json: AsJson = False) -> None:
-    """Count verdicts a second, and what a comparison that never ends costs."""
+    """Count verdicts a second, and what a comparison that never ends costs.
+
+    Example:
+        python -m benchmarks perf grading
+    """
     _measure([_grading], _TRANSCRIPTS, 1, quick, as_json)
 
 
-@app.command()
 def start(quick: Quick = False, as_json: AsJson = False) -> None:
-    """Time the import, `--help`, and an answer from nothing."""
+    """Time the import, `--help`, and an answer from nothing.
+
+    Example:
+        python -m benchmarks perf start
+    """
     _measure([_start], _TRANSCRIPTS, 1, quick, as_json)
 
 
-@app.command()
 def client(quick: Quick = False, as_json: AsJson = False) -> None:
-    """Measure what many streams at once cost us in CPU, and how long the slowest waits."""
+    """Measure what many streams at once cost us in CPU, and how long the slowest waits.
+
+    Example:
+        python -m benchmarks perf client
+    """
     _measure([_client], _TRANSCRIPTS, 1, quick, as_json)
+
+
+app = program([kernels, schedule, grading, start, client])
+app.callback(invoke_without_command=True, no_args_is_help=False, help=as_help(everything))(everything)
 
 
 def _measure(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finetune.data.jobs import make_parent
-from mumath_agent.commands.console import print_json, remark
+from mumath_agent.commands.console import print_json, remark, show
 from mumath_agent.records import to_json
 from mumath_agent.runs.jsonl import replace_file
 
@@ -34,7 +34,11 @@ def ablations(
     workers: Annotated[int, typer.Option(min=1, help="Runs side by side, a thread each.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Code against CoT, augmentation against none, two stages against one: equal compute, held-out schemas."""
+    """Code against CoT, augmentation against none, two stages against one: equal compute, held-out schemas.
+
+    Example:
+        python -m finetune ablations --size tiny --seeds 1 --work runs/ablations
+    """
     from finetune.ablations.design import ARMS, SIZES
     from finetune.ablations.page import arm_lines, claim_lines
     from finetune.ablations.page import page as written
@@ -52,7 +56,7 @@ def ablations(
         told = {"arms": findings.arms, "claims": findings.claims}
         print_json({name: [to_json(one) for one in some] for name, some in told.items()})
         return
-    typer.echo("\n".join([*arm_lines(findings.arms), *claim_lines(findings.claims)]))
+    show("\n".join([*arm_lines(findings.arms), *claim_lines(findings.claims)]))
 
 
 def findings_of(runs: Sequence["Run"], size: SizeName, seeds: int, work: Path) -> "Findings":

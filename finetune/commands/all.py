@@ -11,7 +11,7 @@ from rich.table import Table
 
 from finetune.commands.problems import Gsm8k
 from finetune.pipeline.plans import PLANS, Size
-from mumath_agent.commands.console import print_json, stdout
+from mumath_agent.commands.console import print_json, stderr, stdout
 from mumath_agent.records import to_json
 
 if TYPE_CHECKING:
@@ -40,7 +40,12 @@ def run_all(
     vllm: Vllm = None,
     as_json: AsJson = False,
 ) -> None:
-    """Seeds, augmentation, synthesis, selection, tokenizer, two stages of training, export, proof and measurement."""
+    """Seeds, augmentation, synthesis, selection, tokenizer, two stages of training, export, proof and measurement.
+
+    Examples:
+        python -m finetune all --work runs/tiny
+        python -m finetune all --work runs/small --size small
+    """
     _run(size, work, gsm8k=gsm8k, vllm=vllm, as_json=as_json)
 
 
@@ -51,7 +56,11 @@ def embedded(
     vllm: Vllm = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the embedded model by `all --size embedded`, and export it to a folder. Run again to go on."""
+    """Make the embedded model by `all --size embedded`, and export it to a folder. Run again to go on.
+
+    Example:
+        python -m finetune embedded --gsm8k gsm8k/train.jsonl --work runs/embedded --out runs/weights
+    """
     from finetune.release.folder import release
 
     _run(Size.EMBEDDED, work, gsm8k=gsm8k, vllm=vllm, as_json=as_json)
@@ -60,22 +69,24 @@ def embedded(
 
 
 def _run(size: Size, work: Path, *, gsm8k: Path | None, vllm: Path | None, as_json: bool) -> None:
-    def show(report: "StepReport") -> None:
-        if not as_json:
-            print(_line(report))  # typer.echo would print into the status
-
     # Bound to what stderr is now: while a step runs, stderr is the step's log.
-    with Console(file=sys.stderr, highlight=False).status("starting") as status:
+    terminal = Console(file=sys.stderr, highlight=False)
+    results = terminal if stdout() is stderr else stdout()
+
+    def tell(report: "StepReport") -> None:
+        if not as_json:
+            results.print(_line(report), markup=False, soft_wrap=True)
+
+    with terminal.status("starting") as status:
         from finetune.pipeline.all import run
 
         reports = run(
-            PLANS[size], work.resolve(), gsm8k=gsm8k, vllm=vllm, on_begin=status.update, on_end=show
+            PLANS[size], work.resolve(), gsm8k=gsm8k, vllm=vllm, on_begin=status.update, on_end=tell
         )
     if as_json:
         print_json([to_json(report) for report in reports])
     else:
-        typer.echo()
-        stdout().print(_table(reports))
+        stdout().print("", _table(reports), sep="\n")
 
 
 def _line(report: "StepReport") -> str:

@@ -14,7 +14,7 @@ from finetune.data.augment.stage import augment as augment_seeds
 from finetune.data.augment.teacher import Estimate
 from finetune.data.seeds import SeedsConfig, count_seeds
 from finetune.data.seeds import seeds as collect
-from mumath_agent.commands.console import run
+from mumath_agent.commands.console import run, show
 from mumath_agent.errors import InputError
 
 
@@ -33,7 +33,11 @@ def seeds(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N of each source.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count; write nothing.")] = False,
 ) -> None:
-    """Collect seed questions: public sets in their published form, and our own templates."""
+    """Collect seed questions: public sets in their published form, and our own templates.
+
+    Example:
+        python -m finetune seeds --gsm8k train.jsonl --out seeds.jsonl
+    """
     config = SeedsConfig(
         out=out, gsm8k=gsm8k, math=math, own=own, not_in=tuple(not_in or ()), seed=seed, limit=limit
     )
@@ -71,6 +75,9 @@ def augment(
     """Make new questions of seeds, by the perspectives of MuMath and MathCoder.
 
     The temperature is that of MetaMath's rephrasing. The API key of a server is read from MUMATH_API_KEY.
+
+    Example:
+        python -m finetune augment seeds.jsonl --out augmented.jsonl --perspective alteration --rules
     """
     if rules == bool(teacher):
         raise InputError("say either --rules or --teacher with the address of a server")
@@ -101,7 +108,7 @@ def augment(
 
 
 def _print_estimate(found: Estimate) -> None:
-    typer.echo(
+    show(
         f"{found.requests:,} requests, about {found.prompt_tokens:,} tokens to send, "
         f"at most {found.most_new_tokens:,} to get back"
     )
@@ -110,4 +117,4 @@ def _print_estimate(found: Estimate) -> None:
 
 
 def _print_counts(what: str, counts: Mapping[str, int]) -> None:
-    typer.echo(f"{what}: " + "; ".join(f"{number:,} {reason}" for reason, number in sorted(counts.items())))
+    show(f"{what}: " + "; ".join(f"{number:,} {reason}" for reason, number in sorted(counts.items())))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from mumath_agent.commands.console import UNEXPECTED, print_json, remark, stdout
+from mumath_agent.commands.console import UNEXPECTED, print_json, remark, show, stdout
 from mumath_agent.errors import InputError
 from mumath_agent.problems import load_problems
 from mumath_agent.records import to_json
@@ -28,7 +28,11 @@ def export(
     data: Data = None,
     run: Run = None,
 ) -> None:
-    """Write a trained model as one folder for vLLM, transformers and the embedded engine."""
+    """Write a trained model as one folder for vLLM, transformers and the embedded engine.
+
+    Example:
+        python -m finetune export runs/model/stage2 --out exported
+    """
     from finetune.release.folder import release
 
     released = release(checkpoint, out, data=data or (), run=run)
@@ -36,7 +40,7 @@ def export(
         remark(f"the embedded engine's format is left out: {released.left_out}")
     if not released.has_card:
         remark("no model card is written: there is one by hand, or the checkpoint isn't a finished stage")
-    typer.echo(f"{out}: {released.size}")
+    show(f"{out}: {released.size}")
 
 
 def card(
@@ -45,13 +49,17 @@ def card(
     data: Data = None,
     run: Run = None,
 ) -> None:
-    """Write an exported folder's model card again, with how the model did in a run of the benchmarks, say."""
+    """Write an exported folder's model card again, with how the model did in a run of the benchmarks, say.
+
+    Example:
+        python -m finetune card exported --checkpoint runs/model/stage2
+    """
     from finetune.release.card import NAME, is_ours, write_card
 
     if not is_ours(folder):
         raise InputError(f"{folder / NAME} was not written here; move it away to have one written")
     write_card(folder, checkpoint, data=data or (), run=run)
-    typer.echo(folder / NAME)
+    show(str(folder / NAME))
 
 
 def verify(
@@ -67,7 +75,11 @@ def verify(
     max_tokens: Annotated[int, typer.Option(min=1, help="Of each continuation.")] = 96,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Prove that transformers, the embedded engine and vLLM write the same tokens, greedily; exit 1 if they don't."""
+    """Prove that transformers, the embedded engine and vLLM write the same tokens, greedily; exit 1 if they don't.
+
+    Example:
+        python -m finetune verify exported --vllm .venv-vllm/bin/python
+    """
     from finetune.release.agreement import compare_engines
 
     agreement = compare_engines(
@@ -84,7 +96,7 @@ def verify(
         print_json([to_json(comparison) for comparison in agreement.comparisons])
     else:
         stdout().print(_table(agreement), markup=False)
-        typer.echo(agreement.summary)
+        show(agreement.summary)
     if not agreement.is_equal:
         raise typer.Exit(UNEXPECTED)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from finetune.data.shards import cut, join, work_on_ray
+from mumath_agent.commands.console import show
 
 
 def on_ray(
@@ -22,8 +23,11 @@ def on_ray(
     """Run a stage on a Ray cluster, shard by shard; the stage's own options come after `--`.
 
     Nodes need the same checkout and environment. The same command goes on after anything that ended it.
+
+    Example:
+        python -m finetune on-ray synthesize questions.jsonl --out attempts.jsonl -- --samples 10
     """
     parts = cut(source, out, shards)
     work_on_ray(stage, context.args, parts, cpus=cpus, address=address)
     manifest = join(parts, out)
-    typer.echo(f"{out}: {manifest.rows:,} rows of {len(parts)} shards, {manifest.counts}")
+    show(f"{out}: {manifest.rows:,} rows of {len(parts)} shards, {manifest.counts}")

@@ -58,7 +58,11 @@ def select(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only; write nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Keep the attempts worth training on, and say of every other one why not."""
+    """Keep the attempts worth training on, and say of every other one why not.
+
+    Example:
+        python -m finetune select attempts.jsonl --out code.jsonl --against gsm8k/test.jsonl
+    """
     config = SelectConfig(
         attempts=tuple(attempts),
         out=out,
@@ -93,7 +97,11 @@ def overlap(
     against: Annotated[list[Path], typer.Option(help="Test questions, JSON or JSONL; may be repeated.")],
     as_json: AsJson = False,
 ) -> None:
-    """Say how many questions of benchmarks are in a corpus, exactly or nearly; nothing is dropped."""
+    """Say how many questions of benchmarks are in a corpus, exactly or nearly; nothing is dropped.
+
+    Example:
+        python -m finetune overlap code.jsonl --against gsm8k/test.jsonl
+    """
     texts = list(dict.fromkeys(question.text for path in corpus for question in read_questions(path)))
     found = measured(texts, against)
     if as_json:

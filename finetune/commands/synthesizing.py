@@ -13,7 +13,7 @@ from finetune.data.synthesize import SynthesisEstimate, SynthesizeConfig, estima
 from finetune.data.synthesize import synthesize as attempt
 from mumath_agent.agent.batch import PATIENCE_S
 from mumath_agent.agent.solver import SolverOptions
-from mumath_agent.commands.console import remark, run
+from mumath_agent.commands.console import remark, run, show
 from mumath_agent.commands.options import takes_solver_options
 
 EMBEDDED, OWN = "embedded", "own"
@@ -57,6 +57,9 @@ def synthesize(
 
     The defaults are those of MuMath-Code's synthesis: ten samples at temperature 0.8, four completions each. The API
     key of a server is read from MUMATH_API_KEY.
+
+    Example:
+        python -m finetune synthesize augmented.jsonl --out attempts.jsonl --teacher http://teacher:8000/v1
     """
     config = SynthesizeConfig(
         questions=questions,
@@ -74,11 +77,11 @@ def synthesize(
         patience_s=patience,
     )
     if dry_run:
-        typer.echo(_line(estimate(config)))
+        show(_line(estimate(config)))
         return
     with shown("solving") as on_progress:
         manifest = run(partial(attempt, config, on_progress, on_outage=remark))
-    typer.echo(f"{out}: " + ", ".join(f"{number:,} {what}" for what, number in manifest.counts.items()))
+    show(f"{out}: " + ", ".join(f"{number:,} {what}" for what, number in manifest.counts.items()))
 
 
 def _line(found: SynthesisEstimate) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finetune.training.metrics import Tracking
-from mumath_agent.commands.console import print_json, progress_bar, run, stdout, warn
+from mumath_agent.commands.console import print_json, progress_bar, run, show, stdout, warn
 from mumath_agent.errors import InputError
 from mumath_agent.problems import load_problems
 from mumath_agent.records import Problem
@@ -33,11 +33,15 @@ def tokenizer(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     vocab_size: Annotated[int, typer.Option(min=300)] = 2048,
 ) -> None:
-    """Learn a tokenizer from questions and solutions."""
+    """Learn a tokenizer from questions and solutions.
+
+    Example:
+        python -m finetune tokenizer rows.jsonl --out tokenizer --vocab-size 8192
+    """
     from finetune.training.vocabulary import learn_tokenizer
 
     size = learn_tokenizer(data, out, vocab_size=vocab_size)
-    typer.echo(f"{out}: {size} tokens")
+    show(f"{out}: {size} tokens")
 
 
 def train(
@@ -60,7 +64,11 @@ def train(
 ) -> None:
     """Train one stage; or, with --data given twice, stage 1 and from its weights stage 2 (out/stage1, out/stage2).
 
-    Several processes: torchrun --nproc_per_node 8 -m finetune train ... --from START
+    Several processes train together under torchrun.
+
+    Examples:
+        python -m finetune train embedded --data cot.jsonl --data code.jsonl --start tokenizer --out runs/model
+        torchrun --nproc_per_node 8 -m finetune train 7b-full --data rows.jsonl --from START --out runs/7b
     """
     from finetune.training.recipe import read_stages
     from finetune.training.stages import recipes_for, train_stages
@@ -88,7 +96,11 @@ def audit(
     examples: Annotated[int, typer.Option(min=0, help="Rows to show, from the first on.")] = 2,
     as_json: Json = False,
 ) -> None:
-    """Show what a model will be taught by a file: trained text in green, counts, warnings."""
+    """Show what a model will be taught by a file: trained text in green, counts, warnings.
+
+    Example:
+        python -m finetune audit code.jsonl --tokenizer tokenizer
+    """
     from finetune.training.audit import audit as look
     from finetune.training.audit import marked
     from finetune.training.encode import encode, read_rows
@@ -108,7 +120,7 @@ def audit(
     for row, encoded in zip(shown, encode(shown, loaded, marks, max_tokens=2**31)[0], strict=True):
         console.print(marked(row, encoded, loaded, marks), soft_wrap=True)
         console.rule()
-    typer.echo("\n".join(_lines(found)))
+    show("\n".join(_lines(found)))
     for warning in found.warnings:
         warn(warning)
 
@@ -119,7 +131,11 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Problems solved at a time.")] = 4,
 ) -> None:
-    """Solve problems of known answer with the solver, and count by their sources."""
+    """Solve problems of known answer with the solver, and count by their sources.
+
+    Example:
+        python -m finetune evaluate exported --data held-out.jsonl
+    """
     from finetune.training.solve_rate import SolveRate, solve_rate, table
     from mumath_agent.models.embedded import EmbeddedModel
 
@@ -137,7 +153,7 @@ def evaluate(
     with progress_bar("solving") as progress:
         task = progress.add_task("", total=len(problems))
         rates = run(measure)
-    typer.echo("\n".join(table(rates)))
+    show("\n".join(table(rates)))
 
 
 def bench_packing(
@@ -150,7 +166,11 @@ def bench_packing(
     ] = 1,
     as_json: Json = False,
 ) -> None:
-    """Measure packed rows against padded ones: tokens per second of forward and backward passes."""
+    """Measure packed rows against padded ones: tokens per second of forward and backward passes.
+
+    Example:
+        python -m finetune bench-packing bench-packing --data rows.jsonl --start tokenizer
+    """
     import torch
 
     from finetune.training.distributed import join_processes
@@ -168,10 +188,10 @@ def bench_packing(
         print_json({name: asdict(speed) for name, speed in speeds.items()})
         return
     reference = speeds["reference"].tokens_per_s
-    typer.echo("| batches | tokens/s | against the reference | padding |\n|---|---|---|---|")
+    show("| batches | tokens/s | against the reference | padding |\n|---|---|---|---|")
     for name, speed in speeds.items():
         rate = speed.tokens_per_s
-        typer.echo(f"| {name} | {rate:.0f} | {rate / reference:.2f}x | {100 * speed.padding:.1f} % |")
+        show(f"| {name} | {rate:.0f} | {rate / reference:.2f}x | {100 * speed.padding:.1f} % |")
 
 
 def _answered(path: Path, *, limit: int | None = None) -> list[Problem]:
@@ -210,7 +230,7 @@ def _say_costs(
         print_json({path: asdict(cost) for path, cost in costs.items()})
         return
     for name, cost in costs.items():
-        typer.echo("\n  ".join([name, *_cost_lines(cost, gpus=gpus, gpu=gpu)]))
+        show("\n  ".join([name, *_cost_lines(cost, gpus=gpus, gpu=gpu)]))
 
 
 def _cost_lines(cost: "Estimate", *, gpus: int, gpu: str) -> list[str]:

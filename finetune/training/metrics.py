@@ -19,9 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mumath_agent.commands.console import stdout
 from mumath_agent.errors import InputError, MissingExtra
 from mumath_agent.runs.jsonl import append_line, read_lines, replace_file
 
@@ -80,7 +80,7 @@ class Reporter:
             InputError: the log can't be read or written.
         """
         self._is_first, self._trackers = is_first, trackers
-        self._console = Console()
+        self._console = stdout()
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -13,9 +13,9 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import anyio
 import typer
@@ -32,7 +32,6 @@ from rich.text import Text
 
 from mumath_agent.commands.termination import end_on_sigterm
 from mumath_agent.errors import InputError, MuMathError
-from mumath_agent.problems import decode
 
 T = TypeVar("T")
 
@@ -41,6 +40,11 @@ NO_ANSWER = UNEXPECTED = 1
 USAGE, BROKEN, INTERRUPTED = 2, 3, 130
 
 stderr = Console(stderr=True, highlight=False)
+"""Where everything but results goes, bars and spinners included."""
+
+
+_unfinished = set[str]()
+"""The streams whose last line has no end yet."""
 
 
 def main(app: typer.Typer) -> None:
@@ -54,12 +58,13 @@ def main(app: typer.Typer) -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal may know fewer characters than a program.
             stream.reconfigure(errors="backslashreplace")
+    _unfinished.clear()
     try:
         app()
     except MuMathError as error:
         raise SystemExit(fail(error)) from None
     except KeyboardInterrupt:
-        stderr.print("interrupted")
+        say_interrupted()
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         # The reader of our stdout has gone (`| head`); leave without a traceback at shutdown.
@@ -72,7 +77,7 @@ def interruptible(run: Callable[[], int]) -> int:
     try:
         return run()
     except KeyboardInterrupt:
-        stderr.print("interrupted")
+        say_interrupted()
         return INTERRUPTED
 
 
@@ -81,28 +86,66 @@ def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     try:
         return anyio.run(work)
     except KeyboardInterrupt:
-        stderr.print("interrupted")
+        say_interrupted()
         raise typer.Exit(INTERRUPTED) from None
 
 
-def read_stdin() -> str:
-    """Return all of stdin.
-
-    Raises:
-        InputError: it isn't UTF-8 text.
-    """
-    return decode(sys.stdin.buffer.read(), "stdin")
-
-
 def stdout() -> Console:
-    """Return a console for tables: as wide as the terminal, and wide enough for them in a pipe."""
+    """Return the console for results: as wide as the terminal, and wide enough for tables in a pipe.
+
+    Where results and remarks go to one terminal it is the console of the remarks, which takes a bar's or spinner's line
+    away before it prints, and draws it again below.
+    """
+    if stderr.is_terminal and _is_shared():
+        return stderr
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=120)
 
 
+def show(text: str) -> None:
+    """Print a result on stdout, as lines of its own."""
+    finish_line()
+    _put(f"{text}\n", "")
+
+
+def show_part(text: str, style: str = "") -> None:
+    """Print part of a line on stdout."""
+    _put(text, style)
+    _note("stdout", text)
+
+
+def write_raw(text: str, stream: Literal["stdout", "stderr"]) -> None:
+    """Print what a program printed as it is, control characters included."""
+    print(text, end="", file=getattr(sys, stream), flush=True)
+    _note(stream, text)
+
+
+def finish_line() -> None:
+    """End the line on stdout if something has been printed on it."""
+    if "stdout" in _unfinished:
+        write_raw("\n", "stdout")
+
+
+def _note(stream: str, text: str) -> None:
+    if text.endswith("\n"):
+        _unfinished.discard(stream)
+    elif text:
+        _unfinished.add(stream)
+
+
+def _put(text: str, style: str) -> None:
+    console = stdout()
+    if console.is_terminal:
+        # Text(), not str: markup in model text must not be interpreted.
+        console.print(Text(text, style=style), end="", soft_wrap=True)
+    else:  # rich would expand tabs
+        console.file.write(text)
+        console.file.flush()
+
+
 def print_json(value: Any) -> None:
     """Print a JSON value, indented."""
-    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+    show(json.dumps(value, indent=1, ensure_ascii=False))
 
 
 def progress_bar(what: str) -> Progress:
@@ -114,7 +157,7 @@ def progress_bar(what: str) -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=stderr, disable=not stderr.is_terminal)
+    return Progress(*columns, console=stderr, disable=not stderr.is_terminal, redirect_stdout=_is_shared())
 
 
 def fail(error: MuMathError) -> int:
@@ -123,9 +166,36 @@ def fail(error: MuMathError) -> int:
     return USAGE if isinstance(error, InputError) else BROKEN
 
 
+def usable(items: Iterable[T | InputError], errors: list[InputError], nothing: str) -> Iterator[T]:
+    """Yield the items that can be used and say what is wrong with the others, which are added to `errors`.
+
+    Raises:
+        InputError: there is none that can; `nothing` begins the one line that says so.
+    """
+    found = False
+    for item in items:
+        if isinstance(item, InputError):
+            errors.append(item)
+            if found:
+                fail(item)
+            continue
+        for error in () if found else errors:
+            fail(error)
+        found = True
+        yield item
+    if not found:
+        more = f", and {len(errors) - 1:,} more" if len(errors) > 1 else ""
+        raise InputError(f"{nothing}: {errors[0]}{more}" if errors else nothing)
+
+
 def say(error: str) -> None:
     """Print an error on stderr."""
     tell(f"error: {error}", style="red")
+
+
+def say_interrupted() -> None:
+    """Say on stderr that the command was interrupted."""
+    tell("interrupted", style="")
 
 
 def warn(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -141,4 +211,16 @@ def remark(text: str) -> None:
 def tell(text: str, *, style: str) -> None:
     """Print a line on stderr in a style of rich's."""
     with suppress(BrokenPipeError):
+        if _is_shared():
+            finish_line()
+        if "stderr" in _unfinished:
+            write_raw("\n", "stderr")
         stderr.print(Text(text, style=style), soft_wrap=True)  # a plain str would have its markup interpreted
+
+
+def _is_shared() -> bool:
+    """Tell whether stdout and stderr are one file, a terminal for example."""
+    try:
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (OSError, ValueError):  # not files
+        return False

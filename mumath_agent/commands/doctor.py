@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import anyio
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from mumath_agent import __version__
-from mumath_agent.commands.console import ANSWERED, NO_ANSWER, interruptible, remark, stderr
+from mumath_agent.commands.console import ANSWERED, NO_ANSWER, interruptible, remark, show, stderr, stdout
 from mumath_agent.records import Limits, to_json
 
 if TYPE_CHECKING:
@@ -51,6 +50,10 @@ def doctor(
     writes to disks and, with --base-url, sends requests to the server; it repairs
     nothing. A server's API key is read from MUMATH_API_KEY.
 
+    Examples:
+        mumath-agent doctor
+        mumath-agent doctor --base-url http://127.0.0.1:8000/v1
+
     Exit codes: 0 nothing failed, 1 something failed, 2 an option can't be used,
     130 interrupted.
     """
@@ -71,7 +74,7 @@ def doctor(
         failed = [finding for finding in findings if finding.status == "fail"]
         if as_json:
             report = {"version": __version__, "findings": [to_json(finding) for finding in findings]}
-            typer.echo(json.dumps(report, ensure_ascii=False))
+            show(json.dumps(report, ensure_ascii=False))
         warned = sum(finding.status == "warn" for finding in findings)
         remark(f"{len(failed) or 'nothing'} failed, {warned or 'no'} warning{'s'[: warned != 1]}")
         return NO_ANSWER if failed else ANSWERED
@@ -83,13 +86,13 @@ async def _examined(options: "DoctorOptions", quiet: bool) -> list["Finding"]:
     """Run all checks and return their findings; unless quiet, print each as soon as it is there."""
     from mumath_agent.doctor import survey
 
-    stdout, findings = Console(highlight=False), list["Finding"]()
+    findings = list["Finding"]()
     with stderr.status("") as status:
         async with aclosing(survey(options, lambda name: status.update(f"{name} ..."))) as found:
             async for finding in found:
                 findings.append(finding)
                 if not quiet:
-                    stdout.print(_lines(finding), soft_wrap=True)
+                    stdout().print(_lines(finding), soft_wrap=True)
     return findings
 
 

@@ -1,7 +1,6 @@
 """`mumath-agent python`: run cells in one isolated kernel, without any model."""
 
 import json
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +12,11 @@ from mumath_agent.commands.console import (
     ANSWERED,
     NO_ANSWER,
     interruptible,
-    read_stdin,
     remark,
     tell,
+    write_raw,
 )
+from mumath_agent.commands.stdin import read_stdin
 from mumath_agent.errors import InputError
 from mumath_agent.kernels import JupyterExecutor, Sandbox
 from mumath_agent.kernels.isolation import layers_of
@@ -51,6 +51,10 @@ def python(
     What a cell prints and its last value go to stdout, its stderr and its error
     to stderr.
 
+    Examples:
+        mumath-agent python cells.py
+        echo "2**100" | mumath-agent python
+
     Exit codes: 0 every cell was ok, 1 a cell failed, 2 the input or an option
     can't be used, 3 machinery broke, 130 interrupted.
     """
@@ -60,7 +64,7 @@ def python(
     show = show_json if as_json else PlainOutput()
 
     def run() -> int:
-        cells = split_cells(read_stdin() if file == "-" else read_text(Path(file)))
+        cells = split_cells(read_stdin("Python cells") if file == "-" else read_text(Path(file)))
         if not cells:
             raise InputError(f"{'stdin' if file == '-' else file} is empty: there is no cell to run")
         executor = JupyterExecutor(sandbox)
@@ -93,8 +97,8 @@ class PlainOutput:
         stdout = execution.stdout
         if execution.result is not None:
             stdout += "\n" * (bool(stdout) and not stdout.endswith("\n")) + f"{execution.result}\n"
-        print(stdout, end="", flush=True)
-        print(execution.stderr, end="", file=sys.stderr, flush=True)
+        write_raw(stdout, "stdout")
+        write_raw(execution.stderr, "stderr")
         if execution.artefacts:
             remark(f"cell {cell.number}: figures left out here: {len(execution.artefacts)}; --json has them")
         if execution.error is not None:

@@ -9,12 +9,10 @@ from typing import Annotated
 
 import anyio
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mumath_agent.commands.console import USAGE, fail, interruptible, stderr
+from mumath_agent.commands.console import USAGE, interruptible, progress_bar, show, usable
 from mumath_agent.errors import InputError
 from mumath_agent.records import to_json
-from mumath_agent.runs.executed import ExecutedSession
 from mumath_agent.runs.reproduction import (
     CellComparison,
     CellOutcome,
@@ -44,20 +42,24 @@ def replay(
     but for rounding, or something else; it fails, or is stopped; or it can't be decided, because the recorded program
     was stopped or gives something else every time.
 
-    Exit codes: 0 all the same, 1 some not, 2 the file or a line of it is of no use, 3 machinery broke,
+    Examples:
+        mumath-agent replay results.jsonl
+        mumath-agent replay notebook.ipynb
+
+    Exit codes: 0 all the same, 1 some not, 2 the file or a line of it can't be used, 3 machinery broke,
     130 interrupted.
     """
     report = _Report(quiet=as_json)
 
     def run() -> int:
-        with _progress(file) as progress:
-            task = progress.tasks[0].id
+        with progress_bar("replaying") as progress:
+            task = progress.add_task("", total=1 if file.suffix == ".ipynb" else _lines_in(file))
 
             def finish(compared: SessionComparison) -> None:
                 report.add(compared)
                 progress.advance(task)
 
-            sessions = report.usable(recorded_sessions(file))
+            sessions = usable(recorded_sessions(file), report.errors, f"{file} holds no run record")
             anyio.run(
                 partial(
                     reproduce_all,
@@ -68,7 +70,7 @@ def replay(
                     on_compared=finish,
                 )
             )
-        return report.end(file, as_json)
+        return report.end(as_json)
 
     raise typer.Exit(interruptible(run))
 
@@ -80,15 +82,8 @@ class _Report:
         self._quiet = quiet
         self._counts: Counter[CellOutcome] = Counter()
         self._sessions: list[SessionComparison] = []
-        self._seen = self._errors = 0
-
-    def usable(self, sessions: Iterator[ExecutedSession | InputError]) -> Iterator[ExecutedSession]:
-        for session in sessions:
-            if isinstance(session, InputError):
-                fail(session)
-                self._errors += 1
-            else:
-                yield session
+        self._seen = 0
+        self.errors: list[InputError] = []
 
     def add(self, compared: SessionComparison) -> None:
         self._seen += 1
@@ -96,21 +91,19 @@ class _Report:
         if self._quiet:
             self._sessions.append(compared)
         else:
-            typer.echo("\n".join(_lines(compared)))
+            show("\n".join(_lines(compared)))
 
-    def end(self, file: Path, as_json: bool) -> int:
+    def end(self, as_json: bool) -> int:
         """Print the sum of it all, and return the exit code."""
-        if not self._seen and not self._errors:
-            raise InputError(f"{file} holds no run record")
         if as_json:
             counts = {outcome.value: self._counts[outcome] for outcome in CellOutcome}
             sessions = [to_json(session) for session in self._sessions]
-            typer.echo(json.dumps({"cells": counts, "sessions": sessions}, ensure_ascii=False))
+            show(json.dumps({"cells": counts, "sessions": sessions}, ensure_ascii=False))
         else:
             found = (outcome for outcome in CellOutcome if self._counts[outcome])
             said = ", ".join(f"{self._counts[outcome]} {_words(outcome)}" for outcome in found)
-            typer.echo(f"cells: {said or 'none'}; sessions: {self._seen}")
-        if self._errors:
+            show(f"cells: {said or 'none'}; sessions: {self._seen}")
+        if self.errors:
             return USAGE
         return SAME if all(outcome in _FINE for outcome in self._counts) else DIFFERS
 
@@ -133,13 +126,6 @@ def _cell_lines(number: int, cell: CellComparison) -> Iterator[str]:
 
 def _words(outcome: CellOutcome) -> str:
     return outcome.value.replace("_", " ")
-
-
-def _progress(file: Path) -> Progress:
-    columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    progress = Progress(*columns, console=stderr, disable=not stderr.is_terminal)
-    progress.add_task("", total=1 if file.suffix == ".ipynb" else _lines_in(file))
-    return progress
 
 
 def _lines_in(file: Path) -> int | None:

@@ -12,7 +12,7 @@ import typer
 from rich.status import Status as Spinner
 from rich.text import Text
 
-from mumath_agent.commands.console import ANSWERED, interruptible, remark, stderr, tell
+from mumath_agent.commands.console import ANSWERED, interruptible, remark, show, stderr, tell
 from mumath_agent.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def serve(
     model: Annotated[str, typer.Argument(help="A folder, or a model's id on the hub.")],
     flags: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- FLAGS]", help="After --: more flags for vLLM; they override ours."),
+        typer.Argument(metavar="-- FLAGS", help="After --: more flags for vLLM; they override ours."),
     ] = None,
     host: Annotated[str, typer.Option(help="0.0.0.0 makes it reachable from other machines.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
@@ -71,6 +71,10 @@ def serve(
 
     First checks what is known to go wrong silently: the rope base, the context, memory, adapters. Prints the address
     to stdout once the server answers.
+
+    Examples:
+        mumath-agent serve weihao1/MuMath-Code-CL-7B --vllm-python .venv-vllm/bin/python
+        mumath-agent serve models/mine --print
     """
     from mumath_agent.serving import ServeOptions
 
@@ -88,13 +92,13 @@ def serve(
         flags=tuple(flags or ()),
     )
     if only_print:
-        print(_command(options, _printed_python(vllm_python)))
+        show(str(_command(options, _printed_python(vllm_python))))
         return
     command = _command(options, _interpreter(vllm_python))
 
     def run() -> int:
         with _started(command, log) as server:
-            print(f"{server.url}/v1", flush=True)
+            show(f"{server.url}/v1")
             try:
                 server.wait()
             except KeyboardInterrupt:  # the normal end of a server

@@ -1,6 +1,5 @@
 """`mumath-agent solve`: one question, or with `solve_file.py` a file of them, from the options to the exit code."""
 
-import sys
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -9,16 +8,14 @@ from typing import Annotated
 
 import anyio
 import typer
-from rich.console import Console
 
 from mumath_agent.agent.solver import SolverOptions, open_solver
-from mumath_agent.commands.console import interruptible, read_stdin, remark, say
+from mumath_agent.commands.asked import check_together, read_question
+from mumath_agent.commands.console import finish_line, interruptible, remark, say, show, show_part
 from mumath_agent.commands.notebooks import Keep, folder_of_notebooks, keep_nothing, one_notebook
 from mumath_agent.commands.options import takes_solver_options
 from mumath_agent.commands.serve import VllmPython, served_for_a_run
 from mumath_agent.commands.terminal import LiveTranscript, as_line, exit_code, introduce
-from mumath_agent.errors import InputError
-from mumath_agent.problems import check_question
 from mumath_agent.records import Problem
 from mumath_agent.runs.wording import ending
 
@@ -27,10 +24,13 @@ from mumath_agent.runs.wording import ending
 def solve(
     options: SolverOptions,
     question: Annotated[str | None, typer.Argument(help="The question, or - to read it from stdin.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A file with one problem a line, text or JSONL.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="A file of problems, or - for stdin: text, JSONL, JSON, CSV or TSV.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="With --file: append each record here; the same command continues.")
     ] = None,
+    csv: Annotated[Path | None, typer.Option(help="With --file: write a table of the answers here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a problem.")] = False,
     serve: Annotated[
         str | None,
@@ -52,33 +52,32 @@ def solve(
 
     Programs run on this machine in isolated kernels: no network, no files of yours. The API key of a server is read
     from MUMATH_API_KEY.
+
+    A file has one question a line, or rows with the fields question (or problem, input), answer (or target) and id (or
+    idx), of which only the first is needed. Where there are answers, those of the model are graded.
+
+    Examples:
+        mumath-agent solve "What is 17 times 23?"
+        mumath-agent solve --json - < question.txt
+        mumath-agent solve --file problems.jsonl --output results.jsonl
+
+    Exit codes: 0 answered, 1 no answer, 2 the input or an option can't be used, 3 a model, a server or a kernel failed,
+    130 interrupted; for a file the gravest of its problems'.
     """
-    if (question is None) == (file is None):
-        raise InputError("give either a question (or - for stdin) or --file")
-    if serve is not None and options.base_urls:
-        raise InputError("--serve starts a server of its own; leave out --base-url, or unset MUMATH_BASE_URL")
-    if output is not None and file is None:
-        raise InputError("--output goes with --file")
-    if checkpoint is not None and output is None:
-        raise InputError("--checkpoint goes with --file and --output, which keeps what is finished")
-    if approve:
-        if file is not None:
-            raise InputError("--approve goes with one question, not with --file")
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise InputError("--approve asks at a terminal, and stdin or stderr isn't one; run it in one")
+    check_together(question, file, output, csv, checkpoint, approve, serve, options)
 
     def run() -> int:
         if file is None:
-            text = (read_stdin() if question == "-" else question or "").strip()
-            check_question(text)
+            text = read_question(question)
             keep = one_notebook(notebook) if notebook else keep_nothing
             solving = partial(_solve_one, text, as_json, approve, keep)
         else:
-            from mumath_agent.commands.solve_file import ProblemFile, solve_file
+            from mumath_agent.commands.problem_file import ProblemFile
+            from mumath_agent.commands.solve_file import solve_file
 
             problems = ProblemFile.read(file)
             keep = folder_of_notebooks(notebook, problems.problems) if notebook else keep_nothing
-            solving = partial(solve_file, problems, output, as_json, concurrency, keep, checkpoint)
+            solving = partial(solve_file, problems, output, csv, as_json, concurrency, keep, checkpoint)
         if serve is None:
             return anyio.run(solving, options)
         with served_for_a_run(serve, vllm_python) as url:
@@ -88,7 +87,7 @@ def solve(
 
 
 async def _solve_one(question: str, as_json: bool, approve: bool, keep: Keep, options: SolverOptions) -> int:
-    live = None if as_json else LiveTranscript(Console(highlight=False))
+    live = None if as_json else LiveTranscript()
     async with options.new_kernel() as kernel:  # starts while LangGraph is imported and the model is loaded
         await anyio.to_thread.run_sync(import_module, "mumath_agent.agent.attempt")
         async with open_solver(options, remark) as solver:
@@ -101,10 +100,11 @@ async def _solve_one(question: str, as_json: bool, approve: bool, keep: Keep, op
                 review = Asker(show=as_json)
             record = await solver.solve(problem, on_event=live, kernel=kernel, review=review)
     if as_json:
-        typer.echo(as_line(record))
+        show(as_line(record))
     if record.trajectory.error:
+        finish_line()
         say(record.trajectory.error)
     elif not as_json:
-        typer.echo(f"\n\n{ending(record)}")
+        show_part(f"\n\n{ending(record)}\n")
     keep(record)
     return exit_code(record)

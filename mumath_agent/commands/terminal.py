@@ -7,10 +7,7 @@ plain, and what is printed before the answer line is the transcript itself.
 import json
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.text import Text
-
-from mumath_agent.commands.console import ANSWERED, BROKEN, NO_ANSWER, remark
+from mumath_agent.commands.console import ANSWERED, BROKEN, NO_ANSWER, remark, show_part
 from mumath_agent.records import ExecutionStatus, RunRecord, StopReason, to_json
 from mumath_agent.runs.wording import answer_line
 
@@ -22,9 +19,8 @@ if TYPE_CHECKING:
 class LiveTranscript:
     """Prints the events of one run as they come."""
 
-    def __init__(self, console: Console) -> None:
-        """Print to `console`."""
-        self._console = console
+    def __init__(self) -> None:
+        """Begin before the first event."""
         self._held = ""
 
     def __call__(self, event: "Event") -> None:
@@ -34,15 +30,11 @@ class LiveTranscript:
             shown = text.rstrip()
             # White space at the end may turn out to stand before program output, where it is dropped.
             self._held = text[len(shown) :]
-            self._print(shown, "")
+            show_part(shown)
         elif event["event"] == "output":
             self._held = ""
             failed = event.get("status") != ExecutionStatus.OK
-            self._print(event["text"], "red" if failed else "green")
-
-    def _print(self, text: str, style: str) -> None:
-        # Text(), not str: markup in model text must not be interpreted.
-        self._console.print(Text(text, style=style), end="", soft_wrap=True)
+            show_part(event["text"], "red" if failed else "green")
 
 
 def result_line(record: RunRecord) -> str:

@@ -77,13 +77,17 @@ def embedded_model(weights: Path | None = None, dialect: str | None = None) -> S
     """Return the embedded model, or the one in the folder `weights`, with the dialect of that name or its family's.
 
     Raises:
-        InputError: the dialect is unknown.
+        InputError: the dialect is unknown, or it is for models that chat.
     """
     folder = weights or DEFAULT
     family = _family(folder.name, str(folder))
-    return SelectedModel(
-        model=EmbeddedModel(folder), dialect=get_dialect(dialect or family.dialect), family=family
-    )
+    selected = get_dialect(dialect or family.dialect)
+    if isinstance(selected, Chat):
+        raise InputError(
+            f"--dialect {selected.name} is for models that chat, and the embedded one only continues text; "
+            "name a server with --base-url, or leave out --dialect"
+        )
+    return SelectedModel(model=EmbeddedModel(folder), dialect=selected, family=family)
 
 
 def _client(

@@ -107,15 +107,17 @@ def read_notebook(path: Path) -> ExecutedSession:
     Raises:
         InputError: the file can't be read as a notebook.
     """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}") from None
     nbformat = _nbformat()
     try:
-        notebook = nbformat.reads(path.read_text("utf-8"), as_version=4)
+        notebook = nbformat.reads(data.decode(), as_version=4)
         cells = [cell for cell in notebook.cells if cell.cell_type == "code" and _has_run(cell)]
         ours = notebook.metadata.get(_OURS, {})
         settings = from_json(Settings, ours["settings"]) if "settings" in ours else None
         return ExecutedSession(id=path.stem, cells=tuple(map(_ran, cells)), settings=settings)
-    except OSError as error:
-        raise InputError(f"can't read {path}: {error.strerror}") from None
     except (ValueError, KeyError, AttributeError, TypeError, InputError, nbformat.ValidationError) as error:
         raise InputError(f"{path} isn't a notebook that can be used ({_first_line(error)})") from None
 

@@ -10,6 +10,7 @@ here.
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import zip_longest
@@ -32,6 +33,7 @@ NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _ANY_LENGTH = 10**9
 _RELATIVE = 1e-6
 _SHOWN_CHARS = 200
+_PEEKED_BYTES = 1 << 16
 _FAILING_LINE = re.compile(r"line \d+: [^\n]*\n(?=.)", re.DOTALL)
 
 
@@ -79,6 +81,9 @@ def recorded_sessions(path: Path) -> Iterator[ExecutedSession | InputError]:
     if path.suffix == ".ipynb":
         yield read_notebook(path)
         return
+    with suppress(OSError), path.open("rb") as file:
+        if b"\0" in file.read(_PEEKED_BYTES):
+            raise InputError(f"{path} isn't text (it contains a zero byte); give run records or a notebook")
     for record in read_records(path, RunRecord):
         yield record if isinstance(record, InputError) else session_of(record)
 

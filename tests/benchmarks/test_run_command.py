@@ -157,3 +157,11 @@ def test_what_cannot_be_run_is_one_line(tmp_path: Path, arguments: list[str], sa
     bad.write_text('{"question": "What is 1 + 1?"}\n{"question": " "}\n')
     done = call("benchmarks", "run", *(argument.format(own=own, bad=bad) for argument in arguments))
     assert done.code == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["own.jsonl", "own.json", "own.csv", "own.tsv"])
+def test_a_file_of_any_form_is_a_task(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_text('{"a": "b"}\n')
+    ended = call("benchmarks", "run", file)
+    assert ended.code == 2 and ended.stderr.startswith(f"error: {name} line 1: ")

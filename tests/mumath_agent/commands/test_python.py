@@ -139,7 +139,10 @@ def test_a_terminal_is_read_to_its_end() -> None:
         os.write(ours, b"x = 6\n# %%\nx * 7\n\x04")
         stdout, stderr = running.communicate()
     os.close(ours)
-    assert (running.returncode, stdout, stderr) == (0, b"42\n", b"isolation: full\n")
+    expected = (
+        b"reading Python cells from the terminal; end with Ctrl-D on a line of its own\nisolation: full\n"
+    )
+    assert (running.returncode, stdout, stderr) == (0, b"42\n", expected)
 
 
 @pytest.mark.kernel

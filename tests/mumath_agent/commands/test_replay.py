@@ -1,6 +1,7 @@
 """Recorded programs run again: what counts as the same, and what the command says and returns."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -247,6 +248,8 @@ def test_json_is_one_object_with_every_cell_and_a_bad_line_is_2(record: RunRecor
         ("a.ipynb", "{}", "a.ipynb isn't a notebook that can be used"),
         ("missing.jsonl", None, "can't read missing.jsonl: No such file or directory"),
         ("missing.ipynb", None, "can't read missing.ipynb: No such file or directory"),
+        ("a.jsonl", "\x7fELF\0\n\0\n", "a.jsonl isn't text (it contains a zero byte)"),
+        ("README.md", "# a\nb\nc\n", "README.md holds no run record: README.md line 1: not valid JSON"),
     ],
 )
 def test_a_file_of_no_use_is_an_error_of_one_line(
@@ -258,6 +261,17 @@ def test_a_file_of_no_use_is_an_error_of_one_line(
     done = replay(Path(name))
     assert (done.code, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1
+
+
+def test_a_missing_notebook_is_missing_also_where_notebooks_can_not_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "nbformat", None)
+    done = replay(tmp_path / "no.ipynb")
+    assert (done.code, done.stderr) == (
+        2,
+        f"error: can't read {tmp_path}/no.ipynb: No such file or directory\n",
+    )
 
 
 @pytest.mark.kernel

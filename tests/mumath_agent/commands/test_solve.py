@@ -3,7 +3,9 @@
 The command is called in this process, but where it is killed or interrupted.
 """
 
+import csv
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -60,8 +62,29 @@ def test_stdin_to_json_is_one_object() -> None:
         (["How many\udcff?"], b"", "the question isn't text: it contains a zero byte or half of a character"),
         (["--file", "no-such-file.jsonl"], b"", "can't read no-such-file.jsonl: No such file or directory"),
         (["q", "--file", "f"], b"", "give either a question (or - for stdin) or --file"),
+        ([], b"What is 1 + 1?", "give either a question (or - for stdin) or --file"),
+        (["q", "--csv", "f"], b"", "--csv goes with --file"),
+        (["--file", "-", "--csv", "x", "--output", "x"], b"", "--csv and --output both name x"),
+        (["--file", "-"], b"\n", "stdin holds no problem"),
+        (
+            ["--file", "-"],
+            b'{"id": 1, "question": "a"}\n{"id": 1, "question": "b"}',
+            "line 1 and line 2 have",
+        ),
+        (
+            ["--file", "-"],
+            b'{"a": 1}\n{}\n[]\n',
+            "stdin holds no problem: stdin line 1: no question; expected",
+        ),
+        (["--file", "-"], b"[\n {\n", "stdin holds no problem: stdin: not valid JSON ("),
+        (["--file", "-", "--csv", __file__], b"q", "is there already and isn't a table of solve --csv"),
+        (["--file", "-", "--csv", "no/x.csv"], b"q", "can't write the table no/x.csv: there is no folder no"),
         (["q", "--output", "f"], b"", "--output goes with --file"),
         pytest.param(["q", "--model", "m"], b"", "--model m needs --base-url", marks=pytest.mark.kernel),
+        pytest.param(
+            ["q", "--dialect", "chat"], b"", "--dialect chat is for models", marks=pytest.mark.kernel
+        ),
+        pytest.param(["q", "--dialect", "tools"], b"", "--dialect tools is for", marks=pytest.mark.kernel),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(
@@ -93,6 +116,68 @@ def test_a_broken_line_is_reported_and_the_rest_is_solved(tmp_path: Path) -> Non
     assert ended.code == 2
     assert [record.problem.id for record in ended.records()] == ["a"]
     assert len(ended.errors) == 2 and "p.jsonl line 2: not valid JSON" in ended.errors[0]
+
+
+_SAID = re.compile(r"\d+ (?:of \d+ )?problems?: .*")
+
+
+@pytest.mark.kernel
+def test_a_file_ends_with_a_sum_its_answers_are_graded_and_make_a_table(tmp_path: Path) -> None:
+    output, table = tmp_path / "r.jsonl", tmp_path / "t.csv"
+    rows = "id,question,answer\na,What is 3 + 4?,7\nb,What is 3 + 5?,9\n,What is 3 + 6?,\n"
+    arguments = ("--file", "-", "--output", str(output), "--csv", str(table))
+
+    def run(rows: str) -> tuple[str, list[str | None], list[dict[str, str]]]:
+        (said,) = _SAID.findall(solve(*arguments, stdin=rows).stderr)
+        records = [from_json(RunRecord, json.loads(line)) for line in output.read_text().splitlines()]
+        verdicts = [record.verdict.outcome.value if record.verdict else None for record in records]
+        with table.open(newline="") as file:
+            return said, verdicts, list(csv.DictReader(file))
+
+    said, verdicts, told = run(rows)
+    assert said == "3 problems: 3 answered, 0 without an answer, 0 broken; 1 of 2 right (50.0%)"
+    assert verdicts == ["correct", "incorrect", None]
+    assert [(row["id"], row["answer"], row["target"], row["verdict"]) for row in told] == [
+        ("a", "7", "7", "correct"),
+        ("b", "8", "9", "incorrect"),
+        ("line-4", "9", "", ""),
+    ]
+    assert told[0]["question"] == "What is 3 + 4?" and told[0]["stop_reason"] == "answered"
+    assert int(told[0]["turns"]) == 2 and int(told[0]["completion_tokens"]) > 0
+    # Given again with an answer more, it makes nothing again and grades what it hadn't.
+    said, verdicts, again = run(rows.replace("+ 6?,", "+ 6?,9"))
+    assert said == (
+        "3 problems: 3 answered, 0 without an answer, 0 broken; 2 of 3 right (66.7%); "
+        f"3 of them were in {output} already"
+    )
+    assert verdicts == ["correct", "incorrect", "correct"]
+    assert again[:2] == told[:2] and again[2]["verdict"] == "correct"
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    "question", ["-3 + 4", "-3+4", "- 3 + 4", "-x = 4; what is x?", "-(3 + 4)", "-.5 + 1"]
+)
+def test_a_question_may_begin_with_a_minus(question: str) -> None:
+    for arguments in (
+        (question, "--json", "--max-turns", "1"),
+        ("--json", "--max-turns", "1", "--", question),
+    ):
+        (record,) = solve(*arguments).records()
+        assert record.problem.question == question
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("-file", "No such option: -f"),
+        ("--temprature=3", "--temperature)"),
+        ("--file x", "No such option: --file x"),
+    ],
+)
+def test_a_mistyped_option_is_no_question(option: str, message: str) -> None:
+    ended = solve(option)
+    assert ended.code == 2 and message in ended.stderr
 
 
 @pytest.mark.kernel

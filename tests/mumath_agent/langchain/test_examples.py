@@ -13,13 +13,14 @@ pytestmark = pytest.mark.kernel
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
-def started(example: str, *arguments: str, at: Path) -> subprocess.Popen[str]:
+def started(example: str, *arguments: str, at: Path, stderr: int | None = None) -> subprocess.Popen[str]:
     """Start the example in a process; its errors go where pytest shows them."""
     environment = {name: value for name, value in os.environ.items() if name != "MODEL"}
     return subprocess.Popen(
         [sys.executable, str(EXAMPLES / example), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         cwd=at,
         env=environment | {"LANGGRAPH_STRICT_MSGPACK": "true", "PYTHONUNBUFFERED": "1"},
@@ -43,6 +44,14 @@ def test_an_agent_that_is_killed_goes_on_in_another_process(tmp_path: Path) -> N
         said, _ = second.communicate("\n")
     assert second.returncode == 0
     assert said == f"print(sum(digits))\n{asked}-> 115\nThe digits of 2^100 add up to 115.\n"
+
+
+def test_an_agent_that_is_asked_nothing_says_how_to_ask_and_leaves_nothing(tmp_path: Path) -> None:
+    with started("langchain_agent.py", at=tmp_path, stderr=subprocess.PIPE) as example:
+        _, said = example.communicate()
+    assert example.returncode == 2
+    assert said.startswith("usage: langchain_agent.py") and "error: give a question" in said
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_tool_in_three_lines(tmp_path: Path) -> None:

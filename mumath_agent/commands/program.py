@@ -1,0 +1,127 @@
+"""Build the command line of a program: one form of help and errors for `mumath-agent`, finetune and benchmarks.
+
+A command's help is its docstring. Paragraphs are wrapped to the terminal, but for those with indented lines (examples),
+which stay as they are; nothing is cut off at any width. Whoever doesn't name exit codes has those of every command.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Container, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+_EXIT_CODES = """
+Exit codes: 0 done, 1 something measured isn't as it should be, 2 the input or an option can't be used, 3 a model, a
+server or a kernel failed, 130 interrupted.
+"""
+_BOUND_HYPHEN = "\N{NON-BREAKING HYPHEN}"
+_NAME = re.compile(r"--?[A-Za-z][\w-]*")
+
+
+class _WholeNames:
+    """Help that never breaks a line at a hyphen, so that the names of options stay whole."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        write_rows, write_text = formatter.write_dl, formatter.write_text
+        formatter.write_dl = lambda rows, **widths: write_rows([(a, _bound(b)) for a, b in rows], **widths)
+        formatter.write_text = lambda text: write_text(_bound(text))
+        super().format_help(ctx, formatter)  # type: ignore[misc]  # the command's
+        formatter.buffer[:] = [piece.replace(_BOUND_HYPHEN, "-") for piece in formatter.buffer]
+
+
+class _Group(_WholeNames, TyperGroup):
+    """A program, or a group of its commands."""
+
+
+class _Command(_WholeNames, TyperCommand):
+    """A command that takes what begins with a minus and can't be an option, "-3 + 4" for example, as its argument."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        options = [param for param in self.params if param.param_type_name == "option"]
+        known = {name for option in options for name in (*option.opts, *option.secondary_opts)}
+        flags = {name for option in options if getattr(option, "is_flag", False) for name in option.opts}
+        if not ctx.ignore_unknown_options:
+            args = list(_texts_last(args, known, known - flags))
+        return super().parse_args(ctx, args)
+
+
+def program(commands: Iterable[Callable[..., None]] = (), *, completes: bool = False) -> typer.Typer:
+    """Return the command line with these commands; `completes` where the program has a name that a shell can complete.
+
+    Args:
+        commands: functions; each becomes the command of its name.
+        completes: whether it offers to install completion for shells.
+    """
+    app = typer.Typer(
+        cls=_Group,
+        no_args_is_help=True,
+        add_completion=completes,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # rich's tables cut off names in a narrow terminal
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for command in commands:
+        add(app, command)
+    return app
+
+
+def add(
+    app: typer.Typer, command: Callable[..., None], name: str | None = None, *, passes_on: bool = False
+) -> None:
+    """Add a command to a program.
+
+    Args:
+        app: the program.
+        command: its docstring is the help.
+        name: what it is called; by default as the function is.
+        passes_on: whether options that it doesn't know are left to it.
+    """
+    text = as_help(command)
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True} if passes_on else {}
+    summary = " ".join(text.split("\n\n")[0].split())
+    app.command(name, cls=_Command, help=text, short_help=summary, context_settings=settings)(command)
+
+
+def as_help(command: Callable[..., None]) -> str:
+    """Return a command's docstring as help whose examples keep their lines."""
+    text = inspect.getdoc(command) or ""
+    if "Exit codes:" not in text:
+        text = f"{text}\n{_EXIT_CODES}"
+    paragraphs = text.strip().split("\n\n")
+    return "\n\n".join(f"\b\n{each}" if "\n " in each else each for each in paragraphs)
+
+
+def _bound(text: str) -> str:
+    return text.replace("-", _BOUND_HYPHEN)
+
+
+def _texts_last(args: list[str], known: Container[str], with_value: Container[str]) -> Iterator[str]:
+    """Yield arguments with a -- before those that begin with a minus and aren't options, at the end."""
+    texts: list[str] = []
+    left = iter(args)
+    for arg in left:
+        if arg == "--":
+            texts += left
+        elif arg in with_value:
+            yield from (arg, *islice(left, 1))
+        elif _is_text(arg, known):
+            texts.append(arg)
+        else:
+            yield arg
+    if texts:
+        yield from ("--", *texts)
+
+
+def _is_text(arg: str, known: Container[str]) -> bool:
+    if not arg.startswith("-") or arg == "-":
+        return False
+    name = _NAME.match(arg)
+    if name is None:
+        return True
+    rest = arg[name.end() :]
+    if arg.startswith("--"):
+        return not (rest[:1] in ("", "=") or name.group() in known)
+    return rest != ""  # "-x + 4": a single minus with letters only is a mistyped option

@@ -24,6 +24,7 @@ _MARK = re.compile(r"<\|[a-z]+\|>")
 _SENTENCE_END = re.compile(rf"\n|{_MARK.pattern}|[.!?](?=[\s\"')\]*$]|$)")
 _MATH_MARKS = re.compile(r"\$|\\[()\[\]]|\*\*|\\displaystyle\b")
 _FENCE = "```"
+_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
 # How an output says that there is no value; the words are those of `dialects.output`, as a test checks.
 _FAILED = re.compile(
     r"^(?:[\w.]*(?:Error|Exception|Interrupt|Exit|Warning|StopIteration)(?::|$)|Traceback \(most recent"
@@ -88,12 +89,12 @@ def _unwrapped(content: str) -> str:
 
 
 def _bare(content: str) -> str:
-    return content.strip("$ \t\r\n").rstrip("$., \t\r\n")
+    return content.strip(f"${_SPACE}").rstrip(f"$.,{_SPACE}")
 
 
 def _sentence(rest: str) -> str:
     sentence = _SENTENCE_END.split(rest, maxsplit=1)[0]
-    return _MATH_MARKS.sub("", sentence).strip(": \t\r\n").rstrip(".,:;!? \t\r\n")
+    return _MATH_MARKS.sub("", sentence).strip(f":{_SPACE}").rstrip(f".,:;!?{_SPACE}")
 
 
 def _without_fenced_blocks(text: str) -> str:

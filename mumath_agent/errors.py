@@ -31,7 +31,7 @@ class MissingExtra(InputError):
     def __init__(self, what: str, extra: str) -> None:
         """Name what needs the extra, and how to install it before and after there is a release."""
         super().__init__(
-            f"{what} needs the extra {extra!r}: pip install '.[{extra}]' in a checkout, "
+            f"{what} needs the extra {extra}: pip install '.[{extra}]' in a checkout, "
             f"pip install 'mumath-agent[{extra}]' elsewhere"
         )
 

@@ -217,4 +217,4 @@ def _import(module: str, place: Tracking) -> Any:
     try:
         return import_module(module)
     except ImportError:
-        raise MissingExtra(f"--track {place}", place) from None
+        raise MissingExtra(f"--track {place}", f"finetune,{place}") from None

@@ -110,14 +110,14 @@ def show(text: str) -> None:
 
 def show_part(text: str, style: str = "") -> None:
     """Print part of a line on stdout."""
+    note("stdout", text)  # first: Ctrl-C may come at any moment
     _put(text, style)
-    _note("stdout", text)
 
 
 def write_raw(text: str, stream: Literal["stdout", "stderr"]) -> None:
     """Print what a program printed as it is, control characters included."""
+    note(stream, text)
     print(text, end="", file=getattr(sys, stream), flush=True)
-    _note(stream, text)
 
 
 def finish_line() -> None:
@@ -126,7 +126,8 @@ def finish_line() -> None:
         write_raw("\n", "stdout")
 
 
-def _note(stream: str, text: str) -> None:
+def note(stream: str, text: str) -> None:
+    """Remember whether what was written last on a stream has ended its line."""
     if text.endswith("\n"):
         _unfinished.discard(stream)
     elif text:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from mumath_agent.commands.console import remark, stderr
+from mumath_agent.commands.console import note, remark, write_raw
 from mumath_agent.problems import decode
 
 
@@ -24,16 +24,15 @@ def ask(prompt: str) -> str:
     Raises:
         InputError: it isn't UTF-8 text.
     """
-    stderr.print(prompt, end="", markup=False)
+    write_raw(prompt, "stderr")
     return decode(_typed(sys.stdin.buffer.readline), "stdin")
 
 
 def _typed(read: Callable[[], bytes]) -> bytes:
     """Return what `read` reads from stdin; on a terminal, what comes next begins a line, also after Ctrl-C."""
-    data = b""
-    try:
-        data = read()
-    finally:
-        if sys.stdin.isatty() and not data.endswith(b"\n"):
-            stderr.print()
+    if not sys.stdin.isatty():
+        return read()
+    note("stderr", "^C")
+    data = read()
+    note("stderr", data.decode("utf-8", "replace"))
     return data

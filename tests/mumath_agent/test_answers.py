@@ -1,7 +1,7 @@
 r"""Where answers are found, and where they must not be."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mumath_agent.answers import boxed_answers, extract_answer, phrase_answers
@@ -164,6 +164,7 @@ pieces = st.sampled_from([*marks, "The answer is "])
 
 
 @given(st.lists(pieces | st.text(max_size=5)).map("".join))
+@example("\\boxed{\x1f}")
 def test_no_text_makes_it_raise(text: str) -> None:
     answer = answer_of(text)
     assert answer is None or answer.text == answer.text.strip() != ""

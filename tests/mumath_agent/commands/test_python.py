@@ -23,7 +23,7 @@ from tests.programs import PROGRAM, Ended, mumath_agent, mumath_agent_process
 
 COMMAND = [*PROGRAM, "python"]
 KEYS = ["status", "stdout", "stderr", "result", "error", "duration_s", "state_lost"]
-LATER_KEYS = ["cell", "artefacts", "state_replayed", "edited", "isolation"]
+LATER_KEYS = ["cell", "artefacts", "state_replayed", "edited", "stream_order", "isolation"]
 
 
 @pytest.mark.parametrize(

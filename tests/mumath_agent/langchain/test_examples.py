@@ -64,9 +64,3 @@ def test_every_example_for_langchain_is_run_here() -> None:
     tests = Path(__file__).read_text("utf-8")
     ours = {path.name for path in EXAMPLES.glob("langchain_*.py")}
     assert ours and all(f'"{name}"' in tests for name in ours)
-
-
-def test_an_agent_with_nothing_to_go_on_with_says_so_and_leaves_no_file(tmp_path: Path) -> None:
-    with started("langchain_agent.py", at=tmp_path) as example:
-        example.communicate()
-    assert example.returncode == 1 and not list(tmp_path.iterdir())

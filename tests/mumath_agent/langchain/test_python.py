@@ -251,6 +251,6 @@ def test_a_middleware_without_langchain_names_the_extra_and_tools_need_none(
     monkeypatch.setitem(sys.modules, "langchain", None)
     assert mumath_agent.langchain.PythonKernelTool.__name__ == "PythonKernelTool"
     with pytest.raises(
-        InputError, match=r"^MuMathMiddleware needs the extra 'langchain': pip.*'\.\[langchain\]'"
+        InputError, match=r"^MuMathMiddleware needs the extra langchain: pip.*'\.\[langchain\]'"
     ):
         _ = mumath_agent.langchain.MuMathMiddleware

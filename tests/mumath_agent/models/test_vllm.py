@@ -74,7 +74,7 @@ async def test_seed_is_repeatable(model: CompletionsModel) -> None:
 
 async def test_wrong_model_name(base_url: str) -> None:
     model = CompletionsModel(base_url, model="llama")
-    with pytest.raises(ModelRefused, match=r"doesn't serve 'llama'; it serves 'mumath'$"):
+    with pytest.raises(ModelRefused, match=r"doesn't serve 'llama', but mumath; choose with --model$"):
         await ask(model)
     await model.aclose()
 

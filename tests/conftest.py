@@ -32,8 +32,16 @@ SESSION = pytest.StashKey[VllmSession]()
 VLLM = "vllm"
 _FOLDER = "vllm_session"
 LONGEST = (
-    "mumath_agent/kernels/test_attacks.py",
     "finetune/pipeline/test_pipeline.py",
+    "docs/test_snippets.py",
+    "mumath_agent/kernels/test_attacks.py",
+    "mumath_agent/kernels/test_misbehaviour.py",
+    "mumath_agent/commands/test_terminal.py",
+    "benchmarks/report/test_viewer.py",
+    "mumath_agent/commands/test_solve.py",
+    "finetune/release/test_export.py",
+    "mumath_agent/grading/test_grading.py",
+    "finetune/training/test_train.py",
 )
 """They come first, so that no process ends long before the others."""
 

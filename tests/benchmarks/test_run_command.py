@@ -84,7 +84,7 @@ def timeless(value: Any) -> Any:
 
 @pytest.mark.kernel
 @pytest.mark.parametrize(
-    ("kills", "number"), [(2, 120), pytest.param(5, 500, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+    ("kills", "number"), [(1, 60), pytest.param(5, 500, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 )
 def test_killed_again_and_again_it_ends_with_the_file_of_an_unbroken_run(
     tmp_path: Path, kills: int, number: int

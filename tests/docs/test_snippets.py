@@ -4,11 +4,14 @@ A snippet that can't be (it wants a GPU, a cluster, hours) stands under a commen
 Its commands must still be ones the program they name would take.
 """
 
+import multiprocessing
 import os
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +33,10 @@ FILES = {
     "cells.py": "# %%\nx = 6\n# %%\nprint(7 * x)\n",
 }
 """What the snippets suppose to be there."""
+SAID = "said"
+"""The file with what a program printed."""
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([__name__, "mumath_agent.agent.graph", "mumath_agent.langchain.middleware"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +80,11 @@ OTHERS = [s for s in ALL if s.language in ("bash", "python") and not s.is_run]
 @pytest.mark.kernel
 @pytest.mark.parametrize("snippet", PROGRAMS, ids=str)
 def test_a_program_runs(snippet: Snippet, tmp_path: Path) -> None:
-    run([sys.executable, "-c", snippet.text], tmp_path)
+    with surroundings(tmp_path) as env:
+        program = PROCESSES.Process(target=execute, args=(snippet.text, tmp_path, env))
+        program.start()
+        program.join()
+    assert program.exitcode == 0, (tmp_path / SAID).read_text("utf-8")
 
 
 @pytest.mark.kernel
@@ -98,14 +109,31 @@ def test_the_pages_have_snippets_of_all_kinds() -> None:
 
 
 def run(command: list[str], folder: Path) -> None:
+    with surroundings(folder) as env:
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def execute(program: str, folder: Path, env: dict[str, str]) -> None:
+    """Run a program as `python -c` would, in a process that was forked off one with the library in it."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(env)
+    said = os.open(SAID, os.O_WRONLY | os.O_CREAT)
+    for stream in (1, 2):
+        os.dup2(said, stream)
+    exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102: our own pages
+
+
+@contextmanager
+def surroundings(folder: Path) -> Iterator[dict[str, str]]:
+    """Put what snippets suppose into a folder, and yield the environment to run them with."""
     for name, content in FILES.items():
         (folder / name).write_text(content)
     (folder / ".venv").mkdir(exist_ok=True)
     if not (folder / ".venv" / "bin").exists():
         (folder / ".venv" / "bin").symlink_to(BIN)
-    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    yield {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
 
 
 def ours(command: str) -> list[list[str]]:

@@ -220,6 +220,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["run.jsonl"]
 
 
+@pytest.mark.slow
 def test_every_row_of_the_graders_speed_is_measured() -> None:
     rows = measure(quick=True)
     assert len(rows) >= 5 and all(row.ours for row in rows)

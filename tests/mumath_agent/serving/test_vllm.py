@@ -76,6 +76,7 @@ async def test_a_prompt_it_has_seen_is_not_read_again(vllm: Vllm) -> None:
     assert usage["prompt_tokens_details"]["cached_tokens"] >= usage["prompt_tokens"] - 64 > 32
 
 
+@pytest.mark.slow
 @pytest.mark.train
 async def test_an_adapter_that_finetune_trained(vllm: Vllm, adapter: Path, tmp_path: Path) -> None:
     from finetune.release.engines import Reference

@@ -122,7 +122,7 @@ def execute(program: str, folder: Path, env: dict[str, str]) -> None:
     said = os.open(SAID, os.O_WRONLY | os.O_CREAT)
     for stream in (1, 2):
         os.dup2(said, stream)
-    exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102: our own pages
+    exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102  # our own pages
 
 
 @contextmanager

@@ -14,13 +14,13 @@ check:  ## style, types, which module may import which, and dead code
 	$(bin)/vulture
 
 fast:  ## the tests that need nothing but Python; importing torch alone takes a process ten seconds
-	$(bin)/pytest -n 2 -m '$(fast)' $(addprefix --ignore=tests/finetune/,$(torch))
+	$(bin)/pytest -n 3 -m '$(fast)' $(addprefix --ignore=tests/finetune/,$(torch))
 
 test:  ## what a submission must pass
-	$(bin)/pytest -n 2
+	$(bin)/pytest -n 3
 
 nightly:  ## everything, the slow tests too
-	$(bin)/pytest -n 2 -m ''
+	$(bin)/pytest -n 3 -m ''
 
 pages = README.md CHANGELOG.md CITATION.cff CONTRIBUTING.md LICENSE SECURITY.md 'docs/*.md' mumath_agent/weights/embedded/README.md
 linked = 'examples/*.py' 'finetune/*.py' 'mumath_agent/*.py'

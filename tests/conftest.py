@@ -23,6 +23,7 @@ import needs
 
 from mumath_agent.models import embedded_engine
 from mumath_agent.models.embedded import DEFAULT
+from mumath_agent.models.http import retries
 from mumath_agent.serving import serving
 from tests.vllm_env import NoEnvironment
 from tests.vllm_session import VllmSession
@@ -53,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     given = getattr(config, "workerinput", {}).get(_FOLDER)
     config.stash[SESSION] = VllmSession(Path(given)) if given else VllmSession()
     os.environ[needs.TRIED] = str(Path(tempfile.mkdtemp(prefix="mumath-tests-")) / "tried")
+    retries._GROWING.multiplier = 0.02  # servers that fail here won't recover
     needs.install()
     load = embedded_engine.load
 

@@ -13,7 +13,7 @@ taken up again from a checkpoint may come with other handles: `execute` brings a
 
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Required, cast
 
 import anyio
@@ -25,17 +25,19 @@ from typing_extensions import TypedDict  # pydantic makes no JSON schema of typi
 
 from mumath_agent.agent.approval import Approve, Edit, Reject, refusal, reviewed
 from mumath_agent.agent.events import Event, emit, printing, unstreamed, writing
-from mumath_agent.agent.handles import Handles, check_input, handles_of_context
+from mumath_agent.agent.inputs import check_input, checked_context
 from mumath_agent.answers import extract_answer
 from mumath_agent.bridge import run_sync
-from mumath_agent.protocols import CompletionRequest, ExecutedCell
+from mumath_agent.dialects import Fenced
+from mumath_agent.kernels.recovery import broke_its_kernel, in_last_session
+from mumath_agent.protocols import CompletionModel, CompletionRequest, Dialect, ExecutedCell, Executor
 from mumath_agent.records import (
     Answer,
     Completion,
     Execution,
-    ExecutionStatus,
     FinishReason,
     Limits,
+    Sampling,
     StopReason,
     Trajectory,
     from_json,
@@ -75,6 +77,19 @@ class State(Solved, total=False):
     """The program to run next."""
     programs: list[str]
     """The programs of the `executions`: the model's, or what a person put in their place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handles:
+    """The live things and settings of one attempt. They stay outside the state and outside checkpoints."""
+
+    model: CompletionModel
+    kernel: Executor
+    dialect: Dialect = field(default_factory=Fenced)
+    limits: Limits = field(default_factory=Limits)
+    sampling: Sampling = field(default_factory=Sampling)
+    approve: bool = False
+    """Ask before each program (`approval.py`); needs a checkpointer."""
 
 
 async def reason(state: State, handles: Handles) -> dict[str, Any]:
@@ -126,7 +141,8 @@ async def execute(state: State, handles: Handles) -> dict[str, Any]:
     if isinstance(decision, Reject):
         return _executed(state, program, refusal(decision))
     ran = decision.edited_action.args.code if isinstance(decision, Edit) else program
-    await handles.kernel.restore(_history(state))  # nothing to do, unless the run was taken up again
+    cells = map(ExecutedCell, state["programs"], _executions(state))
+    await handles.kernel.restore(in_last_session(cells))  # nothing to do, unless the run was taken up again
     started = time.monotonic()
     emit({"event": "program", "text": ran})
     seconds = min(handles.limits.cell_timeout_s, _seconds_left(handles.limits, state))
@@ -145,7 +161,7 @@ async def observe(state: State, handles: Handles) -> dict[str, Any]:
     unseen = unstreamed(transcript, before, state["completions"][-1]["text"])
     emit({"event": "output", "text": unseen, "status": execution.status.value})
     update: dict[str, Any] = {"transcript": to_json(transcript)}
-    if sum(map(_broke_its_kernel, executions)) > handles.limits.max_recoveries:
+    if sum(map(broke_its_kernel, executions)) > handles.limits.max_recoveries:
         update["stop_reason"] = StopReason.KERNEL_DIED.value
     elif _seconds_left(handles.limits, state) <= 0:
         update["stop_reason"] = StopReason.WALL_CLOCK.value
@@ -167,7 +183,7 @@ def build_graph(
     """
     builder = StateGraph(State, context_schema=context_schema, input_schema=Question, output_schema=Solved)
     for node in (reason, code, execute, observe):
-        builder.add_node(node.__name__, _sync_and_async(node, handles or handles_of_context))
+        builder.add_node(node.__name__, _sync_and_async(node, handles or checked_context(Handles)))
     builder.add_edge(START, "reason")
     builder.add_edge("reason", "code")
     builder.add_conditional_edges("code", _unless_stopped("execute"), ["execute", END])
@@ -231,23 +247,6 @@ def _executed(state: State, program: str, execution: Execution) -> dict[str, Any
         "programs": [*state["programs"], program],
         "executions": [*state["executions"], to_json(execution)],
     }
-
-
-def _history(state: State) -> list[ExecutedCell]:
-    """Return the programs that made the session what it was when the attempt was last at work."""
-    history: list[ExecutedCell] = []
-    for program, execution in zip(state["programs"], _executions(state), strict=True):
-        if execution.state_lost:
-            history = []
-        if execution.status is not ExecutionStatus.REFUSED and not _broke_its_kernel(execution):
-            history.append(ExecutedCell(program, execution))
-    return history
-
-
-def _broke_its_kernel(execution: Execution) -> bool:
-    """Tell whether a program made its kernel be replaced; a run that is taken up again has a new kernel, too."""
-    replaced = execution.state_lost or execution.state_replayed
-    return replaced and execution.status in (ExecutionStatus.TIMEOUT, ExecutionStatus.DIED)
 
 
 def _executions(state: State) -> tuple[Execution, ...]:

@@ -52,6 +52,23 @@ class History:
         return True
 
 
+def in_last_session(cells: Iterable[ExecutedCell]) -> list[ExecutedCell]:
+    """Return those programs of an attempt that made its session what it was when the attempt was last at work."""
+    history: list[ExecutedCell] = []
+    for cell in cells:
+        if cell.execution.state_lost:
+            history = []
+        if cell.execution.status is not ExecutionStatus.REFUSED and not broke_its_kernel(cell.execution):
+            history.append(cell)
+    return history
+
+
+def broke_its_kernel(execution: Execution) -> bool:
+    """Tell whether a program made its kernel be replaced; a run that is taken up again has a new kernel, too."""
+    replaced = execution.state_lost or execution.state_replayed
+    return replaced and execution.status in (ExecutionStatus.TIMEOUT, ExecutionStatus.DIED)
+
+
 def _effects(execution: Execution) -> tuple[object, ...]:
     """Return what two runs of a program must have in common."""
     return (

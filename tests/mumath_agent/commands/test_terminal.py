@@ -137,8 +137,16 @@ def test_an_error_of_a_cell_begins_a_line_whatever_was_printed_before(tmp_path: 
     ("arguments", "asks"),
     [
         ([], "Question: "),
-        (["-"], "reading the question from the terminal; end with Ctrl-D on a line of its own"),
-        (["--file", "-"], "reading problems from the terminal; end with Ctrl-D on a line of its own"),
+        pytest.param(
+            ["-"],
+            "reading the question from the terminal; end with Ctrl-D on a line of its own",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["--file", "-"],
+            "reading problems from the terminal; end with Ctrl-D on a line of its own",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_terminal_is_told_what_is_waited_for(arguments: list[str], asks: str) -> None:

@@ -70,6 +70,7 @@ def test_a_server_and_its_fault(tmp_path: Path, simulate: Callable[..., str]) ->
     }
 
 
+@pytest.mark.slow
 def test_isolation_that_is_off(tmp_path: Path) -> None:
     ended = run(
         [sys.executable, WITHOUT, "namespaces,landlock", str(os.getuid()), *COMMAND, "--json"], tmp_path
@@ -86,6 +87,7 @@ def test_isolation_that_lacks_a_layer(tmp_path: Path) -> None:
     assert "missing: landlock (" in line
 
 
+@pytest.mark.slow
 def test_a_full_disk(tmp_path: Path) -> None:
     """A file system of 1 MB, for the command alone."""
     mounted = f'mount -t tmpfs -o size=1m none {tmp_path} && cd {tmp_path} && exec "$@"'
@@ -97,6 +99,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert "No space left on device" in ended.stdout
 
 
+@pytest.mark.slow
 def test_a_kernel_spec_that_is_missing(tmp_path: Path) -> None:
     ended = run([sys.executable, "-c", WITHOUT_A_SPEC], tmp_path, JUPYTER_DATA_DIR=str(tmp_path))
     assert (ended.code, ended.failed) == (1, ["kernel spec"])

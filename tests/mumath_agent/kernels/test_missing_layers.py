@@ -94,7 +94,7 @@ def test_where_one_layer_is_missing_the_others_confine(missing: str, level: str,
     ("missing", "told", "user"),
     [
         ("seccomp", ["seccomp"], ORDINARY),
-        ("namespaces,landlock", ["namespaces", "landlock"], OURSELVES),
+        pytest.param("namespaces,landlock", ["namespaces", "landlock"], OURSELVES, marks=pytest.mark.slow),
         ("namespaces,landlock,seccomp", ["namespaces", "landlock"], ORDINARY),  # already too much
         pytest.param("seccomp", ["seccomp"], OURSELVES, marks=pytest.mark.slow),
         pytest.param("namespaces,landlock", ["namespaces", "landlock"], ORDINARY, marks=pytest.mark.slow),
@@ -115,8 +115,8 @@ def test_nothing_runs_where_too_much_is_missing(missing: str, told: list[str], u
 @pytest.mark.parametrize(
     ("missing", "level"),
     [
-        ("seccomp", "namespaces+landlock"),
         ("namespaces,landlock,seccomp", "rlimits-only"),
+        pytest.param("seccomp", "namespaces+landlock", marks=pytest.mark.slow),
         pytest.param("namespaces,landlock", "seccomp", marks=pytest.mark.slow),
     ],
 )

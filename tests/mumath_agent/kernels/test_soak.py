@@ -1,6 +1,6 @@
 """Run a long mixture of well-behaved and hostile cells: no session reads another's output, and nothing is left over.
 
-The default run has a small mixture; a long one is a slow test.
+Both mixtures, a small and a long one, are slow tests.
 """
 
 import asyncio
@@ -227,7 +227,7 @@ class Held:
 @pytest.mark.parametrize(
     "size",
     [
-        pytest.param(SMALL, id="small"),
+        pytest.param(SMALL, id="small", marks=pytest.mark.slow),
         pytest.param(LARGE, id="large", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
     ],
 )

@@ -26,8 +26,9 @@ def _solver_options(
     dialect: Annotated[
         str | None,
         typer.Option(
+            envvar="MUMATH_DIALECT",
             help="How the model is spoken to: fenced, fenced-qwen, fenced-numina, blocks, chat or tools. "
-            "Without it, as its family is."
+            "Without it, as its family is.",
         ),
     ] = None,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
@@ -48,7 +49,11 @@ def _solver_options(
         bool, typer.Option(help="Rebuild a lost session by running its programs again, if they do the same.")
     ] = False,
     unsafe_local: Annotated[
-        bool, typer.Option(help="Run programs even where this machine can't confine them, with your rights.")
+        bool,
+        typer.Option(
+            envvar="MUMATH_UNSAFE_LOCAL",
+            help="Run programs even where this machine can't confine them, with your rights.",
+        ),
     ] = False,
 ) -> SolverOptions:
     return SolverOptions(

@@ -28,6 +28,6 @@ linked = 'examples/*.py' 'finetune/*.py' 'mumath_agent/*.py'
 site:  ## the pages, and the reference of all modules, as a web site in site/
 	rm -rf build/pages site
 	mkdir -p build/pages
-	git ls-files $(pages) $(linked) | xargs cp --parents -t build/pages
+	git ls-files --cached --others --exclude-standard $(pages) $(linked) | xargs cp --parents -t build/pages
 	$(bin)/zensical build --strict
 	$(bin)/python docs/reference.py site/reference

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import settings
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of PyTorch, for models this small: several only wait for each other
 sys.path.append(str(Path(__file__).parent / "guard"))  # also programs that tests start find it, by PYTHONPATH
@@ -51,6 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # Containers often forbid it. Then every program that a test starts compiles our modules, and vLLM's, again.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    settings.register_profile("busy", deadline=None)  # an example may take any time
+    settings.load_profile("busy")
     given = getattr(config, "workerinput", {}).get(_FOLDER)
     config.stash[SESSION] = VllmSession(Path(given)) if given else VllmSession()
     os.environ[needs.TRIED] = str(Path(tempfile.mkdtemp(prefix="mumath-tests-")) / "tried")

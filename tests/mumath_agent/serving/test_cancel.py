@@ -9,6 +9,7 @@ import httpx
 import psutil
 import pytest
 
+from mumath_agent.agent.events import Event
 from mumath_agent.agent.solver import Solver
 from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.models.http.completions import CompletionsModel
@@ -28,13 +29,21 @@ async def test_cancelled_attempts_leave_no_request_and_no_kernel(serve_vllm: Cal
     async with solver.new_kernel() as kernel:  # the fork server runs from here on
         await kernel.run("1", timeout_s=10)
     before = processes()
+    writing, all_write = set[int](), anyio.Event()
+
+    def hear(number: int, event: Event) -> None:
+        writing.update({number} if event["event"] == "text" else ())
+        if len(writing) == ATTEMPTS:
+            all_write.set()
+
     async with httpx.AsyncClient(base_url=base_url) as vllm:
         written = await counted(vllm, "generation_tokens_total")
         async with anyio.create_task_group() as attempts:
             for number in range(ATTEMPTS):
                 problem = Problem(id=str(number), question=f"What is {number} times 2?")
-                attempts.start_soon(partial(solver.solve, problem))
-            await until(lambda: all_at_work(vllm, before))
+                attempts.start_soon(partial(solver.solve, problem, on_event=partial(hear, number)))
+            await all_write.wait()
+            assert processes() - before
             attempts.cancel_scope.cancel()
         await until(lambda: nothing_left(vllm, before))
         written = await counted(vllm, "generation_tokens_total") - written
@@ -47,10 +56,6 @@ async def until(true: Callable[[], Awaitable[bool]]) -> None:
     with anyio.fail_after(600):
         while not await true():  # noqa: ASYNC110 - another process can set no event of ours
             await anyio.sleep(0.01)
-
-
-async def all_at_work(vllm: httpx.AsyncClient, before: set[psutil.Process]) -> bool:
-    return await under_way(vllm) == ATTEMPTS and len(processes() - before) >= ATTEMPTS
 
 
 async def nothing_left(vllm: httpx.AsyncClient, before: set[psutil.Process]) -> bool:

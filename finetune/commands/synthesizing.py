@@ -19,7 +19,7 @@ from mumath_agent.commands.options import takes_solver_options
 EMBEDDED, OWN = "embedded", "own"
 
 
-@takes_solver_options(without=("base_url", "dialect"), temperature=0.8, seed=0)
+@takes_solver_options(without=("base_url", "local", "dialect"), temperature=0.8, seed=0)
 def synthesize(
     options: SolverOptions,
     questions: Annotated[Path, typer.Argument(help="Questions, JSONL (of `seeds` or `augment`).")],

@@ -40,6 +40,8 @@ class SolverSettings(TypedDict, total=False):
     """An OpenAI-compatible server, or several that share the work; without one the embedded model solves."""
     model: str | CompletionModel | None
     """The model's name on the server, or a model of your own."""
+    local: str | None
+    """A GGUF model that runs on this machine: a file, a name of `mumath-agent models`, or owner/repo of the hub."""
     dialect: str | Dialect | None
     """How the model is spoken to, e.g. "chat"; without it, as its family is."""
     api_key: str | None
@@ -146,10 +148,11 @@ async def asolve_many(
 
 
 def options_from_environment(environment: Mapping[str, str] = os.environ) -> SolverOptions:
-    """Return the options that MUMATH_BASE_URL, MUMATH_MODEL, MUMATH_DIALECT and MUMATH_UNSAFE_LOCAL=1 set."""
+    """Return the options that MUMATH_BASE_URL, _MODEL, _LOCAL, _DIALECT and MUMATH_UNSAFE_LOCAL=1 set."""
     return SolverOptions(
         base_urls=tuple(environment.get("MUMATH_BASE_URL", "").split()),
         model=environment.get("MUMATH_MODEL") or None,
+        local=environment.get("MUMATH_LOCAL") or None,
         dialect=environment.get("MUMATH_DIALECT") or None,
         unsafe_local=environment.get("MUMATH_UNSAFE_LOCAL") == "1",
     )
@@ -202,7 +205,11 @@ def _options(given: Mapping[str, Any]) -> SolverOptions:
     if "base_url" in given:
         base_url = given["base_url"]
         urls = (base_url,) if isinstance(base_url, str) else tuple(base_url or ())
-        options = replace(options, base_urls=urls, model=options.model if urls else None)
+        options = replace(options, base_urls=urls, model=options.model if urls else None, local=None)
+    if given.get("local"):
+        options = replace(options, local=str(given["local"]))
+        if "base_url" not in given:  # what the environment says is for when nothing is said
+            options = replace(options, base_urls=(), model=None)
     return replace(
         options,
         api_key=given.get("api_key"),

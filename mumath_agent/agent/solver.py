@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from mumath_agent import __version__
 from mumath_agent.dialects import Fenced, get_dialect
-from mumath_agent.errors import InputError
 from mumath_agent.kernels import JupyterExecutor, KernelPool, Sandbox
 from mumath_agent.problems import check_question
 from mumath_agent.protocols import CompletionModel, Dialect, Executor
@@ -80,6 +79,8 @@ class SolverOptions(AttemptOptions):
     """The servers' key; without it, MUMATH_API_KEY of the environment."""
     weights: Path | None = None
     """A folder in the embedded engine's format, in the place of the embedded model's."""
+    local: str | None = None
+    """A GGUF model of this machine; see `mumath_agent.models.local.find_model`."""
 
     def __post_init__(self) -> None:
         """Refuse an unknown dialect at once."""
@@ -93,19 +94,17 @@ class SolverOptions(AttemptOptions):
             InputError: an address isn't one, or the options contradict each other.
             ModelUnreachable, ModelRefused: the server doesn't tell what it serves.
         """
-        from mumath_agent.models.select import embedded_model, model_at  # brings HTTP and the engine
+        from mumath_agent.models.select import selected_model  # brings HTTP and the engine
 
-        if self.base_urls and self.weights is not None:
-            raise InputError(
-                f"--weights {self.weights} is for the embedded engine; leave out it or --base-url"
-            )
-        if self.model is not None and not self.base_urls:
-            raise InputError(
-                f"--model {self.model} needs --base-url, the address of the server that serves it"
-            )
-        if self.base_urls:
-            return await model_at(self.base_urls, self.model, self.dialect, self.api_key, self.limits.wall_s)
-        return embedded_model(self.weights, self.dialect)
+        return await selected_model(
+            base_urls=self.base_urls,
+            model=self.model,
+            dialect=self.dialect,
+            api_key=self.api_key,
+            weights=self.weights,
+            local=self.local,
+            within_s=self.limits.wall_s,
+        )
 
     def solver(self, selected: "SelectedModel") -> "Solver":
         """Return a solver with this model."""

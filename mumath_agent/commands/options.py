@@ -23,12 +23,21 @@ def _solver_options(
         str | None,
         typer.Option(envvar="MUMATH_MODEL", help="The model's name on the server, if it serves several."),
     ] = None,
+    local: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MUMATH_LOCAL",
+            metavar="MODEL",
+            help="A model that runs on this machine: a GGUF file, a name that `mumath-agent models` lists, "
+            "owner/repo[:QUANT] of the hub, or auto for the best that fits.",
+        ),
+    ] = None,
     dialect: Annotated[
         str | None,
         typer.Option(
             envvar="MUMATH_DIALECT",
-            help="How the model is spoken to: fenced, fenced-qwen, fenced-numina, blocks, chat or tools. "
-            "Without it, as its family is.",
+            help="How the model is spoken to: fenced, fenced-qwen, fenced-numina, blocks, chat, chat-examples or "
+            "tools. Without it, as its family is.",
         ),
     ] = None,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
@@ -60,6 +69,7 @@ def _solver_options(
         base_urls=tuple(base_url or ()),
         model=model,
         dialect=dialect,
+        local=local,
         limits=Limits(
             max_turns=max_turns, max_new_tokens=max_new_tokens, cell_timeout_s=cell_timeout, wall_s=wall
         ),

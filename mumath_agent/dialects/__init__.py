@@ -19,7 +19,7 @@ from mumath_agent.errors import InputError
 from mumath_agent.protocols import Dialect, TextDialect
 
 _TEXT: tuple[TextDialect, ...] = (Fenced(), Fenced(template=QWEN), Fenced(template=NUMINA), Blocks())
-_ALL: tuple[Dialect, ...] = (*_TEXT, Chat(), Chat(tool=True))
+_ALL: tuple[Dialect, ...] = (*_TEXT, Chat(), Chat(examples=True), Chat(tool=True))
 _DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in _ALL}
 
 

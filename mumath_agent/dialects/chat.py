@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
+from mumath_agent.dialects.examples import solved_problems
 from mumath_agent.dialects.fenced import HEADER, Fenced
 from mumath_agent.protocols import Conversation, Message, Role
 from mumath_agent.records import Completion, Execution, FinishReason
@@ -49,11 +50,13 @@ class Chat:
 
     tool: bool = False
     """Whether programs are tool calls, for models that were trained on these."""
+    examples: bool = False
+    """Whether solved problems come before the question, for models that write no programs unless they are shown."""
 
     @property
     def name(self) -> str:
-        """Either "tools" or "chat"."""
-        return "tools" if self.tool else "chat"
+        """One of "chat", "chat-examples" and "tools"."""
+        return "tools" if self.tool else "chat-examples" if self.examples else "chat"
 
     @property
     def stop(self) -> tuple[str, ...]:
@@ -61,15 +64,18 @@ class Chat:
         return _FENCED.stop
 
     def prompt(self, transcript: Transcript) -> Conversation:
-        """Return the system message, the question, and the messages of all turns so far."""
-        system = _WORK.format(how=_BY_CALLS if self.tool else _IN_FENCES)
-        opening = (
-            Message(role=Role.SYSTEM, text=system),
-            Message(role=Role.USER, text=transcript.question),
-        )
+        """Return the system message, the solved problems, the question, and the messages of all turns so far."""
+        system = Message(role=Role.SYSTEM, text=_WORK.format(how=_BY_CALLS if self.tool else _IN_FENCES))
+        shown = (*(solved_problems() if self.examples else ()), transcript)
+        spoken = (message for each in shown for message in self._spoken(each))
+        return Conversation(messages=(system, *spoken), tool=self.tool)
+
+    def _spoken(self, transcript: Transcript) -> Iterator[Message]:
+        """Yield a transcript's question and turns as messages."""
+        yield Message(role=Role.USER, text=transcript.question)
         messages_of = self._with_call if self.tool else self._in_fences
-        turns = (message for turn in transcript.turns for message in messages_of(turn))
-        return Conversation(messages=(*opening, *turns), tool=self.tool)
+        for turn in transcript.turns:
+            yield from messages_of(turn)
 
     def parse(self, text: str) -> tuple[Segment, ...]:
         """Cut the text of a solution into segments, as the fenced dialect does."""

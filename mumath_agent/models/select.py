@@ -5,6 +5,7 @@
 The server is asked only for what wasn't given. If its model's files are on this machine, their config.json is read.
 """
 
+import asyncio
 import json
 import math
 import os
@@ -34,6 +35,35 @@ class SelectedModel:
     model: CompletionModel
     dialect: Dialect
     family: Family
+
+
+async def selected_model(
+    *,
+    base_urls: Sequence[str],
+    model: str | None,
+    dialect: str | None,
+    api_key: str | None,
+    weights: Path | None,
+    local: str | None,
+    within_s: float,
+) -> SelectedModel:
+    """Return the model that the options name: on servers, on this machine, or the embedded one.
+
+    Raises:
+        InputError: the options contradict each other, or one can't be used.
+        ModelUnreachable, ModelRefused: the server doesn't tell what it serves.
+    """
+    named = {"--base-url": " ".join(base_urls), "--local": local, "--weights": weights}
+    given = [f"{option} {value}" for option, value in named.items() if value]
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(given)} name different models; leave out all but one")
+    if model is not None and not base_urls:
+        raise InputError(f"--model {model} needs --base-url, the address of the server that serves it")
+    if base_urls:
+        return await model_at(base_urls, model, dialect, api_key, within_s)
+    if local:
+        return await asyncio.to_thread(local_model, local, dialect)
+    return embedded_model(weights, dialect)
 
 
 async def model_at(
@@ -88,6 +118,23 @@ def embedded_model(weights: Path | None = None, dialect: str | None = None) -> S
             "name a server with --base-url, or leave out --dialect"
         )
     return SelectedModel(model=EmbeddedModel(folder), dialect=selected, family=family)
+
+
+def local_model(name: str, dialect: str | None = None) -> SelectedModel:
+    """Return the GGUF model of that name (`local.find_model`), with the dialect of that name or its family's.
+
+    Raises:
+        InputError: there is no such model, it can't be used here, or the dialect is unknown.
+    """
+    from mumath_agent.models.local import LocalModel, find_model
+
+    file = find_model(name)
+    family = family_of(file.stem)
+    selected = get_dialect(dialect or family.dialect)
+    model = LocalModel(file, chats=isinstance(selected, Chat), extra_body=request_fields(selected))
+    return SelectedModel(
+        model=Blockwise(model) if isinstance(selected, Blocks) else model, dialect=selected, family=family
+    )
 
 
 def _client(

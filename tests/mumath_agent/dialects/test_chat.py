@@ -5,12 +5,15 @@ import json
 import pytest
 
 from mumath_agent.agent.graph import Handles, graph
-from mumath_agent.dialects import Chat
+from mumath_agent.dialects import Chat, Fenced, get_dialect
 from mumath_agent.dialects.chat import fenced_call
+from mumath_agent.dialects.examples import solved_problems
+from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.protocols import Conversation, Message, Role
 from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason, to_json
 from mumath_agent.testing import ScriptedExecutor, ScriptedModel
 from mumath_agent.transcript import Kind, Transcript
+from tests.waiting import HANG_S
 
 CHAT, TOOLS = Chat(), Chat(tool=True)
 ASKED = "```python\nprint(1)\n```\n```output\n"
@@ -137,3 +140,29 @@ async def test_a_reader_of_the_stream_sees_the_whole_output_though_the_model_wro
     events = [e async for e in graph.astream({"question": "q"}, context=handles, stream_mode="custom")]
     outputs: list[str] = [event["text"] for event in events if event["event"] == "output"]
     assert outputs == ["```output\n7\n```\n"]
+
+
+def test_solved_problems_come_before_the_question_as_turns_of_the_conversation() -> None:
+    shown, plain = (
+        get_dialect(name).prompt(Transcript(question="What is 2 + 2?")) for name in ("chat-examples", "chat")
+    )
+    assert not isinstance(shown, str) and not isinstance(plain, str)
+    assert (shown.messages[0], shown.messages[-1]) == (plain.messages[0], plain.messages[-1])
+    between = shown.messages[1:-1]
+    assert [m.role for m in between] == [Role.USER, Role.ASSISTANT, Role.USER, Role.ASSISTANT] * 2
+    programs = [m.text for m in between if "```python" in m.text]
+    outputs = [m.text for m in between if m.text.startswith("```output")]
+    assert len(programs) == len(outputs) == 2 and all(p.endswith("```") for p in programs)
+
+
+@pytest.mark.anyio
+@pytest.mark.kernel
+async def test_the_solved_problems_print_what_they_say() -> None:
+    for solved in solved_problems():
+        output = next(s.text for s in solved.segments if s.kind is Kind.OUTPUT)
+        at = next(n for n, s in enumerate(solved.segments) if s.kind is Kind.OUTPUT)
+        program = Fenced().pending_code(Transcript(question="", segments=solved.segments[:at]))
+        assert program is not None
+        async with JupyterExecutor() as kernel:
+            execution = await kernel.run(program, timeout_s=HANG_S)
+        assert execution.stdout.strip() == output.strip().removesuffix("```").strip(), execution.error

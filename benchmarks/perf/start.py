@@ -17,7 +17,7 @@ REFERENCE = ("-c", "import langgraph.graph")
 STARTS = {
     "Python alone": ("-c", "pass"),
     "import mumath_agent": ("-c", "import mumath_agent"),
-    "import mumath_agent.agent.solver, and with it LangGraph": ("-c", "import mumath_agent.agent.solver"),
+    "import mumath_agent.agent.graph, and with it LangGraph": ("-c", "import mumath_agent.agent.graph"),
     "mumath-agent --help": ("-m", "mumath_agent", "--help"),
     "mumath-agent solve, the embedded model, from nothing": ("-m", "mumath_agent", "solve", QUESTION),
 }

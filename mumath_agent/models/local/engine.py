@@ -35,7 +35,8 @@ def main() -> int:
     except RuntimeError as error:
         print(f"RuntimeError: llama.cpp can't load the model: {error}", flush=True)
         return 1
-    print(f"{SERVING}{server.listening_address}", flush=True)
+    # One write, on a line of its own: llama.cpp's threads write to the same log.
+    os.write(1, f"\n{SERVING}{server.listening_address}\n".encode())
     while os.getppid() == int(os.environ[LAUNCHER]):
         time.sleep(_WATCH_S)
     os._exit(0)  # llama.cpp would wait for requests that no one awaits

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from mumath_agent.records import Completion
 
 _POLL_S = 0.05
 _END_S = 5.0
+_SERVING = re.compile(rf"^{engine.SERVING}(http://[\w.]+:\d+)\n", re.MULTILINE)
 _LOGGED_ERROR = " E "
 """How llama.cpp marks an error in a line of its log: time, level, place, text."""
 
@@ -134,10 +136,8 @@ class LocalModel:
         return self._client
 
     def _address(self) -> str | None:
-        lines = self._log.read_text("utf-8", "replace").splitlines()
-        return next(
-            (line.removeprefix(engine.SERVING) for line in lines if line.startswith(engine.SERVING)), None
-        )
+        said = _SERVING.search(self._log.read_text("utf-8", "replace"))
+        return said[1] if said else None
 
     def _start(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="mumath-local-"))

@@ -111,7 +111,10 @@ def _table_rows(text: str, question: Collection[str]) -> Iterator[Row]:
             told = f"{len(cells)} cells under {len(names)} columns; quote a text that holds a {delimiter!r}"
             yield Row(where, InputError(told))
         else:
-            yield Row(where, {name: cell for name, cell in zip(names, cells, strict=False) if cell.strip()})
+            yield Row(
+                where,
+                {name: cell if cell.strip() else None for name, cell in zip(names, cells, strict=False)},
+            )
 
 
 def _looks_like_table(text: str, question: Collection[str]) -> bool:

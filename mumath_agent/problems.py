@@ -20,7 +20,6 @@ MAX_QUESTION_CHARS = 20_000
 """Longer than any benchmark's longest question, but keeps the wrong kind of file from reaching a model."""
 
 _QUESTION = ("question", "problem", "input")
-_TARGET = ("target", "answer")
 _ID = ("id", "idx")
 _NOT_TEXT = {
     ".parquet": "read_parquet",
@@ -205,7 +204,9 @@ def problem_of(given: object, number: int, source: str = "user") -> Problem:
 
 
 def _target(row: dict[str, Any]) -> str | None:
-    target = _first(row, _TARGET)
+    target = row["target"] if "target" in row else row.get("answer")  # beside it, `answer` may be a model's
+    if isinstance(target, dict):
+        raise InputError(f"the answer is {target!r}; it must be text or a number")
     if target is None and isinstance(solution := row.get("solution"), str):
         target = next(reversed(boxed_answers(solution)), None)
     return None if target is None else split_gsm8k_answer(str(target))[1] or None

@@ -56,6 +56,12 @@ class Sampling:
     seed: int | None = None
     """Makes sampling repeatable on one engine; two engines give different texts for the same seed."""
 
+    def __post_init__(self) -> None:
+        """Refuse what nothing can be sampled with."""
+        for name, least, most in (("temperature", 0.0, 1e6), ("top_p", 1e-9, 1.0)):
+            if not (isinstance(value := getattr(self, name), int | float) and least <= value <= most):
+                raise InputError(f"{name} is {value!r}; it must be a number, {least:g} to {most:g}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:

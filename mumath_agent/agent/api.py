@@ -10,12 +10,14 @@ MUMATH_DIALECT, MUMATH_API_KEY, MUMATH_UNSAFE_LOCAL. The synchronous functions w
 import asyncio
 import difflib
 import os
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from typing import Any, Literal, NoReturn, TypedDict, TypeVar, Unpack
 
-from mumath_agent.agent.failures import RAISED
+from mumath_agent import __version__
+from mumath_agent.agent.failures import RAISED, named
 from mumath_agent.agent.solver import (
     AttemptOptions,
     Solver,
@@ -24,11 +26,23 @@ from mumath_agent.agent.solver import (
 )
 from mumath_agent.bridge import run_sync
 from mumath_agent.dialects import get_dialect
-from mumath_agent.errors import InputError, MuMathError
+from mumath_agent.errors import InputError, ModelError, ModelMisconfigured, MuMathError
 from mumath_agent.grading import Grader
+from mumath_agent.kernels.forkserver import level_of
 from mumath_agent.problems import check_question, problem_of
 from mumath_agent.protocols import CompletionModel, Dialect
-from mumath_agent.records import BROKEN, Limits, Outcome, Problem, RunRecord, Sampling, from_json
+from mumath_agent.records import (
+    BROKEN,
+    Limits,
+    Outcome,
+    Problem,
+    RunRecord,
+    Sampling,
+    Settings,
+    Trajectory,
+    from_json,
+)
+from mumath_agent.transcript import Transcript
 
 T = TypeVar("T")
 
@@ -64,7 +78,7 @@ def solve(
 
     Args:
         question: the whole problem, in words and LaTeX.
-        errors: "raise" an error of the server or the kernel, or leave it in the "record", as `record.error`.
+        errors: "raise" an error of the server or the kernel, or leave it in the "record": `record.trajectory.error`.
         settings: see `SolverSettings`.
 
     Raises:
@@ -81,8 +95,16 @@ async def asolve(
     check_question(question)
     if errors not in ("raise", "record"):
         raise InputError(f'errors is {errors!r}; it must be "raise" or "record"')
-    async with _opened(settings) as solver:
-        record = await solver.solve(Problem(id="question", question=question))
+    problem = Problem(id="question", question=question)
+    try:
+        async with _opened(settings) as solver:
+            record = await solver.solve(problem)
+    except ModelMisconfigured:
+        raise
+    except ModelError as error:  # before there was an attempt
+        if errors == "raise":
+            raise
+        return _never_begun(problem, settings, error)
     if errors == "raise" and record.trajectory.stop_reason in BROKEN:
         _raise(record)
     return record
@@ -126,7 +148,10 @@ async def asolve_many(
     """Attempt many problems side by side, and yield each record as its attempt ends; see `solve_many`."""
     from mumath_agent.agent.batch import Batch, run_batch
 
-    known = tuple(problem_of(given, number) for number, given in enumerate(problems, start=1))
+    known = _problems(problems)
+    for name, value in (("samples", samples), ("concurrency", concurrency)):
+        if not isinstance(value, int) or value < 1:
+            raise InputError(f"{name} is {value!r}; it must be 1 or more")
     ended: asyncio.Queue[RunRecord | None] = asyncio.Queue()
 
     async def attempt_all() -> None:
@@ -145,6 +170,41 @@ async def asolve_many(
     finally:
         attempts.cancel()
         await asyncio.wait({attempts})
+
+
+def _never_begun(problem: Problem, settings: SolverSettings, error: ModelError) -> RunRecord:
+    """Return the record of an attempt for which there was no model."""
+    options = _options(settings)
+    named_model, named_dialect = settings.get("model") or options.model, settings.get("dialect")
+    return RunRecord(
+        problem=problem,
+        settings=Settings(
+            model=named_model if isinstance(named_model, str) else "",
+            dialect=named_dialect if isinstance(named_dialect, str) else options.dialect or "",
+            limits=options.limits,
+            sampling=options.sampling,
+        ),
+        isolation=level_of(options.sandbox),
+        version=__version__,
+        trajectory=Trajectory(
+            transcript=Transcript(question=problem.question),
+            completions=(),
+            executions=(),
+            answer=None,
+            stop_reason=named(error)[1],
+            error=str(error),
+        ),
+    )
+
+
+def _problems(given: Iterable[str | Mapping[str, Any] | Problem]) -> tuple[Problem, ...]:
+    if isinstance(given, str | Mapping | Problem):
+        raise InputError(f"problems is {given!r}; it must be a list of problems, even if there is one")
+    problems = tuple(problem_of(each, number) for number, each in enumerate(given, start=1))
+    seen = Counter(problem.id for problem in problems)
+    if problems and (most := seen.most_common(1)[0])[1] > 1:
+        raise InputError(f"{most[1]} problems have the id {most[0]!r}; every problem needs one of its own")
+    return problems
 
 
 def options_from_environment(environment: Mapping[str, str] = os.environ) -> SolverOptions:

@@ -96,15 +96,9 @@ class SolverOptions(AttemptOptions):
         """
         from mumath_agent.models.select import selected_model  # brings HTTP and the engine
 
-        return await selected_model(
-            base_urls=self.base_urls,
-            model=self.model,
-            dialect=self.dialect,
-            api_key=self.api_key,
-            weights=self.weights,
-            local=self.local,
-            within_s=self.limits.wall_s,
-        )
+        names = ("base_urls", "model", "dialect", "api_key", "weights", "local")
+        given: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return await selected_model(**given, within_s=self.limits.wall_s)
 
     def solver(self, selected: "SelectedModel") -> "Solver":
         """Return a solver with this model."""

@@ -31,8 +31,9 @@ def check_together(
     for name, path in (("--output", output), ("--csv", csv)):
         if path is not None and file is None:
             raise InputError(f"{name} goes with --file")
-    if csv is not None and output is not None and csv.resolve() == output.resolve():
-        raise InputError(f"--csv and --output both name {csv}; they are different files")
+    for name, path in (("--output", output), ("--file", file)):
+        if csv is not None and path is not None and csv.resolve() == path.resolve():
+            raise InputError(f"--csv and {name} both name {csv}; they are different files")
     if checkpoint is not None and output is None:
         raise InputError("--checkpoint goes with --file and --output, which keeps what is finished")
     if approve and file is not None:

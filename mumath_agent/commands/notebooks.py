@@ -23,6 +23,8 @@ def one_notebook(path: Path) -> Keep:
     Raises:
         InputError: it can't be written there, as far as can be told before there is a record.
     """
+    if path.suffix != ".ipynb":
+        raise InputError(f"a notebook's name ends in .ipynb, and {path} doesn't")
     require_replaceable(path)
     return partial(write_notebook, path=path)
 

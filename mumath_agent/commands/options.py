@@ -4,6 +4,7 @@
 """
 
 import inspect
+import os
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any
@@ -65,6 +66,8 @@ def _solver_options(
         ),
     ] = False,
 ) -> SolverOptions:
+    if local and local != os.environ.get("MUMATH_LOCAL") and base_url == _urls_of_environment():
+        base_url = model = None  # an option goes before the environment
     return SolverOptions(
         base_urls=tuple(base_url or ()),
         model=model,
@@ -78,6 +81,10 @@ def _solver_options(
         rebuild_state=rebuild_state,
         unsafe_local=unsafe_local,
     )
+
+
+def _urls_of_environment() -> list[str]:
+    return os.environ.get("MUMATH_BASE_URL", "").split()
 
 
 def takes_solver_options(

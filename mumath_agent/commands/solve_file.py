@@ -52,6 +52,9 @@ async def solve_file(
             await stack.enter_async_context(open_solver(options, remark)), checkpointer=checkpointer
         )
         introduce(solver)
+        batch = Batch(problems=file.problems, solver=solver)
+        if results:
+            results.check(solver.settings)
         stack.callback(lambda: remark(summary.line))  # of an interrupted run, too
         progress = stack.enter_context(progress_bar("solving"))
         task = progress.add_task("", total=len(file.problems))
@@ -64,9 +67,7 @@ async def solve_file(
             summary.add(record, earlier=earlier)
             progress.advance(task)
 
-        batch = Batch(problems=file.problems, solver=solver)
         if results:
-            results.check(solver.settings)
             async for record in _finished(batch, results, grader):
                 finish(record, earlier=True)
         await run_batch(

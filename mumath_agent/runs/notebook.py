@@ -50,13 +50,13 @@ def notebook_name(problem: Problem) -> str:
     return f"{_UNSAFE.sub('_', problem.id).lstrip('.')[:_MAX_NAME_CHARS] or '_'}.ipynb"
 
 
-def write_notebook(record: RunRecord, path: Path) -> None:
+def write_notebook(record: RunRecord, path: str | Path) -> None:
     """Write the notebook of an attempt; one that was written before is replaced, anything else is left alone.
 
     Raises:
         InputError: the file can't be written; see `require_replaceable`.
     """
-    text = notebook_text(record)
+    text, path = notebook_text(record), Path(path)
     require_replaceable(path)
     # Half a character, which UTF-8 can't hold, becomes the JSON escape that stands for it.
     replace_file(path, text.encode("utf-8", "backslashreplace"))
@@ -101,12 +101,13 @@ def notebook_text(record: RunRecord) -> str:
     return f"{nbformat.writes(notebook)}\n"
 
 
-def read_notebook(path: Path) -> ExecutedSession:
+def read_notebook(path: str | Path) -> ExecutedSession:
     """Return what the notebook at `path` says was run; cells that never ran are left out.
 
     Raises:
         InputError: the file can't be read as a notebook.
     """
+    path = Path(path)
     try:
         data = path.read_bytes()
     except OSError as error:

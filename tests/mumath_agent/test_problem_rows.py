@@ -144,3 +144,9 @@ def test_no_text_breaks_a_reader(text: str) -> None:
     for name in ("p.csv", "p.tsv", "p.json", "stdin"):
         for item in parse_problems(f"question,answer\n{text}", name):
             assert isinstance(item, Problem | InputError) and "\n" not in getattr(item, "args", ("",))[0]
+
+
+def test_in_a_table_of_ours_the_models_answer_is_no_target() -> None:
+    text = "id,question,answer,target\na,What is 1 + 1?,2,2\nb,What is 3 + 4?,12,\n"
+    problems = [p for p in parse_problems(text, "t.csv") if isinstance(p, Problem)]
+    assert [problem.target for problem in problems] == ["2", None]

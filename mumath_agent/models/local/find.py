@@ -43,7 +43,7 @@ def find_model(name: str, *, on_notice: Callable[[str], None] = lambda _: None) 
     if repository.count("/") != 1:
         known = ", ".join(one.name for one in CATALOGUE)
         raise InputError(
-            f"{name!r} isn't a GGUF file, owner/repo[:QUANT] of the hub, {AUTO}, or of the catalogue: {known}"
+            f"{name!r} isn't a GGUF file, nor a name on the hub (owner/repo[:QUANT]), {AUTO}, or one of {known}"
         )
     return _download(repository, _file_of(repository, quant or QUANT), on_notice)
 

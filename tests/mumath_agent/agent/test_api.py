@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from mumath_agent import InputError, Limits, ModelError, Problem, Sampling, asol
 from mumath_agent.errors import KernelError, ModelUnreachable
 from mumath_agent.records import Outcome, StopReason
 from mumath_agent.testing import ScriptedModel
+from tests.programs import mumath_agent as mumath_agent_here
 
 ASK = "```python\nprint(17 * 23)\n```\n"
 BOXED = "It is $\\boxed{391}$."
@@ -128,9 +130,8 @@ def test_every_way_machinery_breaks_has_an_error() -> None:
     ],
 )
 def test_many_problems_of_any_form_are_yielded_as_they_end(problem: Any) -> None:
-    records = list(
-        solve_many([problem] * 2, samples=2, concurrency=1, model=ScriptedModel(texts=[BOXED] * 4))
-    )
+    two = [problem, replace(problem, id="b") if isinstance(problem, Problem) else problem]
+    records = list(solve_many(two, samples=2, concurrency=1, model=ScriptedModel(texts=[BOXED] * 4)))
     assert [record.answer for record in records] == ["391"] * 4
     graded = not isinstance(problem, str)
     assert all((record.verdict is not None) is graded for record in records)
@@ -179,3 +180,48 @@ def test_it_works_in_a_running_loop(call: Callable[..., Any]) -> None:
 )
 def test_grade_is_a_reward_that_never_raises(answer: str | None, target: str, outcome: Outcome) -> None:
     assert grade(answer, target) is outcome
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"sampling": {"temperature": -1}}, "sampling: temperature is -1.0; it must be a number, 0 to 1e"),
+        ({"sampling": {"temperature": float("nan")}}, "temperature is nan"),
+        ({"sampling": {"top_p": 2}}, "top_p is 2"),
+        ({"sampling": {"top_p": 0}}, "top_p is 0"),
+        ({"concurrency": 0}, "concurrency is 0; it must be 1 or more"),
+        ({"samples": 0}, "samples is 0"),
+    ],
+)
+def test_a_setting_nothing_can_be_done_with_is_named(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        list(solve_many(["q"], **settings))
+
+
+@pytest.mark.parametrize(
+    ("problems", "told"),
+    [
+        ("What is 3 times 4?", "must be a list of problems, even if there is one"),
+        ({"question": "q"}, "must be a list of problems"),
+        ([{"id": "z", "question": "a"}, {"id": "z", "question": "b"}], "2 problems have the id 'z'"),
+        ([{"question": "a", "answer": {"a": 1}}], "the answer is {'a': 1}; it must be text or a number"),
+    ],
+)
+def test_problems_that_can_not_be_attempted_are_said(problems: Any, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        list(solve_many(problems))
+
+
+def test_an_option_goes_before_the_environment() -> None:
+    ended = mumath_agent_here("solve", "--local", "nowhere.gguf", "q", MUMATH_BASE_URL=NOWHERE)
+    assert (ended.code, ended.errors[0][:36]) == (2, "error: there is no file nowhere.gguf"[:36])
+    both = mumath_agent_here("solve", "--local", "x.gguf", "--base-url", NOWHERE, "q")
+    assert both.code == 2 and "name different models; leave out all but one" in both.stderr
+
+
+def test_a_server_that_is_not_there_can_be_a_record() -> None:
+    record = solve("q", base_url=NOWHERE, model="m", dialect="chat", errors="record")
+    assert (record.answer, record.ok, record.settings.model) == (None, False, "m")
+    assert record.trajectory.stop_reason is StopReason.MODEL_UNREACHABLE
+    assert "127.0.0.1:9" in (record.trajectory.error or "")
+    assert solve("q", base_url=NOWHERE, errors="record").trajectory.error

@@ -65,6 +65,8 @@ def test_stdin_to_json_is_one_object() -> None:
         ([], b"What is 1 + 1?", "give either a question (or - for stdin) or --file"),
         (["q", "--csv", "f"], b"", "--csv goes with --file"),
         (["--file", "-", "--csv", "x", "--output", "x"], b"", "--csv and --output both name x"),
+        (["--file", "x.csv", "--csv", "x.csv"], b"", "--csv and --file both name x.csv"),
+        (["q", "--notebook", "x.txt"], b"", "a notebook's name ends in .ipynb, and x.txt doesn't"),
         (["--file", "-"], b"\n", "stdin holds no problem"),
         (
             ["--file", "-"],

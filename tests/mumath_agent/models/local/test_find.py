@@ -52,7 +52,7 @@ def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
         ("docs", "there is no file docs"),  # a folder
         (
             "gpt-5",
-            r"'gpt-5' isn't a GGUF file, owner/repo\[:QUANT\] of the hub, auto, or of the catalogue: qwen",
+            r"'gpt-5' isn't a GGUF file, nor a name on the hub \(owner/repo.*, auto, or one of qwen",
         ),
         ("What is 2 + 2?", "isn't a GGUF file"),
         (

@@ -212,6 +212,7 @@ def test_problems_that_can_not_be_attempted_are_said(problems: Any, told: str) -
         list(solve_many(problems))
 
 
+@pytest.mark.kernel
 def test_an_option_goes_before_the_environment() -> None:
     ended = mumath_agent_here("solve", "--local", "nowhere.gguf", "q", MUMATH_BASE_URL=NOWHERE)
     assert (ended.code, ended.errors[0][:36]) == (2, "error: there is no file nowhere.gguf"[:36])
@@ -219,6 +220,7 @@ def test_an_option_goes_before_the_environment() -> None:
     assert both.code == 2 and "name different models; leave out all but one" in both.stderr
 
 
+@pytest.mark.kernel
 def test_a_server_that_is_not_there_can_be_a_record() -> None:
     record = solve("q", base_url=NOWHERE, model="m", dialect="chat", errors="record")
     assert (record.answer, record.ok, record.settings.model) == (None, False, "m")

@@ -7,6 +7,7 @@ becomes a message with status "error" unless `handle_tool_error` says otherwise.
 """
 
 import asyncio
+import os
 from typing import Any, Self, cast
 
 from langchain_core.runnables import RunnableConfig, ensure_config
@@ -55,7 +56,7 @@ _FOUND_IN = {
 }
 _OUTPUT_CHARS = 400
 """How much the agent reads of the last program's output."""
-_OF_THE_SOLVER = frozenset({"base_url", "model", "dialect", "api_key", "limits", "unsafe_local"})
+_OF_THE_SOLVER = frozenset({"base_url", "model", "local", "dialect", "api_key", "limits", "unsafe_local"})
 
 
 class SolveArguments(BaseModel):
@@ -84,12 +85,14 @@ class MuMathTool(ClosableTool):
     """The address of an OpenAI-compatible server, e.g. vLLM; several, with spaces between them, share the work."""
     model: str | None = Field(default_factory=from_env("MUMATH_MODEL", default=None))
     """The model's name on the server, if it serves several."""
-    dialect: str | None = None
-    """How the server's model is prompted; without it, as its family is."""
+    local: str | None = Field(default_factory=from_env("MUMATH_LOCAL", default=None))
+    """A GGUF model that runs on this machine, in the place of a server."""
+    dialect: str | None = Field(default_factory=from_env("MUMATH_DIALECT", default=None))
+    """How the model is prompted; without it, as its family is."""
     api_key: SecretStr | None = Field(default_factory=secret_from_env("MUMATH_API_KEY", default=None))
     limits: SkipValidation[Limits] = Limits()
     """What an attempt may use; a dict such as {"max_turns": 6} will do."""
-    unsafe_local: bool = False
+    unsafe_local: bool = Field(default_factory=lambda: os.environ.get("MUMATH_UNSAFE_LOCAL") == "1")
     """Run programs with your own rights where this machine can't confine them."""
 
     _solver: Solver | None = PrivateAttr(default=None)
@@ -131,7 +134,7 @@ class MuMathTool(ClosableTool):
         """Return what the model that is going to solve says about itself."""
         if self.solver is not None:
             return getattr(self.solver.model, "caution", "")
-        return "" if self.base_url else CAUTION
+        return "" if self.base_url or self.local else CAUTION
 
     def _run(self, question: str, runtime: MaybeRuntime = None) -> Any:
         return run_sync(self._solve(question, runtime))
@@ -167,9 +170,14 @@ class MuMathTool(ClosableTool):
             return self._solver
 
     def _options(self) -> SolverOptions:
+        """Return the settings as options; one that was given goes before the other's environment variable."""
+        served = bool(self.base_url) and not (
+            self.local and self.model_fields_set & {"local", "base_url"} == {"local"}
+        )
         return SolverOptions(
-            base_urls=tuple((self.base_url or "").split()),
-            model=self.model,
+            base_urls=tuple((self.base_url or "").split()) if served else (),
+            model=self.model if served else None,
+            local=None if served else self.local,
             dialect=self.dialect,
             api_key=self.api_key.get_secret_value() if self.api_key else None,
             limits=self.limits,

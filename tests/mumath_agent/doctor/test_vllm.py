@@ -23,9 +23,8 @@ async def found(url: str, model: str | None = None) -> dict[str, Finding]:
 
 
 async def test_all_is_well(serve_vllm: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        server, "GONE_WITHIN_S", HANG_S
-    )  # a busy machine takes longer than a user should wait
+    # A busy machine takes longer than a user should wait.
+    monkeypatch.setattr(server, "GONE_WITHIN_S", HANG_S)
     findings = await found(serve_vllm(DEFAULT))
     assert {finding.status for finding in findings.values()} == {Status.OK}, findings
     assert findings["token identity"].detail.endswith("all the same")

@@ -232,3 +232,16 @@ def test_what_breaks_in_a_call_is_a_message_in_an_agent() -> None:
 def test_settings_that_can_not_be_are_refused(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         MuMathTool(**settings)
+
+
+def test_the_environment_counts_and_what_is_given_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"LOCAL": "a.gguf", "DIALECT": "chat", "UNSAFE_LOCAL": "1"}.items():
+        monkeypatch.setenv(f"MUMATH_{name}", value)
+    tool = MuMathTool()
+    options = tool._options()
+    assert (options.local, options.dialect, options.unsafe_local) == ("a.gguf", "chat", True)
+    served = MuMathTool(base_url="http://127.0.0.1:9/v1")._options()
+    assert (served.local, served.base_urls) == (None, ("http://127.0.0.1:9/v1",))
+    monkeypatch.setenv("MUMATH_BASE_URL", "http://127.0.0.1:9/v1")
+    assert MuMathTool(local="b.gguf")._options().local == "b.gguf"
+    assert MuMathTool(local="b.gguf")._options().base_urls == ()

@@ -9,6 +9,7 @@ Text in, text out: nothing is parsed as mathematics or evaluated here, and no te
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mumath_agent.records import Answer, AnswerSource
 from mumath_agent.transcript import Kind, Segment, Transcript
@@ -44,7 +45,8 @@ def extract_answer(transcript: Transcript) -> Answer | None:
         return Answer(text=phrases[-1], found_in=AnswerSource.PHRASE)
     if (line := _printed_answer(transcript.segments)) is not None:
         return Answer(text=line, found_in=AnswerSource.OUTPUT)
-    return None
+    notes = [number for number, segment in enumerate(transcript.segments) if segment.kind is Kind.NOTE]
+    return extract_answer(replace(transcript, segments=transcript.segments[: notes[-1]])) if notes else None
 
 
 def boxed_answers(text: str) -> tuple[str, ...]:

@@ -110,6 +110,11 @@ class Dialect(Protocol):
         """Strings that end a completion; excluded from its text."""
         ...
 
+    @property
+    def nudges(self) -> int:
+        """How often an attempt is nudged, where `Limits.max_nudges` doesn't say."""
+        ...
+
     def prompt(self, transcript: Transcript) -> Prompt:
         """Return all that is sent to the model for its next turn: a prefix of every later turn's prompt."""
         ...
@@ -128,6 +133,10 @@ class Dialect(Protocol):
 
     def with_output(self, transcript: Transcript, execution: Execution, *, max_chars: int) -> Transcript:
         """Append what the kernel answered, written so that it can't be taken for anything but output."""
+        ...
+
+    def with_note(self, transcript: Transcript, note: str) -> Transcript:
+        """Append a note of the agent's to the model, in the form of an output."""
         ...
 
 

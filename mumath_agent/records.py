@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Literal
 
-from mumath_agent.errors import InputError
+from mumath_agent.bounds import check_limits, check_sampling
 from mumath_agent.json_form import from_json as from_json
 from mumath_agent.json_form import to_json as to_json
 from mumath_agent.transcript import Transcript
@@ -36,15 +36,12 @@ class Limits:
     """Wall-clock seconds per attempt."""
     max_recoveries: int = 3
     """Kernels that may be replaced within an attempt before it is given up."""
+    max_nudges: int | None = None
+    """Times a model that would end badly is told so and goes on (`agent.nudges`). None: chats once, others never."""
 
     def __post_init__(self) -> None:
         """Refuse a limit that isn't positive."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise InputError(f"limit {field.name} is {value!r}; it must be a number")
-            if value != value or value < 0 or (value == 0 and field.name != "max_recoveries"):
-                raise InputError(f"limit {field.name} is {value}; it must be positive")
+        check_limits({field.name: getattr(self, field.name) for field in fields(self)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +55,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         """Refuse what nothing can be sampled with."""
-        for name, least, most in (("temperature", 0.0, 1e6), ("top_p", 1e-9, 1.0)):
-            if not (isinstance(value := getattr(self, name), int | float) and least <= value <= most):
-                raise InputError(f"{name} is {value!r}; it must be a number, {least:g} to {most:g}")
+        check_sampling({field.name: getattr(self, field.name) for field in fields(self)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ implement the same protocols as the real ones; the scripted ones record what the
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from types import TracebackType
 from typing import Self
 
@@ -134,10 +135,10 @@ class ReplayModel:
             end = len(transcript.segments)
             if _words(solution[start:end]) != _words(transcript.segments[start:]):
                 return None
-            output = solution[end : end + 1]
-            if not output or output[0].kind is not Kind.OUTPUT:
+            answered = tuple(takewhile(lambda segment: segment.kind is Kind.OUTPUT, solution[end:]))
+            if not answered:
                 return None
-            transcript = transcript.extended(*output)
+            transcript = transcript.extended(*answered)  # what was printed, what the agent noted
         return None
 
 

@@ -1,8 +1,8 @@
 """A code-nested solution: a question, and verbatim text cut into segments.
 
 Everything works on the same `Transcript`: the agent extends it, the dialects write it, the benchmarks store it, and
-`finetune` takes its loss mask from `spans`. This module knows the three kinds of segment and who wrote them; the marks
-that separate them (fences, special tokens) belong to `dialects`.
+`finetune` takes its loss mask from `spans`. This module knows the kinds of segment and who wrote them; the marks that
+separate them (fences, special tokens) belong to `dialects`.
 
 Invariant: segments hold text verbatim, markup included, so joining them gives back every byte.
 """
@@ -19,7 +19,14 @@ class Kind(StrEnum):
     CODE = "code"
     """A program of the model, with the marks that open it, close it and ask for its output."""
     OUTPUT = "output"
-    """The kernel's answer. The only text of a solution the model did not write, so the only untrained part."""
+    """The kernel's answer. The model did not write it, so it isn't trained on."""
+    NOTE = "note"
+    """A nudge of the agent's (`agent.nudges`), in the form of an output; not trained on either."""
+
+    @property
+    def written(self) -> bool:
+        """Whether the model wrote it."""
+        return self in (Kind.RATIONALE, Kind.CODE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +62,15 @@ class Transcript:
 
     @property
     def turns(self) -> tuple[tuple[Segment, ...], ...]:
-        """The segments by turn: one completion and the OUTPUT that answers it."""
-        turns: list[tuple[Segment, ...]] = []
-        turn: list[Segment] = []
+        """The segments by turn: one completion, and the OUTPUT or NOTE or both that answer it."""
+        turns: list[list[Segment]] = []
+        answered = True
         for segment in self.segments:
-            turn.append(segment)
-            if segment.kind is Kind.OUTPUT:
-                turns.append(tuple(turn))
-                turn = []
-        if turn:
-            turns.append(tuple(turn))
-        return tuple(turns)
+            if not turns or (answered and segment.kind is not Kind.NOTE):
+                turns.append([])
+            turns[-1].append(segment)
+            answered = not segment.kind.written
+        return tuple(map(tuple, turns))
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -74,7 +79,7 @@ class Transcript:
         start = 0
         for segment in self.segments:
             end = start + len(segment.text)
-            spans.append(Span(start=start, end=end, trained=segment.kind is not Kind.OUTPUT))
+            spans.append(Span(start=start, end=end, trained=segment.kind.written))
             start = end
         return tuple(spans)
 

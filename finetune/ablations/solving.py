@@ -15,7 +15,6 @@ from finetune.training.solve_rate import greedy_attempts
 from finetune.wordproblems.problem import numbers_in
 from mumath_agent.models.embedded import EmbeddedModel
 from mumath_agent.records import Limits, Outcome, RunRecord
-from mumath_agent.transcript import Kind
 
 _CELL_TIMEOUT_S = 60.0
 """Far more than these programs take, so that a busy machine changes no result."""
@@ -47,7 +46,7 @@ async def solve(
 
 
 def _result(record: RunRecord, held_out: HeldOutProblem) -> ProblemResult:
-    written = [s.text for s in record.trajectory.transcript.segments if s.kind is not Kind.OUTPUT]
+    written = [s.text for s in record.trajectory.transcript.segments if s.kind.written]
     return ProblemResult(
         outcome=record.verdict.outcome if record.verdict else Outcome.UNGRADED,
         copied=held_out.needed <= set(numbers_in("\n".join(written))),

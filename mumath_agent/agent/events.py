@@ -22,7 +22,7 @@ class Event(TypedDict):
 
     event: str
     """"text": the model wrote `text`. "program": `text` starts to run. "stdout", "stderr": it has just printed `text`.
-    "output": it has ended, and `text` was appended to the transcript to say how."""
+    "output": it has ended, and `text` was appended to the transcript to say how. "note": the agent appended `text`."""
     text: str
     status: NotRequired[str]
     """The `ExecutionStatus`, with "output"."""
@@ -56,7 +56,7 @@ def unstreamed(transcript: Transcript, before: Transcript, written: str) -> str:
     """Return the part of `transcript` that a reader of the "text" events hasn't seen: an output and a dialect's marks.
 
     Args:
-        transcript: the transcript with the output.
+        transcript: the transcript with the output, or with a note.
         before: the transcript that ends with the model's turn.
         written: the model's last completion. What it holds behind the program was seen, too, but isn't in the
             transcript if the dialect cut it off.

@@ -1,7 +1,7 @@
 """THE loop: reason → code → execute → observe, as a LangGraph state machine.
 
     reason    the model continues the transcript
-    code      what does the new turn want: a program run, or is it the end?
+    code      what does the new turn want: a program run, or is it the end? If a bad one, a nudge, and back to reason
     execute   the kernel runs the program
     observe   the program's output goes into the transcript; back to reason
 
@@ -12,12 +12,11 @@ taken up again from a checkpoint may come with other handles: `execute` brings a
 """
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Required, cast
 
 import anyio
-from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -26,8 +25,9 @@ from typing_extensions import TypedDict  # pydantic makes no JSON schema of typi
 from mumath_agent.agent.approval import Approve, Edit, Reject, refusal, reviewed
 from mumath_agent.agent.events import Event, emit, printing, unstreamed, writing
 from mumath_agent.agent.inputs import check_input, checked_context
+from mumath_agent.agent.nodes import sync_and_async
+from mumath_agent.agent.nudges import LAST_TURN, allowed, ended_before, noted, nudge
 from mumath_agent.answers import extract_answer
-from mumath_agent.bridge import run_sync
 from mumath_agent.dialects import Fenced
 from mumath_agent.kernels.recovery import broke_its_kernel, in_last_session
 from mumath_agent.protocols import CompletionModel, CompletionRequest, Dialect, ExecutedCell, Executor
@@ -73,8 +73,8 @@ class Solved(TypedDict, total=False):
 class State(Solved, total=False):
     """The state of a run: its output, and what only the nodes read."""
 
-    code: str
-    """The program to run next."""
+    code: str | None
+    """The program to run next; None: the model goes on."""
     programs: list[str]
     """The programs of the `executions`: the model's, or what a person put in their place."""
 
@@ -117,26 +117,30 @@ async def reason(state: State, handles: Handles) -> dict[str, Any]:
 
 
 async def code(state: State, handles: Handles) -> dict[str, Any]:
-    """Decide what the new turn asks for: a program to run, or the end of the attempt."""
-    transcript = _transcript(state)
+    """Decide what the new turn asks for: a program to run, a nudge, or the end of the attempt."""
     if state.get("stop_reason"):
         return {}
+    transcript, completion = _transcript(state), from_json(Completion, state["completions"][-1])
     program = handles.dialect.pending_code(transcript)
-    if program is None and state["completions"][-1]["finish_reason"] == FinishReason.LENGTH:
-        # Where a dialect cut behind a whole program, that program runs instead.
-        return {"stop_reason": StopReason.MAX_TOKENS.value}
-    if program is None:
-        answer = extract_answer(transcript)
-        stop = StopReason.ANSWERED if answer else StopReason.NO_ANSWER
-        return {"answer": to_json(answer) if answer else None, "stop_reason": stop.value}
-    if len(state["completions"]) >= handles.limits.max_turns:
-        return {"stop_reason": StopReason.MAX_TURNS.value}  # no turn is left to read its output
-    return {"code": program}
+    if len(state["completions"]) < handles.limits.max_turns:
+        if program is not None:
+            return {"code": program}
+        may = allowed(handles.limits, handles.dialect)
+        if note := nudge(transcript, completion, _executions(state), at_most=may):
+            return {"code": None, "transcript": to_json(noted(transcript, note, handles.dialect))}
+    if not ended_before(transcript):
+        if program is not None:
+            return {"stop_reason": StopReason.MAX_TURNS.value}  # no turn is left to read its output
+        if completion.finish_reason is FinishReason.LENGTH:
+            return {"stop_reason": StopReason.MAX_TOKENS.value}
+    answer = extract_answer(transcript)
+    stop = StopReason.ANSWERED if answer else StopReason.NO_ANSWER
+    return {"answer": to_json(answer) if answer else None, "stop_reason": stop.value}
 
 
 async def execute(state: State, handles: Handles) -> dict[str, Any]:
     """Run the program in the attempt's kernel, if it is approved."""
-    program, number = state["code"], len(state["executions"])
+    program, number = str(state["code"]), len(state["executions"])
     decision = reviewed(program, number=number) if handles.approve else Approve()
     if isinstance(decision, Reject):
         return _executed(state, program, refusal(decision))
@@ -160,7 +164,10 @@ async def observe(state: State, handles: Handles) -> dict[str, Any]:
     transcript = handles.dialect.with_output(before, execution, max_chars=handles.limits.output_chars)
     unseen = unstreamed(transcript, before, state["completions"][-1]["text"])
     emit({"event": "output", "text": unseen, "status": execution.status.value})
-    update: dict[str, Any] = {"transcript": to_json(transcript)}
+    is_last = len(state["completions"]) == handles.limits.max_turns - 1
+    if is_last and allowed(handles.limits, handles.dialect):
+        transcript = noted(transcript, LAST_TURN, handles.dialect)
+    update: dict[str, Any] = {"code": None, "transcript": to_json(transcript)}
     if sum(map(broke_its_kernel, executions)) > handles.limits.max_recoveries:
         update["stop_reason"] = StopReason.KERNEL_DIED.value
     elif _seconds_left(handles.limits, state) <= 0:
@@ -183,12 +190,12 @@ def build_graph(
     """
     builder = StateGraph(State, context_schema=context_schema, input_schema=Question, output_schema=Solved)
     for node in (reason, code, execute, observe):
-        builder.add_node(node.__name__, _sync_and_async(node, handles or checked_context(Handles)))
+        builder.add_node(node.__name__, sync_and_async(node, handles or checked_context(Handles)))
     builder.add_edge(START, "reason")
     builder.add_edge("reason", "code")
-    builder.add_conditional_edges("code", _unless_stopped("execute"), ["execute", END])
+    builder.add_conditional_edges("code", _next, ["execute", "reason", END])
     builder.add_edge("execute", "observe")
-    builder.add_conditional_edges("observe", _unless_stopped("reason"), ["reason", END])
+    builder.add_conditional_edges("observe", _next, ["reason", END])
     compiled = builder.compile(checkpointer=checkpointer, name="mumath-agent")
     return compiled.with_config(recursion_limit=2**31 - 1)
 
@@ -207,23 +214,8 @@ def trajectory(state: State, error: Exception | None = None, stop: StopReason | 
     )
 
 
-Node = Callable[[State, Handles], Coroutine[Any, Any, dict[str, Any]]]
-
-
-def _sync_and_async(node: Node, handles: Callable[[], Handles]) -> RunnableLambda[State, dict[str, Any]]:
-    """Make `node` run under `invoke` and `stream` as well as under `ainvoke` and `astream`."""
-
-    async def awaited(state: State) -> dict[str, Any]:
-        return await node(state, handles())
-
-    def bridged(state: State) -> dict[str, Any]:
-        return run_sync(awaited(state))
-
-    return RunnableLambda(bridged, afunc=awaited, name=node.__name__)
-
-
-def _unless_stopped(onward: str) -> Callable[[State], str]:
-    return lambda state: END if state.get("stop_reason") else onward
+def _next(state: State) -> str:
+    return END if state.get("stop_reason") else "reason" if state["code"] is None else "execute"
 
 
 def _begun(state: State) -> dict[str, Any]:

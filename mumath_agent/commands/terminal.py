@@ -35,6 +35,9 @@ class LiveTranscript:
             self._held = ""
             failed = event.get("status") != ExecutionStatus.OK
             show_part(event["text"], "red" if failed else "green")
+        elif event["event"] == "note":
+            show_part(self._held + event["text"], "yellow")
+            self._held = ""
 
 
 def result_line(record: RunRecord) -> str:

@@ -40,6 +40,7 @@ class Blocks:
 
     name: str = "blocks"
     stop: tuple[str, ...] = (_EXECUTION, "<|endofmessage|>")
+    nudges: int = 0
 
     def prompt(self, transcript: Transcript) -> str:
         """Return the system message and the question, followed by the solution so far."""
@@ -73,6 +74,12 @@ class Blocks:
         """Append what the execution printed, as text that can't be mistaken for a mark."""
         body = harmless(output_text(execution, max_chars=max_chars))
         return transcript.extended(Segment(kind=Kind.OUTPUT, text=body + END))
+
+    def with_note(self, transcript: Transcript, note: str) -> Transcript:
+        """Append a note as a whole execution block, after the end of the block before it."""
+        end = "" if not transcript.text or transcript.text.endswith(END) else END
+        text = f"{end}{_EXECUTION}[{harmless(note)}]{END}"
+        return transcript.extended(Segment(kind=Kind.NOTE, text=text))
 
 
 def block(role: str, content: str) -> str:

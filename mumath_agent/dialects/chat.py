@@ -52,6 +52,7 @@ class Chat:
     """Whether programs are tool calls, for models that were trained on these."""
     examples: bool = False
     """Whether solved problems come before the question, for models that write no programs unless they are shown."""
+    nudges: int = 1
 
     @property
     def name(self) -> str:
@@ -99,26 +100,34 @@ class Chat:
         """Append what the execution printed, as the fenced dialect does."""
         return _FENCED.with_output(transcript, execution, max_chars=max_chars)
 
+    def with_note(self, transcript: Transcript, note: str) -> Transcript:
+        """Append a note, as the fenced dialect does; the model reads it as a message."""
+        return _FENCED.with_note(transcript, note)
+
     def _before_output(self, text: str) -> tuple[Segment, ...]:
         """Return what a model wrote before the first output that it made up."""
         return tuple(takewhile(lambda segment: segment.kind is not Kind.OUTPUT, self.parse(text)))
 
     def _in_fences(self, turn: tuple[Segment, ...]) -> Iterator[Message]:
         """Yield a turn's messages with programs in fences; the output's header is in the user's message."""
-        written, output = _split(turn)
+        written, output, notes = _split(turn)
         yield Message(role=Role.ASSISTANT, text=_without_header(_joined(written)))
-        if output:
-            yield Message(role=Role.USER, text=f"{HEADER}\n{_joined(output).rstrip()}")
+        answer = [f"{HEADER}\n{_joined(output).rstrip()}"] if output else []
+        if answer or notes:
+            yield Message(role=Role.USER, text="\n\n".join([*answer, *notes]))
 
     def _with_call(self, turn: tuple[Segment, ...]) -> Iterator[Message]:
         """Yield a turn's messages with its programs as one tool call."""
-        written, output = _split(turn)
+        written, output, notes = _split(turn)
         code = self.pending_code(Transcript(question="", segments=written))
         prose = written if code is None else tuple(s for s in written if s.kind is Kind.RATIONALE)
         yield Message(role=Role.ASSISTANT, text=_joined(prose).strip(), code=code)
         if output:
             printed = _joined(output).rstrip().removesuffix("```").rstrip("\n")
-            yield Message(role=Role.TOOL, text=printed)
+            # Many templates let nobody but the assistant speak after a tool.
+            yield Message(role=Role.TOOL, text="\n\n".join([printed, *notes]))
+        elif notes:
+            yield Message(role=Role.USER, text="\n\n".join(notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +145,11 @@ class ChatInText:
     def stop(self) -> tuple[str, ...]:
         """The chat dialect's stop strings."""
         return self.chat.stop
+
+    @property
+    def nudges(self) -> int:
+        """The chat dialect's."""
+        return self.chat.nudges
 
     def prompt(self, transcript: Transcript) -> str:
         """Return the fenced dialect's prompt."""
@@ -156,6 +170,10 @@ class ChatInText:
     def with_output(self, transcript: Transcript, execution: Execution, *, max_chars: int) -> Transcript:
         """Append what the execution printed, as the chat dialect does."""
         return self.chat.with_output(transcript, execution, max_chars=max_chars)
+
+    def with_note(self, transcript: Transcript, note: str) -> Transcript:
+        """Append a note, as the chat dialect does."""
+        return self.chat.with_note(transcript, note)
 
 
 def _outdented(block: re.Match[str]) -> str:
@@ -181,10 +199,16 @@ def _up_to_first_programs(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
     return segments[: start + sum(takewhile(bool, runnable[start:]))]
 
 
-def _split(turn: tuple[Segment, ...]) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
-    """Return what the model wrote in a turn, and the output that followed, if there is one yet."""
-    written = turn[:-1] if turn[-1].kind is Kind.OUTPUT else turn
-    return written, turn[len(written) :]
+def _split(turn: tuple[Segment, ...]) -> tuple[tuple[Segment, ...], tuple[Segment, ...], list[str]]:
+    """Return what the model wrote in a turn, the output that followed, if any, and the agent's notes."""
+    written = tuple(segment for segment in turn if segment.kind.written)
+    output = tuple(segment for segment in turn if segment.kind is Kind.OUTPUT)
+    notes = [
+        segment.text.strip().removeprefix(HEADER).removesuffix("```").strip("\n[]")
+        for segment in turn
+        if segment.kind is Kind.NOTE
+    ]
+    return written, output, notes
 
 
 def _without_header(text: str) -> str:

@@ -65,6 +65,7 @@ class Fenced:
 
     template: Template = MUMATH
     stop: tuple[str, ...] = (HEADER,)
+    nudges: int = 0
 
     @property
     def name(self) -> str:
@@ -100,6 +101,12 @@ class Fenced:
         """Append what the execution printed, as text that can't be mistaken for a fence or a special token."""
         body = harmless(output_text(execution, max_chars=max_chars))
         return transcript.extended(Segment(kind=Kind.OUTPUT, text=f"{body}\n{_FENCE}\n"))
+
+    def with_note(self, transcript: Transcript, note: str) -> Transcript:
+        """Append a note as a whole output block, which begins on a line of its own."""
+        begin = "" if not transcript.text or transcript.text.endswith("\n") else "\n"
+        text = f"{begin}{HEADER}\n[{harmless(note)}]\n{_FENCE}\n"
+        return transcript.extended(Segment(kind=Kind.NOTE, text=text))
 
 
 def harmless(body: str) -> str:

@@ -146,7 +146,7 @@ class MuMathTool(ClosableTool):
         """Make the attempt. Belongs to the bridge's loop."""
         call_id = runtime.tool_call_id if runtime else None
         problem = Problem(id=call_id or "question", question=question, source="agent")
-        write = event_writer(runtime, deltas=("text", "output"))  # together they are the transcript
+        write = event_writer(runtime, deltas=("text", "output", "note"))  # together they are the transcript
         try:
             check_question(question)
         except InputError as error:

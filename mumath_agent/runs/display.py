@@ -57,6 +57,7 @@ def _parts(record: RunRecord) -> Iterator[str]:
                 yield _fenced(ran.code, "python")
                 yield _fenced(output_text(_in_order(ran.execution), max_chars=_SHOWN_CHARS), "text")
                 yield from (f"![figure]({figure})" for figure in ran.execution.artefacts)
+                yield from _prose(filter(None, [turn.note]))
     yield f"**{readable(answer_line(record.trajectory))}**"
     if record.caution:
         yield record.caution

@@ -7,7 +7,6 @@ the one that ran; one that was rejected didn't run. Notebooks are written from t
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 
 from mumath_agent.dialects import get_dialect
 from mumath_agent.protocols import Dialect, ExecutedCell
@@ -35,6 +34,8 @@ class Turn:
     written: tuple[Segment, ...]
     """All that the model wrote, including outputs it made up."""
     output: Segment | None
+    note: Segment | None
+    """What the agent told the model after it."""
     completion: Completion | None
     """None: the record says nothing about how this text was written."""
     execution: Execution | None
@@ -42,7 +43,7 @@ class Turn:
     @property
     def segments(self) -> tuple[Segment, ...]:
         """All of the turn, in order."""
-        return self.written if self.output is None else (*self.written, self.output)
+        return (*self.written, *filter(None, (self.output, self.note)))
 
     def cell(self, dialect: Dialect) -> ExecutedCell | None:
         """Return the program that ran in this turn; None if it asked for nothing, or what it asked for was not run."""
@@ -64,13 +65,17 @@ def turns_of(record: RunRecord) -> Iterator[Turn]:
     """
     attempt, dialect = record.trajectory, get_dialect(record.settings.dialect)
     left = deque(attempt.transcript.segments)
-    for completion, execution in zip_longest(attempt.completions, attempt.executions):
-        written = _taken(left, _length(completion, dialect)) if completion else _taken_to_output(left)
-        output = left.popleft() if left and left[0].kind is Kind.OUTPUT else None
-        if written or output or completion:
-            yield Turn(written=written, output=output, completion=completion, execution=execution)
+    completions, executions = deque(attempt.completions), deque(attempt.executions)
+    while completions or executions:
+        completion = completions.popleft() if completions else None
+        written = _taken(left, _length(completion, dialect)) if completion else _taken_to_answer(left)
+        output, note = _next(left, Kind.OUTPUT), _next(left, Kind.NOTE)
+        ran = executions and (output is not None or note is None)  # a turn that was only nudged ran nothing
+        execution = executions.popleft() if ran else None
+        if written or output or note or completion:
+            yield Turn(written=written, output=output, note=note, completion=completion, execution=execution)
     if left:
-        yield Turn(written=tuple(left), output=None, completion=None, execution=None)
+        yield Turn(written=tuple(left), output=None, note=None, completion=None, execution=None)
 
 
 def session_of(record: RunRecord) -> ExecutedSession:
@@ -123,8 +128,12 @@ def _taken(left: deque[Segment], number: int) -> tuple[Segment, ...]:
     return tuple(left.popleft() for _ in range(min(number, len(left))))
 
 
-def _taken_to_output(left: deque[Segment]) -> tuple[Segment, ...]:
+def _taken_to_answer(left: deque[Segment]) -> tuple[Segment, ...]:
     written = []
-    while left and left[0].kind is not Kind.OUTPUT:
+    while left and left[0].kind.written:
         written.append(left.popleft())
     return tuple(written)
+
+
+def _next(left: deque[Segment], kind: Kind) -> Segment | None:
+    return left.popleft() if left and left[0].kind is kind else None

@@ -156,6 +156,7 @@ def _cells(record: RunRecord) -> Iterator["NotebookNode"]:
         count += 1
         yield _code(ran, count)
         yield from map(_markdown, _notices(ran.execution))
+        yield from map(_markdown, _texts(filter(None, [turn.note])))
     yield _markdown("  \n".join([f"**{answer_line(record.trajectory)}**", *_verdict(record)]))
 
 

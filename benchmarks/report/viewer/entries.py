@@ -27,7 +27,7 @@ class Part:
     """A segment: marks, what stands between them, and marks."""
 
     kind: str
-    """ "rationale", "code", "output", or "invented": an output that the model wrote itself."""
+    """ "rationale", "code", "output", "note", or "invented": an output that the model wrote itself."""
     before: str
     text: str
     after: str
@@ -130,8 +130,7 @@ def _turn(turn: Turn) -> TurnView:
     completion = turn.completion
     # Where no completion is known, nothing tells which outputs a model made up.
     parts = [_part(segment, is_real=completion is None) for segment in turn.written]
-    if turn.output is not None:
-        parts.append(_part(turn.output, is_real=True))
+    parts += [_part(segment, is_real=True) for segment in (turn.output, turn.note) if segment is not None]
     return TurnView(
         parts=tuple(parts),
         prompt_tokens=completion.prompt_tokens if completion else 0,

@@ -159,6 +159,7 @@ function labels(part, ran) {
   const said = [];
   if (part.kind === "code") said.push("Program");
   if (part.kind === "invented") said.push(notice("Output made up by the model; nothing was run"));
+  if (part.kind === "note") said.push("Nudge from the agent");
   if (part.kind === "output") said.push(ran?.failed ? notice(`Output: ${ran.status}`) : "Output");
   if (part.kind === "output" && ran) said.push(seconds(ran.seconds));
   if (part.kind === "output" && ran?.state === "lost") said.push(notice("session lost"));

@@ -20,6 +20,8 @@ def fault_of(trajectory: Trajectory, dialect: Dialect, *, output_chars: int) -> 
         return Fault(reason=Reason.BROKEN, detail=trajectory.error or stop.value)
     if stop not in (StopReason.ANSWERED, StopReason.NO_ANSWER):
         return Fault(reason=Reason.UNFINISHED, detail=stop.value)
+    if any(segment.kind is Kind.NOTE for segment in trajectory.transcript.segments):
+        return Fault(reason=Reason.NUDGED)
     segments = dialect.parse(trajectory.transcript.text)
     if not all(segment.closed for segment in segments):
         return Fault(reason=Reason.UNFINISHED, detail="a block without an end")

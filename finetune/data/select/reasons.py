@@ -24,6 +24,8 @@ class Reason(StrEnum):
     """The target isn't known, and the attempts at the question don't agree on one."""
     OUTVOTED = "outvoted"
     """The target isn't known, and most attempts have another answer."""
+    NUDGED = "nudged"
+    """The agent told the model how to go on: its text isn't all that the solution took."""
     OTHER_FORMAT = "other format"
     """It has programs where solutions in words are wanted, or the other way round."""
     TOO_LONG = "too long"

@@ -26,10 +26,11 @@ from benchmarks.report.attempts import (
 )
 from benchmarks.report.metrics import Ballot, Estimate, Scores, accuracy, ks, maj_at, pass_at
 from benchmarks.runs import Run, RunManifest
+from mumath_agent.agent.nudges import nudges_of
 from mumath_agent.concurrency import map_each
 from mumath_agent.grading import Grader
 from mumath_agent.grading.votes import vote_classes
-from mumath_agent.records import ExecutionStatus, RunRecord, Settings
+from mumath_agent.records import Execution, ExecutionStatus, RunRecord, Settings
 
 FEW = 100
 """With fewer problems than this, a remark says how wide the interval is."""
@@ -95,6 +96,10 @@ class RunReport:
     groups: tuple[Group, ...]
     causes: dict[Cause, int]
     """Attempts by what became of them; the numbers add up to `attempts`."""
+    with_program: int
+    """Attempts that ran a program."""
+    nudged: int
+    """Attempts that the agent told how to go on."""
     cells: dict[ExecutionStatus, int]
     """Executed programs by how they ended."""
     sessions_lost: int
@@ -131,6 +136,8 @@ async def make_report(run: Run, grader: Grader) -> RunReport:
         maj_at=await _majorities(scored, grader),
         groups=tuple(_groups(scored)),
         causes={cause: causes[cause] for cause in Cause},
+        with_program=sum(any(map(_ran, record.trajectory.executions)) for record in run.records),
+        nudged=sum(nudges_of(record.trajectory.transcript) > 0 for record in run.records),
         cells={status: statuses[status] for status in ExecutionStatus},
         sessions_lost=sum(execution.state_lost for execution in executions),
         sessions_rebuilt=sum(execution.state_replayed for execution in executions),
@@ -201,6 +208,10 @@ def _usage(records: Sequence[RunRecord]) -> dict[str, Spread]:
         "seconds": [a.duration_s for a in attempts],
     }
     return {name: _spread(values) for name, values in quantities.items() if values}
+
+
+def _ran(execution: Execution) -> bool:
+    return execution.status is not ExecutionStatus.REFUSED
 
 
 def _spread(values: Sequence[float]) -> Spread:

@@ -41,6 +41,7 @@ def sections(reports: Sequence[RunReport]) -> tuple[Section, ...]:
         _section("Accuracy, % (95 % interval)", reports, _accuracy),
         *(_section(f"Accuracy by {key}", reports, _by_tag(key)) for key in _keys(reports)),
         _section("Attempts by what became of them", reports, _causes),
+        _section("Attempts by what was needed", reports, _needed),
         _section("Programs by how they ended", reports, _cells),
         _section("Per attempt: mean · median · p95 (total)", reports, _usage),
     )
@@ -173,6 +174,13 @@ def _causes(report: RunReport) -> dict[str, str]:
         cause.value: f"{number:,} ({number / report.attempts:.1%})"
         for cause, number in report.causes.items()
         if number
+    }
+
+
+def _needed(report: RunReport) -> dict[str, str]:
+    figures = {"ran a program": report.with_program, "nudged": report.nudged}
+    return {
+        label: f"{number:,} ({number / report.attempts:.1%})" for label, number in figures.items() if number
     }
 
 

@@ -33,6 +33,7 @@ class Prompted:
     ends: tuple[str, ...] = ()
     """Strings a model writes where the solution is over, besides its end token."""
     name: str = "fenced"
+    nudges: int = 0
 
     @property
     def stop(self) -> tuple[str, ...]:
@@ -62,6 +63,10 @@ class Prompted:
     def with_output(self, transcript: Transcript, execution: Execution, *, max_chars: int) -> Transcript:
         """See `Dialect.with_output`."""
         return Fenced().with_output(transcript, execution, max_chars=max_chars)
+
+    def with_note(self, transcript: Transcript, note: str) -> Transcript:
+        """See `Dialect.with_note`."""
+        return Fenced().with_note(transcript, note)
 
 
 def few_shot(format: SolutionFormat, path: Path | None = None) -> TextDialect:

@@ -37,8 +37,8 @@ def _solver_options(
         str | None,
         typer.Option(
             envvar="MUMATH_DIALECT",
-            help="How the model is spoken to: fenced, fenced-qwen, fenced-numina, blocks, chat, chat-examples or "
-            "tools. Without it, as its family is.",
+            help="How the model is spoken to: fenced, fenced-qwen, fenced-numina, blocks, chat, chat-examples, "
+            "tools or words. Without it, as its family is.",
         ),
     ] = None,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
@@ -54,6 +54,14 @@ def _solver_options(
         float, typer.Option(min=0.1, help="Seconds per program.")
     ] = Limits().cell_timeout_s,
     wall: Annotated[float, typer.Option(min=0.1, help="Seconds per attempt.")] = Limits().wall_s,
+    max_nudges: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Times a model that would end badly is told so and goes on; without it, chat models once, "
+            "others never.",
+        ),
+    ] = None,
     fresh_cells: Annotated[bool, typer.Option(help="A new Python session for every program.")] = False,
     rebuild_state: Annotated[
         bool, typer.Option(help="Rebuild a lost session by running its programs again, if they do the same.")
@@ -74,7 +82,11 @@ def _solver_options(
         dialect=dialect,
         local=local,
         limits=Limits(
-            max_turns=max_turns, max_new_tokens=max_new_tokens, cell_timeout_s=cell_timeout, wall_s=wall
+            max_turns=max_turns,
+            max_new_tokens=max_new_tokens,
+            cell_timeout_s=cell_timeout,
+            wall_s=wall,
+            max_nudges=max_nudges,
         ),
         sampling=Sampling(temperature=temperature, top_p=top_p, seed=seed if temperature else None),
         fresh_cells=fresh_cells,

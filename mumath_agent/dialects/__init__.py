@@ -5,7 +5,8 @@ writes an execution as an OUTPUT segment. All other code handles segments and ne
 
     fenced, fenced-qwen, fenced-numina   fenced.py: MuMath-Code and ToRA, and families that took over their fences
     blocks                               blocks.py: MathCoder
-    chat, tools                          chat.py: any chat model, with programs in fences or in tool calls
+    chat, chat-examples, tools           chat.py: any chat model, with programs in fences or in tool calls
+    words                                chat.py: any chat model, without programs
 
 A new family needs a template or a module here and an entry in `_TEXT` or `_ALL`; docs/dialects.md shows how.
 """
@@ -13,13 +14,13 @@ A new family needs a template or a module here and an entry in `_TEXT` or `_ALL`
 from collections.abc import Mapping
 
 from mumath_agent.dialects.blocks import Blocks
-from mumath_agent.dialects.chat import Chat, ChatInText
+from mumath_agent.dialects.chat import Chat, ChatInText, Words
 from mumath_agent.dialects.fenced import NUMINA, QWEN, Fenced
 from mumath_agent.errors import InputError
 from mumath_agent.protocols import Dialect, TextDialect
 
 _TEXT: tuple[TextDialect, ...] = (Fenced(), Fenced(template=QWEN), Fenced(template=NUMINA), Blocks())
-_ALL: tuple[Dialect, ...] = (*_TEXT, Chat(), Chat(examples=True), Chat(tool=True))
+_ALL: tuple[Dialect, ...] = (*_TEXT, Chat(), Chat(examples=True), Chat(tool=True), Words())
 _DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in _ALL}
 
 
@@ -65,6 +66,7 @@ __all__ = [
     "Blocks",
     "Chat",
     "Fenced",
+    "Words",
     "get_dialect",
     "get_replay_dialect",
     "get_text_dialect",

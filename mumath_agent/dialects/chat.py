@@ -34,6 +34,9 @@ Print every value you want to see. When you have found the final answer, write i
 _IN_FENCES = """\
 To run a program, write it in one block that begins with ```python and ends with ```, and stop there: you will be \
 answered with what it printed, in an ```output block. Never write an output yourself."""
+_IN_WORDS = """\
+Solve the mathematical problem you are given. Reason step by step. When you have found the final answer, write it as \
+\\boxed{...}."""
 _BY_CALLS = "To run a program, call the tool `python` with it: you will be answered with what it printed."
 
 _FENCED = Fenced()
@@ -128,6 +131,31 @@ class Chat:
             yield Message(role=Role.TOOL, text="\n\n".join([printed, *notes]))
         elif notes:
             yield Message(role=Role.USER, text="\n\n".join(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class Words(Chat):
+    """A chat without programs: chain of thought, to compare with."""
+
+    nudges: int = 0
+
+    @property
+    def name(self) -> str:
+        """Return "words"."""
+        return "words"
+
+    def prompt(self, transcript: Transcript) -> Conversation:
+        """Return the system message, the question, and what the model has answered."""
+        system = Message(role=Role.SYSTEM, text=_IN_WORDS)
+        return Conversation(messages=(system, *self._spoken(transcript)))
+
+    def with_completion(self, transcript: Transcript, completion: Completion) -> Transcript:
+        """Append a completion whole."""
+        return transcript.extended(*self.parse(completion.text))
+
+    def pending_code(self, transcript: Transcript) -> str | None:
+        """Return None: whatever looks like a program is shown, not run."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from mumath_agent.records import (
     to_json,
 )
 from mumath_agent.runs.jsonl import dump_line
+from mumath_agent.transcript import Kind, Segment, Transcript
 
 Attempt = Callable[..., RunRecord]
 CORRECT, WRONG, UNGRADED = Outcome.CORRECT, Outcome.INCORRECT, Outcome.UNGRADED
@@ -169,6 +170,16 @@ def test_groups_are_by_tag_and_sorted_as_a_person_would(attempt: Attempt) -> Non
     ]
 
 
+def test_nudged_attempts_are_counted_and_a_refused_program_did_not_run(attempt: Attempt) -> None:
+    note = Segment(kind=Kind.NOTE, text="```output\n[Go on.]\n```\n")
+    nudged = Transcript(question="q", segments=(note, note))
+    refused = Execution(status=ExecutionStatus.REFUSED)
+    found = report_of(attempt("1", transcript=nudged), attempt("2", executions=(refused,)), attempt("3"))
+    assert (found.with_program, found.nudged) == (0, 1)
+    (needed,) = [section for section in sections([found]) if section.title == "Attempts by what was needed"]
+    assert [(row.label, row.values) for row in needed.rows] == [("nudged", ("1 (33.3%)",))]
+
+
 def test_programs_and_usage_are_counted(attempt: Attempt) -> None:
     completion = Completion(text="", finish_reason=FinishReason.STOP, prompt_tokens=100, completion_tokens=10)
     ran = [
@@ -195,6 +206,7 @@ def test_programs_and_usage_are_counted(attempt: Attempt) -> None:
         "completion_tokens": 60,
         "seconds": 6,
     }
+    assert (found.with_program, found.nudged) == (2, 0)
     seconds = found.usage["seconds"]
     assert (seconds.mean, seconds.median, seconds.p95) == (3, 3, pytest.approx(3.9))
 

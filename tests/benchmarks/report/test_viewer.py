@@ -155,6 +155,19 @@ def test_turns_are_the_completions_and_only_kernels_write_outputs(attempt: Attem
     assert (entry.cells, entry.tokens) == (2, 27)
 
 
+def test_a_note_of_the_agent_is_no_output_of_a_program(attempt: Attempt) -> None:
+    made = spoken("chat", attempt, "I wonder.", "It is \\boxed{2}.")
+    first, second = made.trajectory.transcript.segments
+    (note,) = get_dialect("chat").with_note(Transcript(question=""), "Go on.").segments
+    transcript = Transcript(question="?", segments=(first, note, second))
+    (entry,) = entries([run(replace(made, trajectory=replace(made.trajectory, transcript=transcript)))])
+    assert [[part.kind for part in turn.parts] for turn in entry.turns] == [
+        ["rationale", "note"],
+        ["rationale"],
+    ]
+    assert entry.turns[0].parts[1].text == "[Go on.]"
+
+
 def test_marks_of_the_block_dialect_stand_apart_too(attempt: Attempt) -> None:
     written = (
         "<|text|>Count.<|endofblock|><|code|>print(1)<|endofblock|>",

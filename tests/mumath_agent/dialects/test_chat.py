@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mumath_agent.agent.graph import Handles, graph
-from mumath_agent.dialects import Chat, Fenced, get_dialect
+from mumath_agent.dialects import Chat, Fenced, Words, get_dialect
 from mumath_agent.dialects.chat import fenced_call
 from mumath_agent.dialects.examples import solved_problems
 from mumath_agent.kernels import JupyterExecutor
@@ -83,6 +83,17 @@ def test_messages_in_fences() -> None:
         Message(role=Role.ASSISTANT, text="Add.\n```python\nprint(1)\n```"),
         Message(role=Role.USER, text="```output\n1\n```"),
     ]
+
+
+def test_a_chat_in_words_runs_nothing_and_is_not_told_of_python() -> None:
+    words = get_dialect("words")
+    assert isinstance(words, Words)
+    transcript = completed("So:\n```python\nprint(1)\n```\nand \\boxed{1}.", dialect=words)
+    assert words.pending_code(transcript) is None
+    assert transcript.text == "So:\n```python\nprint(1)\n```\nand \\boxed{1}."
+    system, question, answer = words.prompt(transcript).messages
+    assert "Python" not in system.text and "\\boxed{...}" in system.text
+    assert (question.text, answer.text) == ("q", transcript.text)
 
 
 def test_messages_with_calls_of_the_tool() -> None:

@@ -46,6 +46,8 @@ class Conversation:
     messages: tuple[Message, ...]
     tool: bool = False
     """The model is given one tool, `python(code)`, and programs go to and fro as calls of it."""
+    begin: str = ""
+    """What the model's answer begins with; it is part of the completion. Only some servers can continue a message."""
 
 
 Prompt = str | Conversation

@@ -9,6 +9,7 @@ import typer
 
 from benchmarks.live import LiveProgress
 from benchmarks.manifest import commit, isolation_of, now, servers_of, versions
+from benchmarks.peers import PEERS, UNCONFINED, Smolagents, peer
 from benchmarks.runs import ATTEMPTS, RunFolder, RunManifest
 from benchmarks.tasks import get_task
 from benchmarks.tasks.loaders import LoadedProblems, load_own_problems, load_problems
@@ -42,6 +43,10 @@ def run(
     ] = True,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N problems.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Attempts a problem.")] = 1,
+    agent: Annotated[
+        str | None,
+        typer.Option(help="Another project's agent around the model, to compare with: smolagents."),
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Without a server: a folder in the embedded engine's format.")
     ] = None,
@@ -60,6 +65,8 @@ def run(
         raise InputError(
             f"--samples {samples} with --temperature 0 would be {samples} times the same; raise it"
         )
+    if agent is not None and agent not in PEERS:
+        raise InputError(f"--agent {agent} is unknown; known: {', '.join(PEERS)}")
     options = replace(options, weights=weights)
     loaded, answer_of = _problems(task, data_dir, limit)
     for line in loaded.remarks:
@@ -67,7 +74,8 @@ def run(
 
     async def work() -> int:
         async with open_solver(options, remark) as solver:
-            batch = Batch(problems=loaded.problems, samples=samples, solver=solver, answer_of=answer_of)
+            solving = peer(agent, solver) if agent else solver
+            batch = Batch(problems=loaded.problems, samples=samples, solver=solving, answer_of=answer_of)
             return await _run(batch, task, loaded.source, out, resume, concurrency, patience)
 
     broken = run_to_end(work)
@@ -125,6 +133,7 @@ async def _run(
 
 
 async def _manifest(batch: Batch, task: str, source: str) -> RunManifest:
+    is_peer = isinstance(batch.solver, Smolagents)
     return RunManifest(
         task=task,
         source=source,
@@ -132,7 +141,7 @@ async def _manifest(batch: Batch, task: str, source: str) -> RunManifest:
         samples=batch.samples,
         seed=batch.solver.sampling.seed,
         settings=batch.solver.settings,
-        isolation=await isolation_of(batch.solver.sandbox),
+        isolation=UNCONFINED if is_peer else await isolation_of(batch.solver.sandbox),
         started_at=now(),
         versions=versions(),
         commit=commit(),

@@ -20,7 +20,14 @@ from mumath_agent.errors import InputError
 from mumath_agent.protocols import Dialect, TextDialect
 
 _TEXT: tuple[TextDialect, ...] = (Fenced(), Fenced(template=QWEN), Fenced(template=NUMINA), Blocks())
-_ALL: tuple[Dialect, ...] = (*_TEXT, Chat(), Chat(examples=True), Chat(tool=True), Words())
+_ALL: tuple[Dialect, ...] = (
+    *_TEXT,
+    Chat(),
+    Chat(examples=True),
+    Chat(examples=True, begin="```python\n"),
+    Chat(tool=True),
+    Words(),
+)
 _DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in _ALL}
 
 

@@ -55,12 +55,22 @@ class Chat:
     """Whether programs are tool calls, for models that were trained on these."""
     examples: bool = False
     """Whether solved problems come before the question, for models that write no programs unless they are shown."""
+    begin: str = ""
+    """What the first answer begins with; only some servers can continue a message."""
     nudges: int = 1
 
     @property
     def name(self) -> str:
         """One of "chat", "chat-examples" and "tools"."""
-        return "tools" if self.tool else "chat-examples" if self.examples else "chat"
+        return (
+            "tools"
+            if self.tool
+            else "chat-program"
+            if self.begin
+            else "chat-examples"
+            if self.examples
+            else "chat"
+        )
 
     @property
     def stop(self) -> tuple[str, ...]:
@@ -72,7 +82,8 @@ class Chat:
         system = Message(role=Role.SYSTEM, text=_WORK.format(how=_BY_CALLS if self.tool else _IN_FENCES))
         shown = (*(solved_problems() if self.examples else ()), transcript)
         spoken = (message for each in shown for message in self._spoken(each))
-        return Conversation(messages=(system, *spoken), tool=self.tool)
+        begin = "" if transcript.segments else self.begin
+        return Conversation(messages=(system, *spoken), tool=self.tool, begin=begin)
 
     def _spoken(self, transcript: Transcript) -> Iterator[Message]:
         """Yield a transcript's question and turns as messages."""

@@ -86,6 +86,7 @@ class ChatCompletionsModel:
     async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
         """Answer the conversation; see `CompletionModel.complete`."""
         conversation = as_conversation(request.prompt, self.name)
+        begin = conversation.begin
         body: dict[str, object] = {
             "model": self.name,
             "messages": wire_messages(conversation),
@@ -97,12 +98,18 @@ class ChatCompletionsModel:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
+        if begin:
+            body["messages"] = [*wire_messages(conversation), {"role": "assistant", "content": begin}]
+            body |= {
+                "continue_final_message": True,
+                "add_generation_prompt": False,
+            }  # vLLM; llama.cpp does it unasked
         tell = new_text_only(on_text)
 
         async def ask(tokens: int) -> Completion:
             fields = body | {"max_tokens": tokens} | self._extra
             asked = {name: value for name, value in fields.items() if value is not None}
-            return await with_retries(self._attempts, self._attempt, asked, request.stop, tell)
+            return await with_retries(self._attempts, self._attempt, asked, request.stop, begin, tell)
 
         return await within_context(request.max_tokens, ask)
 
@@ -111,7 +118,7 @@ class ChatCompletionsModel:
         await self._connection.aclose()
 
     async def _attempt(
-        self, body: Mapping[str, object], stop: tuple[str, ...], tell: Callable[[str], None]
+        self, body: Mapping[str, object], stop: tuple[str, ...], begin: str, tell: Callable[[str], None]
     ) -> Completion:
         text, finish = TextUntilStop(stop), ""
         calls, usage = dict[int, str](), dict[str, int]()
@@ -123,7 +130,7 @@ class ChatCompletionsModel:
                     text.add(delta.get("content") or "")
                     _add_calls(calls, delta.get("tool_calls") or ())
                     finish = choice.get("finish_reason") or finish
-                tell(text.settled)
+                tell(_begun(begin, text.settled))
                 if text.stopped and not finish:  # the server ignored this stop string: end the request
                     break
         url = self._connection.url
@@ -133,7 +140,7 @@ class ChatCompletionsModel:
             raise TransientError(f"{url} broke off its answer (finish_reason {finish or 'missing'})", SEE_LOG)
         cut = not text.stopped and _FINISH[finish] is FinishReason.LENGTH
         written = [] if text.stopped else [calls[number] for number in sorted(calls)]
-        whole = with_calls(text.text, written, cut=cut)
+        whole = with_calls(_begun(begin, text.text, whole=True), written, cut=cut)
         tell(whole)
         return Completion(
             text=whole,
@@ -165,6 +172,16 @@ def with_calls(text: str, calls: list[str], *, cut: bool) -> str:
     if cut:
         blocks[-1] = blocks[-1].removesuffix("```\n")
     return lead + "".join(blocks)
+
+
+def _begun(begin: str, text: str, *, whole: bool = False) -> str:
+    """Return what a server answered, with the beginning that it was given: some repeat that, others don't.
+
+    While the answer isn't `whole`, nothing is returned until it is known which.
+    """
+    if text.startswith(begin):
+        return text
+    return "" if begin.startswith(text) and not whole else f"{begin}{text}"
 
 
 def _wire_message(message: Message, call: str) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Check what a model is told that would end badly, and that no answer is lost by it."""
 
 from collections.abc import Iterable
+from typing import cast
 
 import pytest
 
 from mumath_agent.agent import nudges
-from mumath_agent.agent.graph import Handles, graph, trajectory
+from mumath_agent.agent.graph import Handles, State, graph, trajectory
 from mumath_agent.answers import extract_answer
 from mumath_agent.dialects import get_dialect
 from mumath_agent.protocols import Conversation, Role
@@ -53,7 +54,8 @@ def attempt(
         dialect=get_dialect(dialect),
         limits=Limits(**limits),
     )
-    return trajectory(graph.invoke({"question": "What is 17 times 23?"}, context=used)), model
+    state = cast("State", graph.invoke({"question": "What is 17 times 23?"}, context=used))
+    return trajectory(state), model
 
 
 def notes_of(made: Trajectory) -> list[str]:
@@ -62,7 +64,7 @@ def notes_of(made: Trajectory) -> list[str]:
 
 
 CONTRADICTED = nudges._CONTRADICTION.format(answer="390", printed="391")
-ENDINGS = {
+ENDINGS: dict[str, tuple[list[str | Completion], list[str], list[str], str | None]] = {
     "a box": ([BOX], [], [], "391"),
     "a program and a box": ([ASK, BOX], ["391\n"], [], "391"),
     "neither": (["Let me think.", BOX], [], [nudges.NO_ANSWER], "391"),
@@ -85,7 +87,7 @@ ENDINGS = {
         [CONTRADICTED, nudges.LAST_TURN],
         "391",
     ),
-    "the last turn": ([ASK] * 3 + [BOX], ["391\n"] * 3, [nudges.LAST_TURN], "391"),
+    "the last turn": ([ASK, ASK, ASK, BOX], ["391\n"] * 3, [nudges.LAST_TURN], "391"),
 }
 
 

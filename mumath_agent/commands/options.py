@@ -38,7 +38,7 @@ def _solver_options(
         typer.Option(
             envvar="MUMATH_DIALECT",
             help="How the model is spoken to: fenced, fenced-qwen, fenced-numina, blocks, chat, chat-examples, "
-            "tools or words. Without it, as its family is.",
+            "chat-program, tools or words. Without it, as its family is.",
         ),
     ] = None,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,

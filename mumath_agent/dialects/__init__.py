@@ -5,7 +5,8 @@ writes an execution as an OUTPUT segment. All other code handles segments and ne
 
     fenced, fenced-qwen, fenced-numina   fenced.py: MuMath-Code and ToRA, and families that took over their fences
     blocks                               blocks.py: MathCoder
-    chat, chat-examples, tools           chat.py: any chat model, with programs in fences or in tool calls
+    chat, chat-examples, chat-program    chat.py: any chat model, with programs in fences
+    tools                                chat.py: any chat model, with programs in tool calls
     words                                chat.py: any chat model, without programs
 
 A new family needs a template or a module here and an entry in `_TEXT` or `_ALL`; docs/dialects.md shows how.

@@ -61,7 +61,7 @@ class Chat:
 
     @property
     def name(self) -> str:
-        """One of "chat", "chat-examples" and "tools"."""
+        """One of "chat", "chat-examples", "chat-program" and "tools"."""
         return (
             "tools"
             if self.tool

@@ -27,6 +27,9 @@ from mumath_agent.models.http.wire import API_KEY, SEE_LOG
 from mumath_agent.models.replicas import ReplicatedModel, completions_model_at
 from mumath_agent.protocols import CompletionModel, Dialect
 
+_BEGUN = "chat-program"
+"""For chat models on this machine: they write programs more surely, and llama.cpp can continue a message."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectedModel:
@@ -130,7 +133,7 @@ def local_model(name: str, dialect: str | None = None) -> SelectedModel:
 
     file = find_model(name)
     family = family_of(file.stem)
-    selected = get_dialect(dialect or family.dialect)
+    selected = get_dialect(dialect or (family.dialect if family.is_known else _BEGUN))
     model = LocalModel(file, chats=isinstance(selected, Chat), extra_body=request_fields(selected))
     return SelectedModel(
         model=Blockwise(model) if isinstance(selected, Blocks) else model, dialect=selected, family=family

@@ -1,6 +1,7 @@
 """What chat models are sent and what counts of what they write. The laws: test_dialect_laws.py."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -164,6 +165,15 @@ def test_solved_problems_come_before_the_question_as_turns_of_the_conversation()
     programs = [m.text for m in between if "```python" in m.text]
     outputs = [m.text for m in between if m.text.startswith("```output")]
     assert len(programs) == len(outputs) == 2 and all(p.endswith("```") for p in programs)
+
+
+def test_only_the_first_answer_is_begun_with_a_program() -> None:
+    begun = get_dialect("chat-program")
+    first = begun.prompt(Transcript(question="q"))
+    second = begun.prompt(printed(completed("```python\nprint(1)\n```"), "1\n"))
+    assert isinstance(first, Conversation) and isinstance(second, Conversation)
+    assert (first.begin, second.begin) == ("```python\n", "")
+    assert replace(first, begin="") == get_dialect("chat-examples").prompt(Transcript(question="q"))
 
 
 @pytest.mark.anyio

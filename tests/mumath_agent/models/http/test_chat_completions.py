@@ -255,3 +255,30 @@ async def test_a_broken_stream_is_tried_again_and_nothing_told_twice(server: Ser
     pieces: list[str] = []
     assert (await answered(model, pieces=pieces)).text == "It is 4." == "".join(pieces)
     await model.aclose()
+
+
+BEGIN = "```python\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (said("print(1)\n```"), said(finish="stop")),  # vLLM sends only what it adds
+        (said(BEGIN + "print(1)\n```"), said(finish="stop")),  # llama.cpp repeats what it was given
+        (said("``"), said("`python"), said("\nprint"), said("(1)\n```"), said(finish="stop")),
+        (said("pri"), said("nt(1)\n"), said("```"), said(finish="stop")),
+    ],
+)
+async def test_an_answer_that_was_begun_is_whole_whether_or_not_the_server_repeats_its_beginning(
+    server: Server, answer: tuple[Any, ...]
+) -> None:
+    model = ChatCompletionsModel(server.url, "m")
+    server.answers = [stream(*answer, USAGE)]
+    pieces: list[str] = []
+    request = CompletionRequest(prompt=Conversation(messages=(QUESTION,), begin=BEGIN), max_tokens=9)
+    completion = await model.complete(request, pieces.append)
+    assert completion.text == f"{BEGIN}print(1)\n```" == "".join(pieces)
+    (sent,) = server.requests
+    assert sent["messages"][-1] == {"role": "assistant", "content": BEGIN}
+    assert sent["continue_final_message"] is True and sent["add_generation_prompt"] is False
+    await model.aclose()

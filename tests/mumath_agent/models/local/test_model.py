@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -170,3 +171,13 @@ def test_the_models_are_listed(tmp_path: Path) -> None:
     assert ended.code == 0 and {"qwen2.5-coder-1.5b", "qwen2.5-coder-0.5b"} <= {
         row["name"] for row in json.loads(ended.stdout)
     }
+
+
+@pytest.mark.anyio
+async def test_it_goes_on_with_an_answer_that_was_begun(model: LocalModel) -> None:
+    begun = Conversation(messages=CHAT.messages, begin="```python\n")
+    request = CompletionRequest(prompt=begun, max_tokens=4, sampling=Sampling())
+    completion = await model.complete(request)
+    assert completion.text.startswith("```python\n") and completion.text.count("```python\n") == 1
+    plain = await model.complete(replace(request, prompt=CHAT))
+    assert completion.prompt_tokens > plain.prompt_tokens

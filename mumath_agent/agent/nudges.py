@@ -26,6 +26,10 @@ CUT_OFF = (
     "final answer as \\boxed{...}."
 )
 UNCLOSED = "Your program was not run, because its block has no end. Write the whole program again."
+FAILED = (
+    "Your last program failed, so this answer is not computed. Write a program that works, or give the final answer as "
+    "\\boxed{...} again if you are sure."
+)
 LAST_TURN = "There is no turn left for another program. Give the final answer as \\boxed{...} now."
 _CONTRADICTION = (
     "Your answer {answer} is not among the values your programs printed ({printed}). Find out which is right, and give "
@@ -79,6 +83,8 @@ def nudge(
         return NO_ANSWER
     if answer.found_in is not AnswerSource.BOXED:
         return NO_BOX
+    if executions and executions[-1].status not in (ExecutionStatus.OK, ExecutionStatus.REFUSED):
+        return FAILED
     return _contradiction(answer.text, executions)
 
 

@@ -1,6 +1,7 @@
 """Show chat models how to work: two solved problems, our own, as the turns of a conversation before the question.
 
-A model that wasn't trained on programs in fences follows an example more surely than an instruction.
+A model that wasn't trained on programs in fences follows an example more surely than an instruction. The examples have
+answers of two forms, and one has a program that fails: models copy all of that.
 """
 
 from functools import cache
@@ -25,19 +26,28 @@ print(boxes, boxes * 6)
 She needs 30 boxes, which cost $\boxed{180}$ dollars.""",
     ),
     (
-        "What is the sum of all real solutions of $x^3 - 4x^2 + x + 6 = 0$?",
-        r"""I let sympy solve the equation and add the real solutions.
+        "Find all real solutions of $x^4 - 5x^2 + 4 = 0$, in increasing order and separated by commas.",
+        r"""I let sympy solve the equation.
 
 ```python
 from sympy import symbols, solve
 x = symbols('x', real=True)
-solutions = solve(x**3 - 4*x**2 + x + 6, x)
-print(solutions, sum(solutions))
+solutions = sorted(solve(x**4 - 5*x**2 + 4, x))
+print(solutions.join(', '))
 ```
 ```output
-[-1, 2, 3] 4
+line 4: print(solutions.join(', '))
+AttributeError: 'list' object has no attribute 'join'
 ```
-The solutions are $-1$, $2$ and $3$; their sum is $\boxed{4}$.""",
+A list has no join; I print the list itself.
+
+```python
+print(solutions)
+```
+```output
+[-2, -1, 1, 2]
+```
+The solutions are $\boxed{-2, -1, 1, 2}$.""",
     ),
 )
 

@@ -63,8 +63,9 @@ def notes_of(made: Trajectory) -> list[str]:
     return [s.text.removeprefix("\n").split("\n")[1].strip("[]") for s in segments if s.kind is Kind.NOTE]
 
 
+ERROR = Execution(status=ExecutionStatus.ERROR, error="NameError: x")
 CONTRADICTED = nudges._CONTRADICTION.format(answer="390", printed="391")
-ENDINGS: dict[str, tuple[list[str | Completion], list[str], list[str], str | None]] = {
+ENDINGS: dict[str, tuple[list[str | Completion], list[str | Execution], list[str], str | None]] = {
     "a box": ([BOX], [], [], "391"),
     "a program and a box": ([ASK, BOX], ["391\n"], [], "391"),
     "neither": (["Let me think.", BOX], [], [nudges.NO_ANSWER], "391"),
@@ -87,6 +88,13 @@ ENDINGS: dict[str, tuple[list[str | Completion], list[str], list[str], str | Non
         [CONTRADICTED, nudges.LAST_TURN],
         "391",
     ),
+    "a program that failed": (
+        [ASK, "\\boxed{390}", ASK, BOX],
+        [ERROR, "391\n"],
+        [nudges.FAILED, nudges.LAST_TURN],
+        "391",
+    ),
+    "a program that failed, and insists": ([ASK, "\\boxed{391}", BOX], [ERROR], [nudges.FAILED], "391"),
     "the last turn": ([ASK, ASK, ASK, BOX], ["391\n"] * 3, [nudges.LAST_TURN], "391"),
 }
 

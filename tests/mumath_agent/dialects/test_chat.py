@@ -161,10 +161,10 @@ def test_solved_problems_come_before_the_question_as_turns_of_the_conversation()
     assert not isinstance(shown, str) and not isinstance(plain, str)
     assert (shown.messages[0], shown.messages[-1]) == (plain.messages[0], plain.messages[-1])
     between = shown.messages[1:-1]
-    assert [m.role for m in between] == [Role.USER, Role.ASSISTANT, Role.USER, Role.ASSISTANT] * 2
+    assert [m.role for m in between] == [Role.USER, Role.ASSISTANT] * 5
     programs = [m.text for m in between if "```python" in m.text]
     outputs = [m.text for m in between if m.text.startswith("```output")]
-    assert len(programs) == len(outputs) == 2 and all(p.endswith("```") for p in programs)
+    assert len(programs) == len(outputs) == 3 and all(p.endswith("```") for p in programs)
 
 
 def test_only_the_first_answer_is_begun_with_a_program() -> None:
@@ -180,10 +180,13 @@ def test_only_the_first_answer_is_begun_with_a_program() -> None:
 @pytest.mark.kernel
 async def test_the_solved_problems_print_what_they_say() -> None:
     for solved in solved_problems():
-        output = next(s.text for s in solved.segments if s.kind is Kind.OUTPUT)
-        at = next(n for n, s in enumerate(solved.segments) if s.kind is Kind.OUTPUT)
-        program = Fenced().pending_code(Transcript(question="", segments=solved.segments[:at]))
-        assert program is not None
         async with JupyterExecutor() as kernel:
-            execution = await kernel.run(program, timeout_s=HANG_S)
-        assert execution.stdout.strip() == output.strip().removesuffix("```").strip(), execution.error
+            for at, segment in enumerate(solved.segments):
+                if segment.kind is not Kind.OUTPUT:
+                    continue
+                before = replace(solved, segments=solved.segments[:at])
+                program = Fenced().pending_code(before)
+                assert program is not None
+                execution = await kernel.run(program, timeout_s=HANG_S)
+                said = Fenced().with_output(before, execution, max_chars=400)
+                assert said.segments[-1].text == segment.text

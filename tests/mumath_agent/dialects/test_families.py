@@ -104,7 +104,8 @@ def test_what_a_config_says_of_itself_goes_before_the_name() -> None:
 def test_an_unknown_dialect_is_named_with_the_known_ones() -> None:
     with pytest.raises(
         InputError,
-        match="'fence'; known: fenced, fenced-qwen, fenced-numina, blocks, chat, chat-examples, chat-program, tools, words",
+        match="'fence'; known: fenced, fenced-qwen, fenced-numina, blocks, chat, chat-examples, "
+        "chat-program, tools, words",
     ):
         get_dialect("fence")
 

@@ -6,7 +6,7 @@ import pytest
 
 from mumath_agent.agent.graph import Handles, graph
 from mumath_agent.dialects import Chat, Fenced, get_dialect
-from mumath_agent.dialects.chat import fenced_call
+from mumath_agent.dialects.calls import fenced_call
 from mumath_agent.dialects.examples import solved_problems
 from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.protocols import Conversation, Message, Role
@@ -123,6 +123,8 @@ def test_a_conversation_is_json() -> None:
         "role": "user",
         "text": "q",
         "code": None,
+        "reasoning": "",
+        "failed_calls": [],
     }
 
 

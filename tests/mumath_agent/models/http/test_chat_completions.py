@@ -155,6 +155,70 @@ async def test_calls_of_the_tool_become_fenced_blocks(server: Server, model: Com
     assert server.requests[0]["tools"][0]["function"]["name"] == "python"
 
 
+async def test_calls_that_all_have_the_number_0_are_told_apart_by_their_ids(server: Server) -> None:
+    first, second = (called(f'{{"code": "print({n})"}}', name="python") for n in (1, 2))
+    second["choices"][0]["delta"]["tool_calls"][0]["id"] = "other"
+    server.answers = [stream(first, second, said(None, "tool_calls"))]
+    model = ChatCompletionsModel(server.url, "m")
+    completion = await answered(model, tool=True)
+    assert completion.text == "```python\nprint(1)\n```\n```python\nprint(2)\n```\n"
+    await model.aclose()
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+async def test_thoughts_are_shown_and_sent_back_in_the_field_they_came_in(server: Server, name: str) -> None:
+    model = ChatCompletionsModel(server.url, "m")
+    server.answers = [
+        stream(
+            said(**{name: "I add.\nWhich "}),
+            said(**{name: "is \\boxed{5}?"}),
+            called('{"code": "print(3 + 4)"}', name="python"),
+            said(None, "tool_calls"),
+        ),
+        stream(said(**{name: "Done."}), said("It is \\boxed{7}."), said("", "stop")),
+    ]
+    handles = Handles(model=model, kernel=ScriptedExecutor(executions=["7\n"]), dialect=Chat(tool=True))
+    parts: list[Any] = [
+        part
+        async for part in graph.astream({"question": "q"}, context=handles, stream_mode=["custom", "values"])
+    ]
+    events: list[Any] = [part for mode, part in parts if mode == "custom"]
+    state: Any = parts[-1][1]
+    assert "".join(event["text"] for event in events if event["event"] in ("text", "output")) == (
+        "<think>\nI add.\nWhich is \\boxed{5}?\n</think>\n```python\nprint(3 + 4)\n```\n\n```output\n7\n```\n"
+        "<think>\nDone.\n</think>\nIt is \\boxed{7}."
+    )
+    assert state["answer"]["text"] == "7"
+    call = server.requests[1]["messages"][2]
+    assert (call[name], call["content"]) == ("I add.\nWhich is \\boxed{5}?", "")
+    await model.aclose()
+
+
+async def test_an_unknown_tool_and_unreadable_arguments_are_answered(
+    server: Server, model: CompletionModel
+) -> None:
+    server.answers = [
+        stream(
+            called('{"query": "6*7"}', name="search"),
+            called('{"code": [1', index=1, name="python"),
+            called('{"code": "print(6*7)",}', index=2, name="python"),
+            said(None, "tool_calls"),
+        ),
+        stream(said("It is \\boxed{42}."), said("", "stop")),
+    ]
+    kernel = ScriptedExecutor(executions=["42\n"])
+    state = await graph.ainvoke(
+        {"question": "q"}, context=Handles(model=model, kernel=kernel, dialect=Chat(tool=True))
+    )
+    assert state["answer"]["text"] == "42" and kernel.programs == ["print(6*7)\n"]
+    _, _, spoken, *replies = server.requests[1]["messages"]
+    names = [call["function"]["name"] for call in spoken["tool_calls"]]
+    assert sorted(names) == ["python", "python", "search"] and names[-1] == "python"
+    assert [reply["tool_call_id"] for reply in replies] == [call["id"] for call in spoken["tool_calls"]]
+    assert "unknown tool `search`" in replies[names.index("search")]["content"]
+    assert replies[-1]["content"] == "42"
+
+
 async def test_a_call_that_the_token_limit_cut_is_left_open(server: Server, model: CompletionModel) -> None:
     server.answers = [stream(called('{"code": "print(1)\\nprint(', name="python"), said(None, "length"))]
     completion = await answered(model, tool=True)

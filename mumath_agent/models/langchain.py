@@ -22,6 +22,7 @@ from mumath_agent.models import as_conversation
 from mumath_agent.models.answering import ArrivingAnswer
 from mumath_agent.models.context import TooLong, too_long, within_context
 from mumath_agent.models.http.chat_completions import TOOL, wire_messages
+from mumath_agent.models.http.wire import without_tools
 from mumath_agent.models.stopping import new_text_only
 from mumath_agent.protocols import CompletionRequest, Conversation, OnText, ToolCall
 from mumath_agent.records import Completion, FinishReason, Sampling
@@ -175,6 +176,8 @@ def _meaning(error: Exception, model: str) -> ModelUnreachable | ModelRefused:
     message = f"{model} refused: {_one_line(error)}"
     if refused := too_long(str(error), message):
         return refused
+    if no_tools := without_tools(error, message):
+        return no_tools
     if isinstance(error, ContextOverflowError):
         return TooLong(message, context_tokens=None, prompt_tokens=None)
     status = getattr(error, "status_code", None)

@@ -13,11 +13,12 @@ import anyio
 import pytest
 
 from mumath_agent.agent.graph import Handles, graph
+from mumath_agent.agent.solver import Solver
 from mumath_agent.dialects import Chat
-from mumath_agent.errors import ModelRefused, ModelUnreachable
+from mumath_agent.errors import ModelMisconfigured, ModelRefused, ModelUnreachable
 from mumath_agent.models.http.chat_completions import ChatCompletionsModel
 from mumath_agent.protocols import CompletionModel, CompletionRequest, Conversation, Message, Role
-from mumath_agent.records import Completion, FinishReason, Sampling
+from mumath_agent.records import Completion, FinishReason, Problem, Sampling
 from mumath_agent.testing import ScriptedExecutor
 from tests.waiting import HANG_S, eventually
 
@@ -268,6 +269,46 @@ async def test_what_goes_wrong_is_named(
     server.answers = [answer]
     with pytest.raises(error, match=words):
         await answered(model)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "remedy"),
+    [
+        (
+            400,
+            '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set',
+            "start the server with --enable-auto-tool-choice",
+        ),
+        (500, "tools param requires --jinja flag", "start llama.cpp's server with --jinja"),
+        (400, "registry.ollama.ai/library/m:latest does not support tools", "trained on tool calls"),
+    ],
+)
+async def test_a_server_that_takes_no_tools_is_named_with_the_remedy(
+    server: Server, model: CompletionModel, status: int, message: str, remedy: str
+) -> None:
+    server.answers = [refusal(status, message)]
+    with pytest.raises(ModelMisconfigured, match=remedy) as refused:
+        await answered(model, tool=True)
+    assert str(refused.value).endswith("use --dialect chat") and "\n" not in str(refused.value)
+
+
+async def test_a_prompt_that_lost_its_beginning_is_warned_of_once(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    def used(tokens: int) -> dict[str, Any]:
+        return {"choices": [], "usage": {"prompt_tokens": tokens, "completion_tokens": 3}}
+
+    solver = Solver(model=ChatCompletionsModel(server.url, "forgetful"), dialect=Chat())
+    for _ in range(2):
+        server.answers = [
+            stream(said("```python\nprint(1)\n```", "stop"), used(2000)),
+            stream(said("It is \\boxed{1}.", "stop"), used(1990)),
+        ]
+        kernel = ScriptedExecutor(executions=["1\n"])
+        await solver.solve(Problem(id="1", question="q"), kernel=kernel)
+    warned = [record.message for record in caplog.records if "dropped the beginning" in record.message]
+    assert len(warned) == 1 and "1990 tokens" in warned[0] and "num_ctx" in warned[0]
+    await solver.model.aclose()
 
 
 async def test_a_text_that_does_not_fit_ends_at_the_token_limit(

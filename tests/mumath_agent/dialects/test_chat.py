@@ -128,11 +128,15 @@ def test_a_conversation_is_json() -> None:
     }
 
 
+INVENTED = "```python\nprint(7)\n```\nIt prints 8, which is a long story that nobody will tell twice. " * 3
+
+
 @pytest.mark.anyio
-async def test_a_reader_of_the_stream_sees_the_whole_output_though_the_model_wrote_on() -> None:
-    invented = (
-        "```python\nprint(7)\n```\nIt prints 8, which is a long story that nobody will tell twice. " * 3
-    )
+@pytest.mark.parametrize(
+    "invented",
+    [INVENTED, "<think>Hm.</think>\n``` Python\nprint(7)\n``` ", "I add:\n   ```py\n   print(7)\n   ```"],
+)
+async def test_a_reader_of_the_stream_sees_the_whole_output_and_no_program_twice(invented: str) -> None:
     cut = Completion(text=invented, finish_reason=FinishReason.LENGTH, prompt_tokens=1, completion_tokens=9)
     handles = Handles(
         model=ScriptedModel(texts=[cut, "It is \\boxed{7}."]),
@@ -141,7 +145,7 @@ async def test_a_reader_of_the_stream_sees_the_whole_output_though_the_model_wro
     )
     events = [e async for e in graph.astream({"question": "q"}, context=handles, stream_mode="custom")]
     outputs: list[str] = [event["text"] for event in events if event["event"] == "output"]
-    assert outputs == ["```output\n7\n```\n"]
+    assert [output.lstrip("\n") for output in outputs] == ["```output\n7\n```\n"]
 
 
 def test_solved_problems_come_before_the_question_as_turns_of_the_conversation() -> None:

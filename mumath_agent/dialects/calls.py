@@ -27,11 +27,14 @@ PYTHON = "python"
 _KNOWN = re.compile(r"(?:functions\.)?python(?:<\|.*)?", re.IGNORECASE | re.DOTALL)
 _NAMES = ("code", "program", "script", "source", "input", "python", "command")
 """What models call the argument; the first is its name."""
-_WRAPPERS = ("arguments", "parameters")
+_WRAPPERS = {"arguments", "parameters"}
 _LABEL = "```tool_call"
 _BLOCK = re.compile(rf"^{_LABEL}\n(\{{[^\n]*\}})\n```\n?", re.MULTILINE)
-_TAGGED = re.compile(r"\s*<tool_call>\s*(?P<call>.*?)\s*(?:</tool_call>\n?|\Z)", re.DOTALL)
-_FUNCTION = re.compile(r"\s*<function=(?P<name>[\w.]+)>(?P<parameters>.*?)(?:</function>\s*|\Z)", re.DOTALL)
+_TAGGED = re.compile(
+    r"<(?P<tag>tool_calls?|function_call|tools)>(?P<call>.*?)(?:</(?P=tag)>\n?|\Z)", re.DOTALL
+)
+_PYTHON_TAG = re.compile(r"<\|python_tag\|>(?P<call>.*?)(?:<\|eo[mt]_id\|>|\Z)", re.DOTALL)
+_FUNCTION = re.compile(r"<function=(?P<name>[\w.]+)>(?P<parameters>.*?)(?:</function>|\Z)", re.DOTALL)
 _PARAMETER = re.compile(r"<parameter=(\w+)>\n?(.*?)\n?(?:</parameter>|\Z)", re.DOTALL)
 _FENCED = re.compile(
     r"(?P<fence>`{3,}|~{3,})[ \t]*[\w+#.-]*[ \t]*\r?\n(?P<inside>.*?)(?:\r?\n?(?P=fence)\s*)?", re.DOTALL
@@ -106,10 +109,15 @@ def unreadable_call(transcript: Transcript) -> str | None:
     return "; ".join(map(error_of, calls)) or None
 
 
-def with_calls_read(text: str) -> str:
-    """Return a completion with the calls that stand in its text, for want of a parser in the server, as blocks."""
-    if "<tool_call>" in text:
-        text = _TAGGED.sub(lambda tagged: _on_own_line(tagged, _read(tagged["call"])), text)
+def with_calls_read(text: str, *, has_tool: bool) -> str:
+    """Return a completion with the calls that stand in its text, for want of a parser in the server, as blocks.
+
+    Only where the model `has_tool` can plain JSON be a call.
+    """
+    for tag in (_TAGGED, _PYTHON_TAG) if has_tool else (_TAGGED,):
+        text = tag.sub(lambda tagged: _on_own_line(tagged, _read(tagged["call"].strip())), text)
+    if has_tool and text.lstrip().startswith("{"):
+        text = call_in(text.strip()) or text
     if "<function=" in text:
         text = _FUNCTION.sub(lambda found: _on_own_line(found, _call_of(found)), text)
     return _BLOCK.sub(_reread, text)
@@ -147,6 +155,15 @@ def _is_ours(written: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return call.keys() == {"name", "arguments"} and all(isinstance(value, str) for value in call.values())
+
+
+def call_in(text: str) -> str:
+    """Return the block for a call that is all of `text`, as JSON; empty if it is something else."""
+    if not text.lstrip().startswith("{"):
+        return ""
+    value = _value(text.strip())
+    calls = isinstance(value, dict) and isinstance(value.get("name"), str) and bool(value.keys() & _WRAPPERS)
+    return _read(text.strip()) if calls else ""
 
 
 def _on_own_line(found: re.Match[str], block: str) -> str:

@@ -83,7 +83,7 @@ class Chat:
 
     def with_completion(self, transcript: Transcript, completion: Completion) -> Transcript:
         """Append a completion up to the end of its first programs, and the header that asks for their output."""
-        kept = tuple(self._kept(_in_one_spelling(completion)))
+        kept = tuple(self._kept(self._in_one_spelling(completion)))
         if asking := _up_to_first_programs(kept):
             whole = replace(
                 completion, text=_without_header(_joined(asking)), finish_reason=FinishReason.STOP
@@ -99,12 +99,20 @@ class Chat:
         """Append what the execution printed, as the fenced dialect does."""
         return _FENCED.with_output(transcript, execution, max_chars=max_chars)
 
+    def _in_one_spelling(self, completion: Completion) -> str:
+        """Return a completion with its reasoning, its calls and its programs as the transcript spells them."""
+        thought, said = without_reasoning(completion.text)
+        said = with_calls_read(said, has_tool=self.tool)
+        ended = completion.finish_reason is FinishReason.STOP
+        return with_reasoning(thought, in_fences(said, ended=ended, has_tool=self.tool))
+
     def _kept(self, text: str) -> Iterator[Segment]:
         """Yield what a model wrote before the first output, or the next question, that it made up."""
         for segment in takewhile(lambda segment: segment.kind is not Kind.OUTPUT, self.parse(text)):
-            end = next_question(segment.text) if segment.kind is Kind.RATIONALE else None
+            said = split_turn(segment.text)[1]
+            end = next_question(said) if segment.kind is Kind.RATIONALE else None
             if end is not None:
-                yield replace(segment, text=segment.text[:end])
+                yield replace(segment, text=segment.text[: len(segment.text) - len(said) + end])
                 return
             yield segment
 
@@ -168,13 +176,6 @@ class ChatInText:
     def with_output(self, transcript: Transcript, execution: Execution, *, max_chars: int) -> Transcript:
         """Append what the execution printed, as the chat dialect does."""
         return self.chat.with_output(transcript, execution, max_chars=max_chars)
-
-
-def _in_one_spelling(completion: Completion) -> str:
-    """Return a completion with its reasoning, its calls and its programs as the transcript spells them."""
-    thought, said = without_reasoning(completion.text)
-    said = in_fences(with_calls_read(said), ended=completion.finish_reason is FinishReason.STOP)
-    return with_reasoning(thought, said)
 
 
 def _up_to_first_programs(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:

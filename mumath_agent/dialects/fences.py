@@ -1,6 +1,6 @@
 r"""Rewrite the code blocks of a chat model's text in the fenced dialect's bytes, however it spelled them.
 
-    a labelled block      ```python, ``` Python3, ~~~py, ````{.python}, ```tool_code, <code>: a program
+    a labelled block      ```python, ``` Python3, ~~~py, ````{.python}, ```tool_code, <code>, …: a program
     an unlabelled block   a program if it parses as one that does something, and no labelled block is there
     any other label       text, latex, json, bash, …: never a program
     a label of output     never a program, and the end of one whose own end was forgotten
@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from mumath_agent.dialects.calls import fenced_call, unfenced
+from mumath_agent.dialects.calls import call_in, fenced_call, unfenced
 from mumath_agent.dialects.fenced import HEADER
 from mumath_agent.dialects.programs import is_program, parses
 
@@ -22,14 +22,17 @@ _PYTHON = re.compile(r"[{.\s]*(?:i?python|py|tool_code|code_interpreter)[\d.]*(?
 _OUTPUT = re.compile(r"[{.\s]*(?:tool_)?outputs?\b", re.IGNORECASE)
 _UNLABELLED = re.compile(r"(?:code)?", re.IGNORECASE)
 _OPENING = re.compile(
-    r"(?P<lead>[ \t]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?)(?P<fence>`{3,}|~{3,})[ \t]*(?P<label>[^`]*?)[ \t\r]*"
+    r"(?P<lead>[ \t]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?)(?P<fence>`{3,}|~{3,}|'{3}(?=python|py\b))(?P<label>[^`]*)"
 )
 _ONE_LINE = re.compile(
-    r"(?P<lead>[ \t]*)```[ \t]*(?:python3?|py)[ \t]+(?P<code>[^`]+)```[ \t\r]*", re.IGNORECASE
+    r"(?P<lead>[ \t]*)```[ \t]*(?:python3?|py)[ \t](?P<code>[^`]+)```[ \t\r]*", re.IGNORECASE
 )
 _TAG = re.compile(
-    r"[ \t]*<(?P<tag>code|python|tool_code|execute|execute_python)(?:[ \t][^>]*)?>", re.IGNORECASE
+    r"[ \t]*(?P<mark>[<\[])(?P<tag>code|python|tool_code|execute|execute_python)(?:[ \t][^>\]]*)?[>\]]",
+    re.IGNORECASE,
 )
+_MOST_LINES = 500
+"""The longest program in tags."""
 _RIGHT = re.compile(r"```(?:python|py|python3)\n", re.ASCII)
 _READ_BY_FENCED = re.compile(r"```(?:python|py|python3|output)\s*", re.ASCII)
 
@@ -48,30 +51,33 @@ class _Block:
     closed: bool
 
 
-def in_fences(text: str, *, ended: bool) -> str:
+def in_fences(text: str, *, ended: bool, has_tool: bool = False) -> str:
     """Return a completion with its programs in ```python blocks.
 
     Args:
         text: what the model wrote.
         ended: whether it ended by itself, so that a block without an end lacks only that.
+        has_tool: whether it was given a tool, so that a block of JSON can be a call of it.
     """
     pieces = list(_pieces(_lines(text), ended))
     labelled = any(isinstance(piece, _Block) and piece.kind == "python" and piece.closed for piece in pieces)
     return "".join(
-        piece if isinstance(piece, str) else _rewritten(piece, labelled=labelled) for piece in pieces
+        piece if isinstance(piece, str) else _rewritten(piece, labelled, has_tool) for piece in pieces
     )
 
 
-def _rewritten(block: _Block, *, labelled: bool) -> str:
+def _rewritten(block: _Block, labelled: bool, has_tool: bool) -> str:
     if _lines(block.written)[0].rstrip() == HEADER:  # `Chat` cuts it off
         return block.before + block.written
     if block.kind == "unlabelled" and block.closed and not labelled and is_program(block.code):
         block = replace(block, kind="python")
+    before = f"{block.before.rstrip()}\n" if block.before.strip() else ""
+    if has_tool and block.kind != "python" and (call := call_in(block.code)):
+        return before + call
     if block.kind != "python":
         return block.before + "".join(_harmless(line) for line in _lines(block.written))
     if _is_right(block):
         return block.written
-    before = f"{block.before.rstrip()}\n" if block.before.strip() else ""
     call = fenced_call(block.code)
     return before + (call if block.closed else call.removesuffix("```\n"))
 
@@ -126,7 +132,7 @@ def _opening(line: str) -> tuple[str, str, str, str] | None:
     if found := _OPENING.fullmatch(line.rstrip("\n")):
         lead = found["lead"]
         before = lead if lead.strip() else ""
-        return before, " " * len(lead) if before else lead, found["fence"], found["label"]
+        return before, " " * len(lead) if before else lead, found["fence"], found["label"].strip()
     before, fence, label = line.rpartition("```")
     if fence and before.strip() and "`" not in before and _PYTHON.match(label):
         return before, "", fence, label
@@ -167,7 +173,7 @@ def _begins_another(line: str, indent: int, fence: str) -> bool:
         opening is not None
         and len(opening["lead"]) <= indent
         and opening["fence"].startswith(fence)
-        and _kind(opening["label"]) in ("python", "output")
+        and _kind(opening["label"].strip()) in ("python", "output")
     )
 
 
@@ -195,10 +201,10 @@ def _tagged(lines: list[str], start: int, ended: bool) -> tuple[_Block, int] | N
     opening = _TAG.match(lines[start])
     if opening is None:
         return None
-    rest = [lines[start][opening.end() :], *lines[start + 1 :]]
-    end = f"</{opening['tag']}>"
+    rest = [lines[start][opening.end() :], *lines[start + 1 : start + _MOST_LINES]]
+    end = f"</{opening['tag']}>" if opening["mark"] == "<" else f"[/{opening['tag']}]"
     last = next((number for number, line in enumerate(rest) if end in line), None)
-    if last is None and not ended:
+    if last is None and not (ended and start + len(rest) == len(lines)):
         return None
     inside = rest if last is None else [*rest[:last], rest[last].partition(end)[0]]
     after = "" if last is None else rest[last].partition(end)[2]

@@ -21,7 +21,7 @@ _WORD = r"(?:seed:)?(?:think|thinking|thought|reasoning)"
 _TAG = re.compile(rf"(?P<open><{_WORD}>|\[THINK\])|</{_WORD}>|\[/THINK\]", re.IGNORECASE)
 _HEAD = re.compile(rf"\A{OPEN}(.*?){CLOSE}", re.DOTALL)
 _CHANNEL = re.compile(
-    r"(?:<\|start\|>[^<]*)?<\|channel\|>(?P<channel>\w+)(?P<to>[^<]*)(?:<\|constrain\|>\s*\w+\s*)?<\|message\|>"
+    r"(?:<\|start\|>[^<]*)?<\|channel\|>(?P<channel>\w+)(?P<to>(?:\W[^<]*)?)(?:<\|constrain\|>\s*\w+\s*)?<\|message\|>"
     r"(?P<said>.*?)(?:<\|(?:end|return|call)\|>|(?=<\|(?:start|channel)\|>)|\Z)",
     re.DOTALL,
 )

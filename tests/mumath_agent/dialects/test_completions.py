@@ -71,6 +71,8 @@ def answer(text: str) -> str | None:
         "<Code>\n```python\nprint(6*7)\n```\n</Code>",
         "<python>\nprint(6*7)\n</python>\nIt prints 42.",
         "<execute>\nprint(6*7)\n</execute>",
+        "[PYTHON]\nprint(6*7)\n[/PYTHON]",
+        "'''python\nprint(6*7)\n'''",
         "```\nprint(6*7)\n```",
         "```code\nprint(6*7)\n```",
         "~~~\nprint(6*7)\n~~~",
@@ -181,6 +183,7 @@ def test_what_the_token_limit_cut_does_not_run(text: str) -> None:
         "f()\x0c\n" * 2_000,
         "print(1)\n" * 100_000,
     ],
+    ids=range(20),
 )
 def test_no_text_hurts_the_process_that_looks_whether_it_is_a_program(code: str) -> None:
     """Some of these end Python when they are parsed; all are only looked at."""
@@ -189,19 +192,28 @@ def test_no_text_hurts_the_process_that_looks_whether_it_is_a_program(code: str)
     program(with_calls("", [ToolCall(name="python", arguments=code)], cut=False), TOOLS)
 
 
-def test_many_marks_take_linear_time() -> None:
+MARKS = [
+    "```\n",
+    "```python\n",
+    "<code>\n",
+    "```text\n",
+    " ```py\n",
+    "<think>",
+    "</think>",
+    "<tool_call>",
+    "```json\n{\n",
+]
+BEGINNINGS = ["<|channel|>", "``` py ", "```", "```json\n{", "{", '{"code": "', "<tool_call>", "<function=a>"]
+
+
+def test_the_time_is_linear_in_the_length() -> None:
     """With a time that is quadratic this would not end within pytest's limit."""
-    for piece in (
-        "```\n",
-        "```python\n",
-        "<code>\n",
-        "```text\n",
-        " ```py\n",
-        "<think>\n",
-        "</think>",
-        "<tool_call>",
-    ):
-        program(piece * 20_000)
+    for mark in MARKS:
+        program(mark * 4_000, TOOLS)
+    for beginning in BEGINNINGS:
+        program(f"{beginning}{' ' * 30_000}`x", TOOLS)
+        program(f"{beginning}{'a' * 30_000}`x", TOOLS)
+        program(f"{beginning}\n" * 5_000, TOOLS)
 
 
 THOUGHT = "<think>\nI wonder.\n</think>\n"
@@ -263,6 +275,7 @@ def test_thoughts_stand_at_the_head_and_are_not_read(text: str, kept: str, runs:
         ("<think>\nIt is \\boxed{5}.\n</think>\nDone.", None),
         ("<think>\nThe answer is 5.", None),
         ("The answer is 5.</think>The answer is 3.", "3"),
+        ("<think>\nThe answer is 5.\nQuestion: is it?\n</think>\nIt is \\boxed{3}.", "3"),
         ("It is \\boxed{3}.\n\nQuestion: How many? It is \\boxed{5}.", "3"),
         ("It is \\boxed{3}.\n\nProblem: How many? It is \\boxed{5}.", "3"),
         ("It is \\boxed{3}.\n### Problem\nHow many? It is \\boxed{5}.", "3"),
@@ -394,6 +407,27 @@ def test_arguments_that_cannot_be_read_are_answered(arguments: str) -> None:
     call, reply = TOOLS.prompt(transcript).messages[-2:]
     assert call.failed_calls == (ToolCall(name="python", arguments=arguments),) and call.code is None
     assert reply.role is Role.TOOL and "could not be read" in reply.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "python", "arguments": {"code": "print(6*7)"}}',
+        'I compute.\n```json\n{"name": "python", "arguments": {"code": "print(6*7)"}}\n```',
+        '```json\n{\n  "name": "python",\n  "parameters": {\n    "code": "print(6*7)"\n  }\n}\n```\nThen I see.',
+        '<tools>\n{"name": "python", "arguments": {"code": "print(6*7)"}}\n</tools>',
+        '<|python_tag|>{"name": "python", "parameters": {"code": "print(6*7)"}}',
+        "<|python_tag|>print(6*7)<|eom_id|>",
+        '<function_call>{"name": "python", "arguments": {"code": "print(6*7)"}}</function_call>',
+    ],
+)
+def test_a_call_that_no_parser_took_out_of_the_text_runs(text: str) -> None:
+    assert program(text, TOOLS) == RUN
+    assert '"name"' not in TOOLS.prompt(turn(text, TOOLS)).messages[-1].text
+
+
+def test_json_is_no_call_where_there_is_no_tool() -> None:
+    assert program('```json\n{"name": "python", "arguments": {"code": "print(6*7)"}}\n```') is None
 
 
 @pytest.mark.parametrize(

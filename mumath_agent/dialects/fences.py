@@ -31,6 +31,7 @@ _TAG = re.compile(
     r"[ \t]*(?P<mark>[<\[])(?P<tag>code|python|tool_code|execute|execute_python)(?:[ \t][^>\]]*)?[>\]]",
     re.IGNORECASE,
 )
+_PROMPTS = (">>> ", "... ")
 _MOST_LINES = 500
 """The longest program in tags."""
 _RIGHT = re.compile(r"```(?:python|py|python3)\n", re.ASCII)
@@ -87,6 +88,7 @@ def _is_right(block: _Block) -> bool:
     lines = _lines(block.written)
     ends = [number for number, line in enumerate(lines[1:], start=1) if line.rstrip() == "```"]
     right = ends == [len(lines) - 1] if block.closed else not ends
+    right = right and not block.written.partition("\n")[2].startswith(_PROMPTS)
     return right and not block.before and "\r" not in block.written and _RIGHT.fullmatch(lines[0]) is not None
 
 
@@ -118,6 +120,7 @@ def _fenced(lines: list[str], start: int, ended: bool) -> tuple[_Block, int] | N
     kind = _kind(label)
     end, following, closed = _end(lines, start + 1, indent, fence, kind, ended)
     code = "".join(_outdented(lines[start + 1 : end], indent)).replace("\r\n", "\n")
+    code = _without_prompts(code)
     if kind == "unlabelled" and re.match(r"(?:python3?|py)\n", code, re.IGNORECASE):
         kind, code = "python", code.partition("\n")[2]
     if not closed and ended:
@@ -134,7 +137,7 @@ def _opening(line: str) -> tuple[str, str, str, str] | None:
         before = lead if lead.strip() else ""
         return before, " " * len(lead) if before else lead, found["fence"], found["label"].strip()
     before, fence, label = line.rpartition("```")
-    if fence and before.strip() and "`" not in before and _PYTHON.match(label):
+    if fence and before.strip(" \t>") and "`" not in before and _PYTHON.match(label):
         return before, "", fence, label
     return None
 
@@ -181,6 +184,13 @@ def _outdented(lines: list[str], indent: str) -> list[str]:
     """Return the lines without the block's indentation, if the first of them has it."""
     first = next(filter(str.strip, lines), "")
     return [line.removeprefix(indent) for line in lines] if indent and first.startswith(indent) else lines
+
+
+def _without_prompts(code: str) -> str:
+    """Return the lines behind prompts as in a Python session, if the code begins with one; the others were printed."""
+    if not code.startswith(_PROMPTS):
+        return code
+    return "".join(line[len(_PROMPTS[0]) :] for line in _lines(code) if line.startswith(_PROMPTS))
 
 
 def _without_fence(code: str, fence: str) -> tuple[str, bool]:

@@ -82,6 +82,7 @@ def answer(text: str) -> str | None:
         "```python\nprint(6*7)",
         "```python\nprint(6*7)\n",
         "```python\nprint(6*7)```",
+        "```python\n>>> print(6*7)\n42\n```",
         "``` Python\nprint(6*7)",
         "<code>\nprint(6*7)\n",
         "```python\nprint(6*7)\n```\nOutput:\n```\n42\n```\nSo \\boxed{42}.",
@@ -145,6 +146,7 @@ def test_a_block_keeps_its_program(text: str, expected: str) -> None:
         "<code>\n42\n</code>",
         "```python\nThen I multiply 6 by 7.",
         "Use `print(6*7)`.",
+        "> ```python\n> print(6*7)\n> ```",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("dialect", [CHAT, TOOLS], ids=lambda dialect: dialect.name)

@@ -14,7 +14,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from mumath_agent.dialects.calls import call_in, fenced_call, unfenced
+from mumath_agent.dialects.arguments import unfenced
+from mumath_agent.dialects.calls import call_in, fenced_call
 from mumath_agent.dialects.fenced import HEADER
 from mumath_agent.dialects.programs import is_program, parses
 

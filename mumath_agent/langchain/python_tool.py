@@ -18,7 +18,7 @@ from langchain_core.tools import ToolException
 from pydantic import BaseModel, Field, PrivateAttr, SkipValidation, field_validator
 
 from mumath_agent.bridge import on_bridge, run_sync
-from mumath_agent.dialects.calls import unfenced
+from mumath_agent.dialects.arguments import unfenced
 from mumath_agent.dialects.output import output_text
 from mumath_agent.errors import MuMathError
 from mumath_agent.kernels import Sandbox

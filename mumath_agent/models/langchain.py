@@ -21,7 +21,7 @@ from mumath_agent.errors import ModelRefused, ModelUnreachable, MuMathError
 from mumath_agent.models import as_conversation
 from mumath_agent.models.answering import ArrivingAnswer
 from mumath_agent.models.context import TooLong, too_long, within_context
-from mumath_agent.models.http.chat_completions import TOOL, wire_messages
+from mumath_agent.models.http.messages import TOOL, wire_messages
 from mumath_agent.models.http.wire import without_tools
 from mumath_agent.models.stopping import new_text_only
 from mumath_agent.protocols import CompletionRequest, Conversation, OnText, ToolCall

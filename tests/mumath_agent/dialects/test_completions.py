@@ -8,7 +8,7 @@ import pytest
 from mumath_agent.answers import extract_answer
 from mumath_agent.dialects import Chat, Fenced
 from mumath_agent.dialects.calls import unreadable_call, with_calls
-from mumath_agent.models.http.chat_completions import wire_messages
+from mumath_agent.models.http.messages import wire_messages
 from mumath_agent.protocols import Role, ToolCall
 from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason
 from mumath_agent.transcript import Kind, Transcript
@@ -292,6 +292,7 @@ def test_thoughts_stand_at_the_head_and_are_not_read(text: str, kept: str, runs:
         ("The answer is 3.\n\nQuestion: How many? The answer is 5.", "3"),
         ("The answer is 3.\n\nQuestion: How many? It is \\boxed{5}.", "3"),
         ("It is \\boxed{3}.\nQ: How many?\n```python\nprint(1)\n```", "3"),
+        ("So she sold 12/5 = 2 clips.\n#### 6\nThe answer is: 6", "6"),
         ("Question: q\nIt is \\boxed{3}.", "3"),
         ("It is \\boxed{3}. Problem solved.", "3"),
         ("First \\boxed{1}.\nThe question is harder:\nit is \\boxed{3}.", "3"),

@@ -8,7 +8,7 @@ model of that name thinks: on others it takes the answer for thoughts.
 import re
 from collections.abc import Mapping, Sequence
 
-_PARSERS: tuple[tuple[str, str | None, str | None], ...] = (
+PARSERS: tuple[tuple[str, str | None, str | None], ...] = (
     # the model's name, its parser of tool calls, its parser of thoughts
     (r"gpt-oss", "openai", "openai_gptoss"),
     (r"Qwen3[\w.]*-Coder|Qwen3-Coder", "qwen3_coder", None),
@@ -50,7 +50,7 @@ _PARSERS: tuple[tuple[str, str | None, str | None], ...] = (
     (r"Jamba", "jamba", None),
     (r"internlm(?:2_5|3)", "internlm", None),
 )
-_PARSER_OF_TYPE = {
+PARSER_OF_TYPE = {
     "gpt_oss": "openai",
     "qwen2": "hermes",
     "qwen3": "hermes",
@@ -77,10 +77,10 @@ def parser_flags(model: str, config: Mapping[str, object]) -> Sequence[str]:
 
 def _parsers(model: str, config: Mapping[str, object]) -> tuple[str | None, str | None]:
     for name in (model, str(config.get("_name_or_path", ""))):
-        for pattern, tools, thoughts in _PARSERS:
+        for pattern, tools, thoughts in PARSERS:
             if re.search(rf"(?<![A-Za-z0-9])(?:{pattern})", name, re.IGNORECASE):
                 return tools, thoughts
     kind = str(config.get("model_type", ""))
     if kind == "llama" and config.get("vocab_size") == _LLAMA_3_VOCABULARY:
         return "llama3_json", None
-    return _PARSER_OF_TYPE.get(kind), None
+    return PARSER_OF_TYPE.get(kind), None

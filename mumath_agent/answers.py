@@ -1,16 +1,16 @@
 r"""Find the final answer of a solution, as text.
 
 The answer is the last `\boxed{…}` in prose, else what follows "the answer is" in the last prose, else the last line
-that a program printed. Only the solution counts, not the question, and a box inside a program, an output or a fenced
-block is never an answer. `grading` decides whether an answer is right.
+that a program printed. Only the solution counts, not the question, and a box inside a program, an output, a fenced
+block or reasoning is never an answer (`prose.py`). `grading` decides whether an answer is right.
 
 Text in, text out: nothing is parsed as mathematics or evaluated here, and no text makes this raise.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 
+from mumath_agent.prose import are_alternatives, before_next_question, prose
 from mumath_agent.records import Answer, AnswerSource
 from mumath_agent.transcript import Kind, Segment, Transcript
 
@@ -37,10 +37,11 @@ _EMPTY_OUTPUT = "Done"
 
 def extract_answer(transcript: Transcript) -> Answer | None:
     """Return the final answer of the solution and where it was found, or None if there isn't one."""
-    rationales = [_without_fenced_blocks(s.text) for s in transcript.segments if s.kind is Kind.RATIONALE]
+    said = [prose(segment.text) for segment in transcript.segments if segment.kind is Kind.RATIONALE]
+    rationales = before_next_question(said)
     for text in reversed(rationales):
-        if boxes := boxed_answers(text):
-            return Answer(text=boxes[-1], found_in=AnswerSource.BOXED)
+        if boxes := dict.fromkeys(_last_boxes(text)):
+            return Answer(text=" or ".join(boxes), found_in=AnswerSource.BOXED)
     if rationales and (phrases := phrase_answers(rationales[-1])):
         return Answer(text=phrases[-1], found_in=AnswerSource.PHRASE)
     if (line := _printed_answer(transcript.segments)) is not None:
@@ -82,6 +83,15 @@ def _boxes(text: str) -> list[tuple[int, int]]:
     return found
 
 
+def _last_boxes(text: str) -> list[str]:
+    r"""Return the last box, or all that are alternatives, as in `\boxed{3} or \boxed{5}`: a hedge is one answer."""
+    boxes = [(*span, content) for span in _boxes(text) if (content := _unwrapped(_bare(text[slice(*span)])))]
+    first = max(len(boxes) - 1, 0)
+    while first > 0 and are_alternatives(text, boxes[first - 1][:2], boxes[first][:2]):
+        first -= 1
+    return [content for _, _, content in boxes[first:]]
+
+
 def _unwrapped(content: str) -> str:
     """Return `content`, or the content of the one box that is all of it."""
     inner = _boxes(content) if _BOX.match(content) else []
@@ -97,21 +107,6 @@ def _bare(content: str) -> str:
 def _sentence(rest: str) -> str:
     sentence = _SENTENCE_END.split(rest, maxsplit=1)[0]
     return _MATH_MARKS.sub("", sentence).strip(f":{_SPACE}").rstrip(f".,:;!?{_SPACE}")
-
-
-def _without_fenced_blocks(text: str) -> str:
-    """Return the prose of a rationale. An unclosed block goes on to the end, as in Markdown."""
-    return "\n".join(_prose_lines(text))
-
-
-def _prose_lines(text: str) -> Iterator[str]:
-    inside = False
-    for line in text.split("\n"):
-        mark = line.strip()
-        if mark.startswith(_FENCE) and "`" not in mark[len(_FENCE) :].lstrip("`"):
-            inside = not inside
-        elif not inside:
-            yield line
 
 
 def _printed_answer(segments: tuple[Segment, ...]) -> str | None:

@@ -30,6 +30,14 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A call of a tool, as the model wrote it."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One message to a chat model, or of it."""
 
@@ -37,6 +45,10 @@ class Message:
     text: str
     code: str | None = None
     """The program the assistant gave to its tool, where it called it."""
+    reasoning: str = ""
+    """What the assistant thought before it said this."""
+    failed_calls: tuple[ToolCall, ...] = ()
+    """The assistant's calls that can't be run; the tool's next messages answer them, before the program's output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from mumath_agent.agent.graph import Event, Handles, State, build_graph, graph, 
 from mumath_agent.agent.tracing import attempt_span, traced_kernel, traced_model
 from mumath_agent.concurrency import uninterrupted
 from mumath_agent.errors import ModelMisconfigured
+from mumath_agent.models.context import warn_of_lost_prompt
 from mumath_agent.records import Problem, Settings, Trajectory, to_json
 
 Listener = Callable[[Event], None]
@@ -54,6 +55,7 @@ async def make_attempt(
     with attempt_span(problem, settings) as tell:
         attempt = await _finished(run)
         tell(attempt)
+    warn_of_lost_prompt(handles.model.name, attempt.completions)
     return attempt
 
 

@@ -63,7 +63,13 @@ def unstreamed(transcript: Transcript, before: Transcript, written: str) -> str:
     """
     turn = "".join(segment.text for segment in before.turns[-1])
     alike = takewhile(lambda pair: pair[0] == pair[1], zip(turn, written.rstrip(), strict=False))
-    return transcript.text[len(before.text) - len(turn) + sum(1 for _ in alike) :]
+    seen = sum(1 for _ in alike)
+    last_line = turn.rstrip("\n").rfind("\n")
+    if (
+        seen < last_line
+    ):  # the dialect rewrote the turn: all of it was seen but the line that asks for the output
+        seen = last_line
+    return transcript.text[len(before.text) - len(turn) + seen :]
 
 
 __all__ = ["Event", "emit", "printing", "unstreamed", "writing"]

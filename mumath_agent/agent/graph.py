@@ -26,7 +26,7 @@ from mumath_agent.agent.approval import Approve, Edit, Reject, refusal, reviewed
 from mumath_agent.agent.events import Event, emit, printing, unstreamed, writing
 from mumath_agent.agent.inputs import check_input, checked_context
 from mumath_agent.agent.nodes import sync_and_async
-from mumath_agent.agent.nudges import LAST_TURN, allowed, ended_before, noted, nudge
+from mumath_agent.agent.nudges import LAST_TURN, allowed, ended_before, is_cut, noted, nudge
 from mumath_agent.answers import extract_answer
 from mumath_agent.dialects import Fenced
 from mumath_agent.kernels.recovery import broke_its_kernel, in_last_session
@@ -35,7 +35,6 @@ from mumath_agent.records import (
     Answer,
     Completion,
     Execution,
-    FinishReason,
     Limits,
     Sampling,
     StopReason,
@@ -131,7 +130,7 @@ async def code(state: State, handles: Handles) -> dict[str, Any]:
     if not ended_before(transcript):
         if program is not None:
             return {"stop_reason": StopReason.MAX_TURNS.value}  # no turn is left to read its output
-        if completion.finish_reason is FinishReason.LENGTH:
+        if is_cut(transcript, completion):
             return {"stop_reason": StopReason.MAX_TOKENS.value}
     answer = extract_answer(transcript)
     stop = StopReason.ANSWERED if answer else StopReason.NO_ANSWER

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from mumath_agent.agent.events import emit
 from mumath_agent.answers import extract_answer
+from mumath_agent.dialects.calls import unreadable_call
 from mumath_agent.dialects.output import plain
 from mumath_agent.protocols import Dialect
 from mumath_agent.records import AnswerSource, Completion, Execution, ExecutionStatus, FinishReason, Limits
@@ -42,6 +43,7 @@ _PRINTED = re.compile(
 )
 
 _SHOWN_CHARS = 60
+_END_CHARS = 40
 
 
 def allowed(limits: Limits, dialect: Dialect) -> int:
@@ -74,8 +76,10 @@ def nudge(
     """
     if nudges_of(transcript) >= at_most:
         return None
-    if completion.finish_reason is FinishReason.LENGTH:
+    if is_cut(transcript, completion):
         return CUT_OFF
+    if error := unreadable_call(transcript):
+        return error
     if transcript.segments and not transcript.segments[-1].closed:
         return UNCLOSED
     answer = extract_answer(transcript)
@@ -86,6 +90,12 @@ def nudge(
     if executions and executions[-1].status not in (ExecutionStatus.OK, ExecutionStatus.REFUSED):
         return FAILED
     return _contradiction(answer.text, executions)
+
+
+def is_cut(transcript: Transcript, completion: Completion) -> bool:
+    """Tell whether the token limit cut the transcript's end, and not something behind it that its dialect dropped."""
+    end = transcript.text.rstrip()[-_END_CHARS:]
+    return completion.finish_reason is FinishReason.LENGTH and completion.text.rstrip().endswith(end)
 
 
 def ended_before(transcript: Transcript) -> bool:

@@ -7,22 +7,27 @@ r"""Write transcripts as the messages of a chat: programs in fences or tool call
     assistant  {rationale, with the answer in \boxed{...}}
 
 The transcript is the fenced dialect's, byte for byte, so that a chat model's solution can be read, replayed and trained
-on like any other; only the prompt consists of messages. Tool calls arrive here as text, too: the client writes each as
-a fenced block after the text (`fenced_call`).
+on like any other; only the prompt consists of messages. Programs in other fences are rewritten (`fences.py`). Tool
+calls arrive here as text, too: the client writes each as a block after the text (`calls.py`). What the model thought
+stands in tags at the head of a turn (`reasoning.py`).
 
 A chat model wasn't trained to stop after its program, and what it writes then, often with an output it made up, was
 written without having seen the real one. So a turn ends with its first program, or with several that follow each other
-immediately and run as one; the rest is cut off, and kept only in the `Completion`. A closed block is complete even if
-the token limit cut what came after it.
+immediately and run as one; the rest is cut off, and kept only in the `Completion`. The same holds for what it writes
+after its answer, when it goes on with a question of its own. A closed block is complete even if the token limit cut
+what came after it.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
+from mumath_agent.dialects.calls import error_of, with_calls_read, without_calls
 from mumath_agent.dialects.examples import solved_problems
 from mumath_agent.dialects.fenced import HEADER, Fenced
+from mumath_agent.dialects.fences import in_fences
+from mumath_agent.dialects.reasoning import split_turn, with_reasoning, without_reasoning
+from mumath_agent.prose import next_question
 from mumath_agent.protocols import Conversation, Message, Role
 from mumath_agent.records import Completion, Execution, FinishReason
 from mumath_agent.transcript import Kind, Segment, Transcript
@@ -40,11 +45,6 @@ Solve the mathematical problem you are given. Reason step by step. When you have
 _BY_CALLS = "To run a program, call the tool `python` with it: you will be answered with what it printed."
 
 _FENCED = Fenced()
-_INDENTED = re.compile(
-    r"^(?P<indent>[ \t]+)```(?:python|py)[ \t]*\n(?P<program>(?:(?!^[ \t]*```).*\n)*)(?P=indent)```[ \t]*$",
-    re.MULTILINE | re.IGNORECASE,
-)
-"""An indented block, as chat models write it within lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +62,9 @@ class Chat:
     @property
     def name(self) -> str:
         """One of "chat", "chat-examples", "chat-program" and "tools"."""
-        return (
-            "tools"
-            if self.tool
-            else "chat-program"
-            if self.begin
-            else "chat-examples"
-            if self.examples
-            else "chat"
-        )
+        if self.tool:
+            return "tools"
+        return "chat-program" if self.begin else "chat-examples" if self.examples else "chat"
 
     @property
     def stop(self) -> tuple[str, ...]:
@@ -98,13 +92,13 @@ class Chat:
 
     def with_completion(self, transcript: Transcript, completion: Completion) -> Transcript:
         """Append a completion up to the end of its first programs, and the header that asks for their output."""
-        for text in (completion.text, _INDENTED.sub(_outdented, completion.text)):
-            if asking := _up_to_first_programs(self._before_output(text)):
-                whole = replace(
-                    completion, text=_without_header(_joined(asking)), finish_reason=FinishReason.STOP
-                )
-                return _FENCED.with_completion(transcript, whole)
-        return transcript.extended(*self._before_output(completion.text))
+        kept = tuple(self._kept(self._in_one_spelling(completion)))
+        if asking := _up_to_first_programs(kept):
+            whole = replace(
+                completion, text=_without_header(_joined(asking)), finish_reason=FinishReason.STOP
+            )
+            return _FENCED.with_completion(transcript, whole)
+        return transcript.extended(*kept)
 
     def pending_code(self, transcript: Transcript) -> str | None:
         """Return the programs of the last turn as one, if the transcript ends with the header line."""
@@ -118,29 +112,49 @@ class Chat:
         """Append a note, as the fenced dialect does; the model reads it as a message."""
         return _FENCED.with_note(transcript, note)
 
-    def _before_output(self, text: str) -> tuple[Segment, ...]:
-        """Return what a model wrote before the first output that it made up."""
-        return tuple(takewhile(lambda segment: segment.kind is not Kind.OUTPUT, self.parse(text)))
+    def _in_one_spelling(self, completion: Completion) -> str:
+        """Return a completion with its reasoning, its calls and its programs as the transcript spells them."""
+        thought, said = without_reasoning(completion.text)
+        said = with_calls_read(said, has_tool=self.tool)
+        ended = completion.finish_reason is FinishReason.STOP
+        return with_reasoning(thought, in_fences(said, ended=ended, has_tool=self.tool))
+
+    def _kept(self, text: str) -> Iterator[Segment]:
+        """Yield what a model wrote before the first output, or the next question, that it made up."""
+        for segment in takewhile(lambda segment: segment.kind is not Kind.OUTPUT, self.parse(text)):
+            said = split_turn(segment.text)[1]
+            end = next_question(said) if segment.kind is Kind.RATIONALE else None
+            if end is not None:
+                yield replace(segment, text=segment.text[: len(segment.text) - len(said) + end])
+                return
+            yield segment
 
     def _in_fences(self, turn: tuple[Segment, ...]) -> Iterator[Message]:
         """Yield a turn's messages with programs in fences; the output's header is in the user's message."""
         written, output, notes = _split(turn)
-        yield Message(role=Role.ASSISTANT, text=_without_header(_joined(written)))
+        thought, said = split_turn(_joined(written))
+        yield Message(role=Role.ASSISTANT, text=_without_header(said), reasoning=thought)
         answer = [f"{HEADER}\n{_joined(output).rstrip()}"] if output else []
         if answer or notes:
             yield Message(role=Role.USER, text="\n\n".join([*answer, *notes]))
 
     def _with_call(self, turn: tuple[Segment, ...]) -> Iterator[Message]:
-        """Yield a turn's messages with its programs as one tool call."""
+        """Yield a turn's messages with its programs as one tool call, and an answer to each call that doesn't run."""
         written, output, notes = _split(turn)
         code = self.pending_code(Transcript(question="", segments=written))
         prose = written if code is None else tuple(s for s in written if s.kind is Kind.RATIONALE)
-        yield Message(role=Role.ASSISTANT, text=_joined(prose).strip(), code=code)
+        thought, said = split_turn(_joined(prose))
+        text, failed = without_calls(said)
+        yield Message(
+            role=Role.ASSISTANT, text=text.strip(), code=code, reasoning=thought, failed_calls=failed
+        )
+        for call in failed:
+            yield Message(role=Role.TOOL, text=error_of(call))
         if output:
             printed = _joined(output).rstrip().removesuffix("```").rstrip("\n")
             # Many templates let nobody but the assistant speak after a tool.
             yield Message(role=Role.TOOL, text="\n\n".join([printed, *notes]))
-        elif notes:
+        elif notes and not failed:  # a call that failed has had its answer
             yield Message(role=Role.USER, text="\n\n".join(notes))
 
 
@@ -213,20 +227,6 @@ class ChatInText:
     def with_note(self, transcript: Transcript, note: str) -> Transcript:
         """Append a note, as the chat dialect does."""
         return self.chat.with_note(transcript, note)
-
-
-def _outdented(block: re.Match[str]) -> str:
-    lines = (line.removeprefix(block["indent"]) for line in block["program"].split("\n"))
-    return "```python\n" + "\n".join(lines) + "```"
-
-
-def fenced_call(code: str) -> str:
-    """Return a tool call as text that begins on its own line.
-
-    A line of the program that is a fence (inside a string) gets a space before it: otherwise it would end the block.
-    """
-    lines = (f" {line}" if line.startswith("```") else line for line in code.strip("\n").split("\n"))
-    return "```python\n" + "\n".join(lines) + "\n```\n"
 
 
 def _up_to_first_programs(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:

@@ -10,7 +10,9 @@ from typing import Any
 
 import anyio
 
+from mumath_agent.doctor.endpoint import RawCompletion
 from mumath_agent.doctor.visit import QUESTION, ExaminedModel, ListedModel, Visit
+from mumath_agent.models.context import LONGER_CONTEXT, TooLong
 from mumath_agent.models.select import model_at
 from mumath_agent.serving.finding import Finding, fail, ok, warn
 
@@ -18,6 +20,11 @@ SHORT_TOKENS = 32
 LONG_TOKENS, COPIES = 1024, 4
 """More than any server can generate before its client has left."""
 GONE_WITHIN_S = 1.0
+_FILLING = "A farmer sells 12 eggs and buys 7 apples. "
+_FEW, _MORE = 8, 16
+"""Sentences of short prompts, from which the length of a long one follows."""
+_LEAST = 0.9
+"""The part of a long prompt's tokens that a server must have read; the estimate is that good."""
 _LOOK_EVERY_S = 0.05
 _RUNNING, _HITS = "vllm:num_requests_running", "vllm:prefix_cache_hits_total"
 _WRITTEN = "vllm:generation_tokens_total"
@@ -157,3 +164,54 @@ async def context(visit: Visit) -> Finding:
             f"{has} tokens, but a long attempt takes {needed}", f"serve with --max-model-len {needed}"
         )
     return ok(f"{has} tokens; a long attempt takes no more than {needed}")
+
+
+async def long_prompt(visit: Visit) -> Finding:
+    """Check that a server reads a long attempt's prompt whole: some silently drop the beginning."""
+    few, more = [(await _about_word(visit, sentences))[1].prompt_tokens for sentences in (_FEW, _MORE)]
+    tokens = _attempt_tokens(visit) * 3 // 4
+    if few is None or more is None:
+        return await _recalled(visit, tokens)
+    each = (more - few) / (_MORE - _FEW)
+    if each <= 0 or more >= tokens:
+        return ok("doesn't apply: the context is short")
+    sentences = round((tokens - few) / each) + _FEW
+    try:
+        read = (await _about_word(visit, sentences))[1].prompt_tokens or 0
+    except TooLong:
+        return ok(f"a prompt of about {tokens} tokens is refused, not cut")
+    if read < _LEAST * tokens:
+        return fail(f"of a prompt of about {tokens} tokens the server read only {read}", LONGER_CONTEXT)
+    return ok(f"a prompt of {read} tokens is read whole")
+
+
+async def _recalled(visit: Visit, tokens: int) -> Finding:
+    """Ask for a word at a prompt's beginning, where the server doesn't say how many tokens it read."""
+    sentences = tokens // len(_FILLING.split())
+    try:
+        asked = [await _about_word(visit, number, SHORT_TOKENS) for number in (_FEW, sentences)]
+    except TooLong:
+        return ok(f"a prompt of about {tokens} tokens is refused, not cut")
+    recalls = [word in written.text for word, written in asked]
+    if recalls == [True, False]:
+        return fail(
+            "the model recalls the beginning of a short prompt, but not that of a long one", LONGER_CONTEXT
+        )
+    if all(recalls):
+        return ok(f"the model recalls the beginning of a prompt of about {tokens} tokens")
+    return warn(
+        "can't be determined: the server doesn't say how many tokens it read", "check its context's length"
+    )
+
+
+async def _about_word(visit: Visit, sentences: int, max_tokens: int = 1) -> tuple[str, RawCompletion]:
+    """Return a new word, and what the model writes when it is asked for it at the end of a prompt."""
+    word = f"word{time.time_ns() % 10**6}"  # at the beginning, so that no cache has the prompt
+    question = f"{word} is the password. {_FILLING * sentences}What is the password?"
+    return word, await visit.write(visit.examined.prompts(question)[0], max_tokens=max_tokens)
+
+
+def _attempt_tokens(visit: Visit) -> int:
+    """Return how many tokens a long attempt takes, as far as the server says that they fit."""
+    needed = visit.examined.family.context_tokens or visit.limits.max_turns * visit.limits.max_new_tokens
+    return min(needed, visit.examined.listed.context_tokens or needed)

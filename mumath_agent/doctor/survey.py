@@ -90,5 +90,6 @@ def server_checks(visit: Visit) -> Iterator[Check]:
     yield check("prefix cache", server.prefix_cache, "endpoint")
     yield check("cancelling", server.cancellation, "endpoint")
     yield check("context", server.context, "model name")
+    yield check("long prompt", server.long_prompt, "endpoint")
     yield check("rope base", weights.served_rope_base, "model name")
     yield check("token identity", weights.token_identity, "endpoint")

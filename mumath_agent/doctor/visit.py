@@ -7,7 +7,7 @@ from typing import Any
 from mumath_agent.dialects import request_fields
 from mumath_agent.dialects.families import Family
 from mumath_agent.doctor.endpoint import Endpoint, RawCompletion
-from mumath_agent.models.http.chat_completions import TOOL, wire_messages
+from mumath_agent.models.http.messages import TOOL, wire_messages
 from mumath_agent.protocols import Dialect, Prompt
 from mumath_agent.records import Limits
 from mumath_agent.transcript import Transcript

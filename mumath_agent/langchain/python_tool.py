@@ -9,7 +9,6 @@ checkpointer, it is known by the id of its first message. All calls by hand are 
 sessions must outlive a restart of the process, see `middleware.py`.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from langchain_core.tools import ToolException
 from pydantic import BaseModel, Field, PrivateAttr, SkipValidation, field_validator
 
 from mumath_agent.bridge import on_bridge, run_sync
+from mumath_agent.dialects.arguments import unfenced
 from mumath_agent.dialects.output import output_text
 from mumath_agent.errors import MuMathError
 from mumath_agent.kernels import Sandbox
@@ -32,11 +32,6 @@ DESCRIPTION = (
     "conversation. numpy, scipy and sympy are there; the network, files and input() are not. Print what you need to "
     "see; the value of a last line that is an expression is shown, too. An error is shown with the line it came from."
 )
-
-_FENCED = re.compile(
-    r"(?P<fence>`{3,}|~{3,})[ \t]*[\w+#.-]*[ \t]*\n(?P<program>.*?)(?:\n?(?P=fence)\s*)?", re.DOTALL
-)
-"""A program that a model wrapped as it would in a chat; the closing fence may be missing."""
 
 
 class PythonArguments(BaseModel):
@@ -147,12 +142,6 @@ def thread() -> str | None:
         return None
     calling_graph = str(configurable.get("checkpoint_ns", "")).rpartition("|")[0]
     return f"thread {thread_id!r} {calling_graph}"
-
-
-def unfenced(code: str) -> str:
-    """Return the program inside a Markdown fence, or `code` as it is: no Python program begins with a fence."""
-    found = _FENCED.fullmatch(code.strip())
-    return found["program"] if found else code
 
 
 def results_of(name: str, messages: Sequence[AnyMessage]) -> Iterator[ToolMessage]:

@@ -5,12 +5,17 @@ llama.cpp, llama-cpp-python and OpenAI are recognised, with the numbers in them.
 failure: a shorter completion is requested, or the attempt ends at the token limit.
 """
 
+import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from mumath_agent.errors import ModelRefused
 from mumath_agent.records import Completion, FinishReason
 
+LONGER_CONTEXT = "give the model a longer context (num_ctx in Ollama, -c in llama.cpp)"
+_log = logging.getLogger(__name__)
+_warned = set[str]()
 _NAMED = ("context_length_exceeded", "exceed_context_size_error")
 """The names that OpenAI and llama.cpp give the error."""
 _SENTENCE = re.compile(r"context (?:length|size|window)|maximum model length|max_model_len", re.IGNORECASE)
@@ -49,6 +54,24 @@ async def within_context(max_tokens: int, ask: Callable[[int], Awaitable[Complet
             if not 0 < refused.room_tokens < max_tokens:
                 return nothing_fits(refused.prompt_tokens or 0)
             max_tokens = refused.room_tokens
+
+
+def warn_of_lost_prompt(model: str, completions: Sequence[Completion]) -> None:
+    """Warn, once for each model, if an attempt's prompts shrank on the way: each begins the next, so one was cut.
+
+    A count of 0 is unknown. Attempts with thoughts aren't judged, for chat templates may leave earlier ones out.
+    """
+    if model in _warned or any("</think>" in completion.text for completion in completions):
+        return
+    counts = [completion.prompt_tokens for completion in completions if completion.prompt_tokens]
+    for before, after in pairwise(counts):
+        if after < before:
+            _warned.add(model)
+            _log.warning(
+                "the server of %s read %d tokens of a prompt that goes on from one of %d: it dropped the beginning; %s",
+                *(model, after, before, LONGER_CONTEXT),
+            )
+            return
 
 
 def nothing_fits(prompt_tokens: int) -> Completion:

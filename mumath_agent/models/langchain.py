@@ -19,10 +19,12 @@ from langchain_core.runnables import RunnableConfig
 
 from mumath_agent.errors import ModelRefused, ModelUnreachable, MuMathError
 from mumath_agent.models import as_conversation
+from mumath_agent.models.answering import ArrivingAnswer
 from mumath_agent.models.context import TooLong, too_long, within_context
-from mumath_agent.models.http.chat_completions import TOOL, wire_messages, with_calls
-from mumath_agent.models.stopping import TextUntilStop, new_text_only
-from mumath_agent.protocols import CompletionRequest, Conversation, OnText
+from mumath_agent.models.http.messages import TOOL, wire_messages
+from mumath_agent.models.http.wire import without_tools
+from mumath_agent.models.stopping import new_text_only
+from mumath_agent.protocols import CompletionRequest, Conversation, OnText, ToolCall
 from mumath_agent.records import Completion, FinishReason, Sampling
 
 _MAX_TOKENS = ("max_tokens", "max_output_tokens", "num_predict", "max_new_tokens")
@@ -32,6 +34,8 @@ _CUT = {"length", "max_tokens", "model_length"}
 _WITHHELD = {"content_filter", "refusal", "safety", "recitation"}
 _BUSY = (408, 409, 429)
 _MESSAGE_CHARS = 300
+_THINKS_IN = "reasoning_content"
+"""The field for thoughts that providers know; those that don't leave it out."""
 _QUIET: RunnableConfig = {"tags": ["nostream"]}
 """Keeps LangGraph from streaming the text a second time; our graph does it."""
 
@@ -51,6 +55,7 @@ class LangChainModel:
         self.name = name or _name(chat)
         self._chat = chat
         self._keep_sampling = keep_sampling
+        self._thinks_in: str | None = None
 
     async def warm_up(self) -> None:
         """Do nothing: there is nothing to load, and no request that every model accepts."""
@@ -77,15 +82,18 @@ class LangChainModel:
         stop: tuple[str, ...],
         tell: Callable[[str], None],
     ) -> Completion:
-        text, message = TextUntilStop(stop), AIMessageChunk(content="")
+        answer, message = ArrivingAnswer(stop), AIMessageChunk(content="")
         async with aclosing(self._answer(chat, conversation, stop)) as chunks:
             async for chunk in chunks:
                 message = message + chunk
-                text.add(str(chunk.text))
-                tell(text.settled)
-                if text.stopped:
+                if thought := _thought(chunk):
+                    self._thinks_in = _THINKS_IN
+                    answer.think(thought)
+                answer.say(str(chunk.text))
+                tell(answer.settled)
+                if answer.said.stopped:
                     break
-        completion = self._completion(text, message)
+        completion = self._completion(answer, message)
         tell(completion.text)
         return completion
 
@@ -109,7 +117,7 @@ class LangChainModel:
         Raises:
             ModelUnreachable, ModelRefused: see `_meaning`.
         """
-        messages: Any = wire_messages(conversation)
+        messages: Any = wire_messages(conversation, self._thinks_in)
         try:
             model = chat.bind_tools([TOOL]) if conversation.tool else chat
             async for chunk in model.astream(messages, _QUIET, stop=list(stop)):
@@ -119,16 +127,21 @@ class LangChainModel:
         except Exception as error:  # every provider has its own error classes
             raise _meaning(error, self.name) from error
 
-    def _completion(self, text: TextUntilStop, message: AIMessageChunk) -> Completion:
+    def _completion(self, answer: ArrivingAnswer, message: AIMessageChunk) -> Completion:
         reason = _finish_reason(message)
         if reason in _WITHHELD:
             raise ModelRefused(f"{self.name} withheld its answer ({reason})")
-        cut = reason in _CUT and not text.stopped
-        calls = [json.dumps(call["args"]) for call in message.tool_calls]
-        calls += [call["args"] or "" for call in message.invalid_tool_calls]
+        cut = reason in _CUT and not answer.said.stopped
+        calls = [
+            ToolCall(name=call["name"], arguments=json.dumps(call["args"])) for call in message.tool_calls
+        ]
+        calls += [
+            ToolCall(name=call["name"] or "", arguments=call["args"] or "")
+            for call in message.invalid_tool_calls
+        ]
         usage = message.usage_metadata
         return Completion(
-            text=with_calls(text.text, [] if text.stopped else calls, cut=cut),
+            text=answer.whole(calls, cut=cut),
             finish_reason=FinishReason.LENGTH if cut else FinishReason.STOP,
             prompt_tokens=usage["input_tokens"] if usage else 0,
             completion_tokens=usage["output_tokens"] if usage else 0,
@@ -148,6 +161,11 @@ def _as_chunk(message: AIMessage) -> AIMessageChunk:
     return AIMessageChunk(**message.model_dump(exclude={"type"}))
 
 
+def _thought(chunk: AIMessageChunk) -> str:
+    blocks = (block for block in chunk.content_blocks if block["type"] == "reasoning")
+    return "".join(block.get("reasoning", "") for block in blocks)
+
+
 def _finish_reason(message: AIMessageChunk) -> str:
     reasons = (message.response_metadata.get(key) for key in _REASONS)
     return str(next(filter(None, reasons), "")).lower()
@@ -158,6 +176,8 @@ def _meaning(error: Exception, model: str) -> ModelUnreachable | ModelRefused:
     message = f"{model} refused: {_one_line(error)}"
     if refused := too_long(str(error), message):
         return refused
+    if no_tools := without_tools(error, message):
+        return no_tools
     if isinstance(error, ContextOverflowError):
         return TooLong(message, context_tokens=None, prompt_tokens=None)
     status = getattr(error, "status_code", None)

@@ -24,6 +24,7 @@ _PROSE = re.compile(
     r"|[.!?]\s+[A-Z]"  # another sentence
 )
 """What a formula between dollar signs doesn't look like: a price and the words after it."""
+_THOUGHT = re.compile(r"<think>\n(.*?)\n</think>\n", re.DOTALL)
 _SHOWN_CHARS = 10_000
 
 
@@ -39,7 +40,8 @@ def as_markdown(record: RunRecord) -> str:
 
 
 def readable(text: str) -> str:
-    r"""Return prose as Jupyter shows it rightly: formulas between dollar signs, and no other dollar sign bare."""
+    r"""Return prose as Jupyter shows it rightly: thoughts quoted, formulas in dollar signs, and no other sign bare."""
+    text = _THOUGHT.sub(lambda thought: "> " + thought[1].replace("\n", "\n> ") + "\n\n", text)
     return _MATHS.sub(lambda mark: "$" if mark[1] in "()" else "$$", _without_prices(text))
 
 

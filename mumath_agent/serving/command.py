@@ -14,7 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from mumath_agent.dialects.families import family_of
+from mumath_agent.dialects import Chat, get_dialect
+from mumath_agent.dialects.families import Family, family_of
 from mumath_agent.errors import InputError
 from mumath_agent.serving.checks import (
     LORA_RANKS,
@@ -31,6 +32,7 @@ from mumath_agent.serving.checks import (
 from mumath_agent.serving.config import Shape, config_of, local_path, read_json, shape_of
 from mumath_agent.serving.finding import Finding, Status, warn
 from mumath_agent.serving.machine import Gpu
+from mumath_agent.serving.parsers import parser_flags
 
 DRAIN_S = 30
 """How long a server that was asked to stop may finish what it has begun."""
@@ -123,6 +125,7 @@ def build_command(options: ServeOptions, python: Path, gpus: Sequence[Gpu]) -> S
         *_FLAGS.split(),
         *("--shutdown-timeout", str(DRAIN_S)),
         *_device_flags(split, gpus),
+        *(parser_flags(options.model, config or {}) if _chats(family) else ()),
         *_lora_flags(options.loras, [adapter_rank(adapter) or 1 for adapter in adapters.values()]),
     ]
     return ServerCommand(
@@ -132,6 +135,10 @@ def build_command(options: ServeOptions, python: Path, gpus: Sequence[Gpu]) -> S
         port=options.port,
         findings=tuple(findings),
     )
+
+
+def _chats(family: Family) -> bool:
+    return isinstance(get_dialect(family.dialect), Chat)
 
 
 def _split(options: ServeOptions, shape: Shape, gpus: Sequence[Gpu]) -> tuple[int, int]:

@@ -1,38 +1,26 @@
 """Answer conversations with an OpenAI-compatible `POST /v1/chat/completions`, including hosted models.
 
 Apart from its prompts this works like `completions.py`: answers stream, cancelling ends the generation, transient
-failures are retried. Calls of the tool `python` come back as fenced blocks after the text, because a completion is text
-(`dialects/chat.py`).
+failures are retried. A completion is text, so calls of tools come back as blocks after what the model said, and what it
+thought in tags before it (`dialects/chat.py`).
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from mumath_agent.dialects.chat import fenced_call
 from mumath_agent.errors import ModelRefused
 from mumath_agent.models import as_conversation
+from mumath_agent.models.answering import ArrivingAnswer
 from mumath_agent.models.context import within_context
 from mumath_agent.models.http.connection import READ_TIMEOUT_S, Connection
+from mumath_agent.models.http.messages import TOOL, wire_messages
 from mumath_agent.models.http.retries import TransientError, with_retries
 from mumath_agent.models.http.wire import SEE_LOG
-from mumath_agent.models.stopping import TextUntilStop, new_text_only
-from mumath_agent.protocols import CompletionRequest, Conversation, Message, OnText, Role
+from mumath_agent.models.stopping import new_text_only
+from mumath_agent.protocols import CompletionRequest, OnText, ToolCall
 from mumath_agent.records import Completion, FinishReason
-
-TOOL = {
-    "type": "function",
-    "function": {
-        "name": "python",
-        "description": "Run a Python program and get what it prints.",
-        "parameters": {
-            "type": "object",
-            "properties": {"code": {"type": "string", "description": "The program."}},
-            "required": ["code"],
-        },
-    },
-}
-"""The one tool that a chat model gets, as JSON schema."""
 
 _FINISH = {
     "stop": FinishReason.STOP,
@@ -41,6 +29,8 @@ _FINISH = {
     "function_call": FinishReason.STOP,
     "length": FinishReason.LENGTH,
 }
+_REASONING = ("reasoning_content", "reasoning")
+"""The fields that servers put a model's thoughts into; each expects them back in its own."""
 _MAX_STOP = 4
 """Servers refuse more stop strings; `TextUntilStop` finds the others."""
 
@@ -75,6 +65,7 @@ class ChatCompletionsModel:
         self._connection = Connection(base_url, api_key, read_timeout_s=read_timeout_s)
         self._attempts = attempts
         self._extra = dict(extra_body or {})
+        self._thinks_in: str | None = None  # the server's field for thoughts, once it has used one
 
     def __repr__(self) -> str:
         """Show the address and the model's name."""
@@ -89,7 +80,7 @@ class ChatCompletionsModel:
         begin = conversation.begin
         body: dict[str, object] = {
             "model": self.name,
-            "messages": wire_messages(conversation),
+            "messages": wire_messages(conversation, self._thinks_in),
             "stop": request.stop[:_MAX_STOP] or None,
             "temperature": request.sampling.temperature,
             "top_p": request.sampling.top_p,
@@ -120,93 +111,108 @@ class ChatCompletionsModel:
     async def _attempt(
         self, body: Mapping[str, object], stop: tuple[str, ...], begin: str, tell: Callable[[str], None]
     ) -> Completion:
-        text, finish = TextUntilStop(stop), ""
-        calls, usage = dict[int, str](), dict[str, int]()
+        answer = _Answer(stop, begin)
         async with self._connection.stream("/chat/completions", body) as events:
             async for event in events:
-                usage = event.get("usage") or usage
+                answer.usage = event.get("usage") or answer.usage
                 for choice in event.get("choices") or ():
-                    delta = choice.get("delta") or {}
-                    text.add(delta.get("content") or "")
-                    _add_calls(calls, delta.get("tool_calls") or ())
-                    finish = choice.get("finish_reason") or finish
-                tell(_begun(begin, text.settled))
-                if text.stopped and not finish:  # the server ignored this stop string: end the request
+                    answer.add(choice)
+                tell(answer.settled)
+                if answer.said.stopped and not answer.finish:  # the server ignored this stop string
                     break
-        url = self._connection.url
+        url, finish, stopped = self._connection.url, answer.finish, answer.said.stopped
+        self._thinks_in = answer.thinks_in or self._thinks_in
         if finish == "content_filter":
             raise ModelRefused(f"{url} withheld the answer of {self.name} (finish_reason content_filter)")
-        if not text.stopped and finish not in _FINISH:
+        if not stopped and finish not in _FINISH:
             raise TransientError(f"{url} broke off its answer (finish_reason {finish or 'missing'})", SEE_LOG)
-        cut = not text.stopped and _FINISH[finish] is FinishReason.LENGTH
-        written = [] if text.stopped else [calls[number] for number in sorted(calls)]
-        whole = with_calls(_begun(begin, text.text, whole=True), written, cut=cut)
+        cut = not stopped and _FINISH[finish] is FinishReason.LENGTH
+        whole = answer.whole(answer.calls, cut=cut)
         tell(whole)
         return Completion(
             text=whole,
             finish_reason=FinishReason.LENGTH if cut else FinishReason.STOP,
-            prompt_tokens=usage.get("prompt_tokens") or 0,
-            completion_tokens=usage.get("completion_tokens") or 0,
+            prompt_tokens=answer.usage.get("prompt_tokens") or 0,
+            completion_tokens=answer.usage.get("completion_tokens") or 0,
         )
 
 
-def wire_messages(conversation: Conversation) -> list[dict[str, Any]]:
-    """Return the messages as OpenAI's protocol writes them; LangChain reads them, too."""
-    written, calls = list[dict[str, Any]](), 0
-    for message in conversation.messages:
-        if message.code is not None:
-            calls += 1
-        written.append(_wire_message(message, f"call{calls:05}"))
-    return written
+class _Answer(ArrivingAnswer):
+    """An answer as a server streams it."""
+
+    def __init__(self, stop: tuple[str, ...], begin: str) -> None:
+        """Start with nothing; `begin` is what the answer begins with. Some servers repeat it, others don't."""
+        super().__init__(stop)
+        self._begin, self._early = begin, ""
+        self.thinks_in: str | None = None
+        """The field that the model's thoughts came in."""
+        self.usage = dict[str, int]()
+        self.finish = ""
+        self._pieces = list[_Call]()
+
+    def add(self, choice: Mapping[str, Any]) -> None:
+        """Append the next pieces."""
+        delta = choice.get("delta") or {}
+        thinks_in = next(
+            (name for name in _REASONING if isinstance(delta.get(name), str) and delta[name]), None
+        )
+        if thinks_in is not None:
+            self.thinks_in = thinks_in
+            self.think(delta[thinks_in])
+        self._begun(delta.get("content") or "")
+        for piece in delta.get("tool_calls") or ():
+            self._call(piece)
+        self.finish = choice.get("finish_reason") or self.finish
+
+    @property
+    def calls(self) -> list[ToolCall]:
+        """The calls so far."""
+        return [ToolCall(name=call.name, arguments=call.arguments) for call in self._pieces]
+
+    def whole(self, calls: Sequence[ToolCall], *, cut: bool) -> str:
+        """See `ArrivingAnswer.whole`."""
+        self._begun("", ended=True)
+        return super().whole(calls, cut=cut)
+
+    def _begun(self, piece: str, *, ended: bool = False) -> None:
+        """Append to what the model says, after its beginning, once it is known whether the server repeats that."""
+        self._early += piece
+        if (
+            self._begin
+            and not ended
+            and len(self._early) < len(self._begin)
+            and self._begin.startswith(self._early)
+        ):
+            return
+        repeated = self._early.startswith(self._begin)
+        self.say(self._early if repeated else self._begin + self._early)
+        self._begin = self._early = ""
+
+    def _call(self, piece: Mapping[str, Any]) -> None:
+        """Append a piece of a call. It belongs to the call of its number, unless it has another id.
+
+        Some servers number every call 0.
+        """
+        number, name = piece.get("index"), str(piece.get("id") or "")
+        fitting = [
+            call
+            for call in self._pieces
+            if number in (None, call.number) and (not name or not call.id or name == call.id)
+        ]
+        if not fitting:
+            fitting = [_Call(number=number)]
+            self._pieces += fitting
+        call, function = fitting[-1], piece.get("function") or {}
+        call.id, call.name = call.id or name, call.name or str(function.get("name") or "")
+        arguments = function.get("arguments") or ""
+        call.arguments += arguments if isinstance(arguments, str) else json.dumps(arguments)
 
 
-def with_calls(text: str, calls: list[str], *, cut: bool) -> str:
-    """Return the text followed by the program of each call as a fenced block; `calls` are the calls' JSON arguments.
+@dataclass(slots=True, kw_only=True)
+class _Call:
+    """A call as it arrives."""
 
-    If the token limit `cut` the last call short, its block is left open, so that it isn't run.
-    """
-    if not calls:
-        return text
-    lead = text if not text or text.endswith("\n") else f"{text}\n"
-    blocks = [fenced_call(_program(arguments)) for arguments in calls]
-    if cut:
-        blocks[-1] = blocks[-1].removesuffix("```\n")
-    return lead + "".join(blocks)
-
-
-def _begun(begin: str, text: str, *, whole: bool = False) -> str:
-    """Return what a server answered, with the beginning that it was given: some repeat that, others don't.
-
-    While the answer isn't `whole`, nothing is returned until it is known which.
-    """
-    if text.startswith(begin):
-        return text
-    return "" if begin.startswith(text) and not whole else f"{begin}{text}"
-
-
-def _wire_message(message: Message, call: str) -> dict[str, Any]:
-    written: dict[str, Any] = {"role": message.role.value, "content": message.text}
-    if message.role is Role.TOOL:
-        written["tool_call_id"] = call
-    if message.code is not None:
-        function = {"name": "python", "arguments": json.dumps({"code": message.code})}
-        written["tool_calls"] = [{"id": call, "type": "function", "function": function}]
-    return written
-
-
-def _add_calls(calls: dict[int, str], pieces: Iterable[dict[str, Any]]) -> None:
-    """Append the new pieces of the calls' arguments to those in `calls`."""
-    for piece in pieces:
-        number = int(piece.get("index") or 0)
-        arguments = (piece.get("function") or {}).get("arguments") or ""
-        calls[number] = calls.get(number, "") + arguments
-
-
-def _program(arguments: str) -> str:
-    """Return the program in a call's arguments; some models write it without JSON."""
-    try:
-        given = json.loads(arguments)
-    except ValueError:
-        return arguments
-    code = given.get("code") if isinstance(given, dict) else given
-    return code if isinstance(code, str) else arguments
+    number: Any
+    id: str = ""
+    name: str = ""
+    arguments: str = ""

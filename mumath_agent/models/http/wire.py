@@ -26,6 +26,13 @@ SEE_LOG = "see the server's log"
 _FIELD = re.compile(rb"(data|event|id|retry)?:")
 """The beginning of a line of an event stream; one that begins with a colon is a comment."""
 _NO_STREAM_BYTES = 1000
+_NO_TOOLS = {
+    r"tool choice requires|--tool-call-parser": "start the server with --enable-auto-tool-choice and the "
+    "--tool-call-parser of its model, as `mumath-agent serve` does for the models it knows",
+    r"tools? param requires --jinja|requires? --jinja": "start llama.cpp's server with --jinja",
+    r"does(?:n't| not) support (?:tools|tool|function)": "choose a model that was trained on tool calls",
+}
+"""How servers say that they take no tools, and what helps."""
 _NO_SERVER = "is a server running there? `mumath-agent serve MODEL` starts one"
 
 
@@ -35,6 +42,10 @@ class NotFound(ModelMisconfigured):
 
 class KeyRefused(ModelMisconfigured):
     """The server wants an API key, or another one."""
+
+
+class NoToolCalls(ModelMisconfigured):
+    """The server, or its model, takes no tools."""
 
 
 class NotAnApi(ModelRefused):
@@ -78,7 +89,7 @@ async def checked(response: httpx.Response) -> httpx.Response:
     Raises:
         TransientError: the server is busy (`Overloaded`) or failed.
         ModelRefused: the server refused the request; `TooLong` if the text doesn't fit, `NotFound` for a 404,
-            `KeyRefused` for a 401 or 403.
+            `KeyRefused` for a 401 or 403, `NoToolCalls` if it takes no tools.
     """
     if response.is_success:
         return response
@@ -92,6 +103,8 @@ async def checked(response: httpx.Response) -> httpx.Response:
         raise TransientError(message, SEE_LOG)
     if response.status_code in (400, 413, 422) and (refused := too_long(error, message)):
         raise refused
+    if no_tools := without_tools(error, message):
+        raise no_tools
     if response.status_code >= 500:
         raise TransientError(message, SEE_LOG)
     if response.status_code == 404:
@@ -99,6 +112,15 @@ async def checked(response: httpx.Response) -> httpx.Response:
     if response.status_code in (401, 403):
         raise KeyRefused(f"{message}; set {API_KEY} to the server's key")
     raise ModelRefused(message)
+
+
+def without_tools(error: object, message: str) -> NoToolCalls | None:
+    """Return the error that names the remedy, if a server refused a request because it has tools."""
+    text = str(error)
+    remedy = next(
+        (remedy for sign, remedy in _NO_TOOLS.items() if re.search(sign, text, re.IGNORECASE)), None
+    )
+    return NoToolCalls(f"{message}; {remedy}, or use --dialect chat") if remedy else None
 
 
 def not_an_api(response: httpx.Response, content: bytes) -> NotAnApi:

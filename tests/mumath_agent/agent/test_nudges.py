@@ -9,7 +9,8 @@ from mumath_agent.agent import nudges
 from mumath_agent.agent.graph import Handles, State, graph, trajectory
 from mumath_agent.answers import extract_answer
 from mumath_agent.dialects import get_dialect
-from mumath_agent.protocols import Conversation, Role
+from mumath_agent.dialects.calls import with_calls
+from mumath_agent.protocols import Conversation, Role, ToolCall
 from mumath_agent.records import (
     Completion,
     Execution,
@@ -78,6 +79,7 @@ ENDINGS: dict[str, tuple[list[str | Completion], list[str | Execution], list[str
     "a program without an end": (["```python\nx = 1\nx = )", ASK, BOX], ["391\n"], [nudges.UNCLOSED], "391"),
     "cut off": ([cut("17 times 23 is 17 + 17 + 17"), ASK, BOX], ["391\n"], [nudges.CUT_OFF], "391"),
     "cut off in its box": ([cut("it is \\boxed{39"), BOX], [], [nudges.CUT_OFF], "391"),
+    "cut off after its box": ([cut("It is \\boxed{391}.\n\nQuestion: What is")], [], [], "391"),
     "contradicts": ([ASK, "\\boxed{390}", BOX], ["391\n"], [CONTRADICTED], "391"),
     "insists": ([ASK, "\\boxed{390}", "It is \\boxed{390}."], ["391\n"], [CONTRADICTED], "390"),
     "contradicts, then says nothing": ([ASK, "\\boxed{390}", "Hm."], ["391\n"], [CONTRADICTED], "390"),
@@ -148,6 +150,16 @@ def test_every_dialect_can_be_nudged_if_asked_to(dialect: str) -> None:
         assert second.startswith(first) and third.startswith(second) and nudges.NO_ANSWER in second
         whole = made.transcript.text
         assert "".join(s.text for s in get_dialect(dialect).parse(whole)) == whole
+
+
+def test_a_call_that_can_not_be_read_is_answered_once() -> None:
+    calls = [ToolCall(name="search", arguments='{"query": "6*7"}')]
+    made, model = attempt([with_calls("", calls, cut=False), BOX], dialect="tools")
+    (note,) = notes_of(made)
+    assert "search" in note and made.answer is not None
+    prompt = model.prompts[-1]
+    assert isinstance(prompt, Conversation)
+    assert [m.role for m in prompt.messages[-2:]] == [Role.ASSISTANT, Role.TOOL]
 
 
 @pytest.mark.parametrize("dialect", CHATS)

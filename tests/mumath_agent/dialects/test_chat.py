@@ -7,7 +7,7 @@ import pytest
 
 from mumath_agent.agent.graph import Handles, graph
 from mumath_agent.dialects import Chat, Fenced, Words, get_dialect
-from mumath_agent.dialects.chat import fenced_call
+from mumath_agent.dialects.calls import fenced_call
 from mumath_agent.dialects.examples import solved_problems
 from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.protocols import Conversation, Message, Role
@@ -135,14 +135,20 @@ def test_a_conversation_is_json() -> None:
         "role": "user",
         "text": "q",
         "code": None,
+        "reasoning": "",
+        "failed_calls": [],
     }
 
 
+INVENTED = "```python\nprint(7)\n```\nIt prints 8, which is a long story that nobody will tell twice. " * 3
+
+
 @pytest.mark.anyio
-async def test_a_reader_of_the_stream_sees_the_whole_output_though_the_model_wrote_on() -> None:
-    invented = (
-        "```python\nprint(7)\n```\nIt prints 8, which is a long story that nobody will tell twice. " * 3
-    )
+@pytest.mark.parametrize(
+    "invented",
+    [INVENTED, "<think>Hm.</think>\n``` Python\nprint(7)\n``` ", "I add:\n   ```py\n   print(7)\n   ```"],
+)
+async def test_a_reader_of_the_stream_sees_the_whole_output_and_no_program_twice(invented: str) -> None:
     cut = Completion(text=invented, finish_reason=FinishReason.LENGTH, prompt_tokens=1, completion_tokens=9)
     handles = Handles(
         model=ScriptedModel(texts=[cut, "It is \\boxed{7}."]),
@@ -151,7 +157,7 @@ async def test_a_reader_of_the_stream_sees_the_whole_output_though_the_model_wro
     )
     events = [e async for e in graph.astream({"question": "q"}, context=handles, stream_mode="custom")]
     outputs: list[str] = [event["text"] for event in events if event["event"] == "output"]
-    assert outputs == ["```output\n7\n```\n"]
+    assert [output.lstrip("\n") for output in outputs] == ["```output\n7\n```\n"]
 
 
 def test_solved_problems_come_before_the_question_as_turns_of_the_conversation() -> None:

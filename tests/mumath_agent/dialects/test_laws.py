@@ -20,6 +20,9 @@ from mumath_agent.transcript import Kind, Transcript
 LINES = [
     "```python", "```py", "```output", "```", "``` ", "```json", " ```", "````", "print(1)", "x = '```'", "",
     "so \\boxed{3}", "<|user|>", "<|assistant|>", "</s>", "text\r", "\u2028", "\x0c", "é", "``",
+    "~~~python", "~~~", "``` Python", "````python", "  ```py", "1. ```python", "```Output", "'''python", "'''",
+    "<code>", "</code>", "<think>", "</think>", "Question: a", "x: ```python", "```tool_call",
+    '{"name": "x", "arguments": ""}', "<tool_call>", "</tool_call>", "<|channel|>final<|message|>", ">>> print(1)",
 ]  # fmt: skip
 MARKS = [
     "<|text|>", "<|code|>", "<|execution|>", "<|endofblock|>", "<|endofmessage|>", "<|user|>", "<|assistant|>",
@@ -55,7 +58,7 @@ conversations = st.lists(st.tuples(completions, executions), max_size=4)
 TEXT_DIALECTS = ["fenced", "fenced-qwen", "fenced-numina", "blocks"]
 every_dialect = pytest.mark.parametrize(
     "dialect",
-    [get_dialect(name) for name in (*TEXT_DIALECTS, "chat", "tools")],
+    [get_dialect(name) for name in (*TEXT_DIALECTS, "chat", "chat-examples", "tools")],
     ids=lambda dialect: dialect.name,
 )
 

@@ -5,6 +5,7 @@ of the faults; that it has none of them is tested in `test_vllm.py`.
 """
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -111,7 +112,10 @@ class Handler(BaseHTTPRequestHandler):
             self.say(404, {"detail": "Not Found"})
 
     def write_on(self, body: dict[str, Any], prompt: str, *, chat: bool) -> None:
-        server, ids = self.server, self.server.ids(prompt)
+        server = self.server
+        prompt = prompt[-1200:] if "cuts" in server.faults else prompt
+        ids = server.ids(prompt)
+        password = re.search(r"word\d+", prompt) if "recalls" in server.faults else None
         with server.lock:
             hits = server.read(ids)
         usage: dict[str, Any] = {"prompt_tokens": len(ids), "prompt_tokens_details": None}
@@ -123,7 +127,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
         with self.counted_as_running():
-            for token in self.tokens(body):
+            for token in [password[0]] if password else self.tokens(body):
                 self.event({"choices": [{"delta": {"content": token}} if chat else {"text": token}]})
                 server.written += body.get("n", 1)
                 time.sleep(TOKEN_S)

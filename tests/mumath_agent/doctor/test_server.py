@@ -82,7 +82,11 @@ async def test_a_healthy_server_has_no_fault(simulate: Simulate) -> None:
         ("other tokenizer", {}, {"token identity": "fail"}),
         ("no tokenize", {}, {}),
         ("no tokenize,other tokenizer", {}, {"token identity": "fail"}),
-        ("no tokenize,no usage", {}, {"token identity": "warn"}),
+        ("no tokenize,no usage", {}, {"token identity": "warn", "long prompt": "warn"}),
+        ("cuts", {}, {"long prompt": "fail"}),
+        ("cuts", {"dialect": "chat"}, {"long prompt": "fail"}),
+        ("cuts,no usage,recalls", {}, {"long prompt": "fail"}),
+        ("no usage,recalls", {}, {}),
     ],
 )
 async def test_a_planted_fault_is_found_and_nothing_else(
@@ -96,7 +100,7 @@ async def test_a_planted_fault_is_found_and_nothing_else(
 async def test_nothing_that_builds_on_a_fault_is_tried(simulate: Simulate) -> None:
     findings = await found(simulate("chat only"))
     skipped = {name for name, finding in findings.items() if finding.status is Status.SKIPPED}
-    assert skipped == {"stop strings", "prefix cache", "cancelling", "token identity"}
+    assert skipped == {"stop strings", "prefix cache", "cancelling", "long prompt", "token identity"}
     assert findings["stop strings"].detail == "waits for: endpoint"
     assert findings["endpoint"].remedy == "--dialect chat"
 

@@ -34,6 +34,7 @@ from mumath_agent.transcript import Kind, Segment, Transcript
         ("She pays $3 and $4", r"She pays \$3 and \$4"),
         ("$20 - $5 = $15", r"\$20 - \$5 = \$15"),
         ("already \\$4 and \\$5", "already \\$4 and \\$5"),
+        ("<think>\nAt $5.\n2 of them.\n</think>\nSo 10.", "> At \\$5.\n> 2 of them.\n\nSo 10."),
         ("only one $ here", r"only one \$ here"),
         ("Let $x^2$ be $3x + 4$.", "Let $x^2$ be $3x + 4$."),
         ("$$x$$ is $12$.", "$$x$$ is $12$."),

@@ -106,6 +106,38 @@ def test_context_of_a_model_of_no_known_family(tmp_path: Path, config: dict[str,
     assert value(command, "--max-model-len") == context
 
 
+@pytest.mark.parametrize(
+    ("name", "config", "tools", "thoughts"),
+    [
+        ("Qwen2.5-Coder-0.5B-Instruct", {}, "hermes", None),
+        ("Qwen3-8B", {}, "hermes", "qwen3"),
+        ("Qwen3-30B-A3B-Instruct-2507", {}, "hermes", None),
+        ("Qwen3-30B-A3B-Thinking-2507", {}, "hermes", "deepseek_r1"),
+        ("Qwen3-Coder-30B-A3B-Instruct", {}, "qwen3_coder", None),
+        ("gpt-oss-20b", {}, "openai", "openai_gptoss"),
+        ("DeepSeek-R1-Distill-Qwen-7B", {}, None, "deepseek_r1"),
+        ("Llama-3.1-8B-Instruct", {}, "llama3_json", None),
+        ("Mistral-7B-Instruct-v0.3", {}, "mistral", None),
+        ("Mistral-7B-Instruct-v0.1", {}, None, None),
+        ("SmolLM2-135M-Instruct", {}, "hermes", None),
+        ("mine", {"model_type": "qwen2"}, "hermes", None),
+        ("mine", {"vocab_size": 128_256}, "llama3_json", None),
+        ("mine", {"mumath_dialect": "fenced", "model_type": "qwen2"}, None, None),
+        ("mine", {}, None, None),
+        ("MuMath-Code-L-7B", {}, None, None),
+        ("Qwen2.5-Math-7B-Instruct", {}, None, None),
+    ],
+)
+def test_a_chat_model_is_served_with_the_parsers_of_its_family(
+    tmp_path: Path, name: str, config: dict[str, Any], tools: str | None, thoughts: str | None
+) -> None:
+    path = tmp_path / name
+    path.mkdir()
+    command = build_command(ServeOptions(model=folder(path, LLAMA_7B | config)), PYTHON, gpus(1, 80))
+    assert (value(command, "--tool-call-parser"), value(command, "--reasoning-parser")) == (tools, thoughts)
+    assert ("--enable-auto-tool-choice" in command.argv) == (tools is not None)
+
+
 def test_the_context_of_a_family_is_what_it_was_tuned_for(tmp_path: Path) -> None:
     path = tmp_path / "MuMath-Code-CL-34B"
     path.mkdir()

@@ -1,6 +1,7 @@
 """What the agent, its training and its votes need of a server, asked of a real vLLM over plain HTTP."""
 
 import json
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from mumath_agent.models.embedded import DEFAULT
+from mumath_agent.serving.parsers import PARSER_OF_TYPE, PARSERS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.vllm]
 
@@ -95,3 +97,15 @@ async def test_an_adapter_that_finetune_trained(vllm: Vllm, adapter: Path, tmp_p
         await vllm.post("/v1/unload_lora_adapter", json={"lora_name": "tuned"})
     tuned, base = (tuple(answer["choices"][0]["token_ids"]) for answer in answers)
     assert tuned == expected != base
+
+
+def test_it_has_the_parsers_that_serve_names(vllm_python: Path) -> None:
+    where = "import importlib.util as u; print(*u.find_spec('vllm').submodule_search_locations)"
+    folder = Path(subprocess.check_output([vllm_python, "-c", where], text=True).strip())
+    tools, thoughts = (
+        (folder / kind / "__init__.py").read_text("utf-8") for kind in ("tool_parsers", "reasoning")
+    )
+    for _, calls, reasoning in PARSERS:
+        assert calls is None or f'"{calls}": (' in tools
+        assert reasoning is None or f'"{reasoning}": (' in thoughts
+    assert all(f'"{name}": (' in tools for name in PARSER_OF_TYPE.values())

@@ -13,11 +13,12 @@ import anyio
 import pytest
 
 from mumath_agent.agent.graph import Handles, graph
+from mumath_agent.agent.solver import Solver
 from mumath_agent.dialects import Chat
-from mumath_agent.errors import ModelRefused, ModelUnreachable
+from mumath_agent.errors import ModelMisconfigured, ModelRefused, ModelUnreachable
 from mumath_agent.models.http.chat_completions import ChatCompletionsModel
 from mumath_agent.protocols import CompletionModel, CompletionRequest, Conversation, Message, Role
-from mumath_agent.records import Completion, FinishReason, Sampling
+from mumath_agent.records import Completion, FinishReason, Problem, Sampling
 from mumath_agent.testing import ScriptedExecutor
 from tests.waiting import HANG_S, eventually
 
@@ -155,6 +156,70 @@ async def test_calls_of_the_tool_become_fenced_blocks(server: Server, model: Com
     assert server.requests[0]["tools"][0]["function"]["name"] == "python"
 
 
+async def test_calls_that_all_have_the_number_0_are_told_apart_by_their_ids(server: Server) -> None:
+    first, second = (called(f'{{"code": "print({n})"}}', name="python") for n in (1, 2))
+    second["choices"][0]["delta"]["tool_calls"][0]["id"] = "other"
+    server.answers = [stream(first, second, said(None, "tool_calls"))]
+    model = ChatCompletionsModel(server.url, "m")
+    completion = await answered(model, tool=True)
+    assert completion.text == "```python\nprint(1)\n```\n```python\nprint(2)\n```\n"
+    await model.aclose()
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+async def test_thoughts_are_shown_and_sent_back_in_the_field_they_came_in(server: Server, name: str) -> None:
+    model = ChatCompletionsModel(server.url, "m")
+    server.answers = [
+        stream(
+            said(**{name: "I add.\nWhich "}),
+            said(**{name: "is \\boxed{5}?"}),
+            called('{"code": "print(3 + 4)"}', name="python"),
+            said(None, "tool_calls"),
+        ),
+        stream(said(**{name: "Done."}), said("It is \\boxed{7}."), said("", "stop")),
+    ]
+    handles = Handles(model=model, kernel=ScriptedExecutor(executions=["7\n"]), dialect=Chat(tool=True))
+    parts: list[Any] = [
+        part
+        async for part in graph.astream({"question": "q"}, context=handles, stream_mode=["custom", "values"])
+    ]
+    events: list[Any] = [part for mode, part in parts if mode == "custom"]
+    state: Any = parts[-1][1]
+    assert "".join(event["text"] for event in events if event["event"] in ("text", "output")) == (
+        "<think>\nI add.\nWhich is \\boxed{5}?\n</think>\n```python\nprint(3 + 4)\n```\n\n```output\n7\n```\n"
+        "<think>\nDone.\n</think>\nIt is \\boxed{7}."
+    )
+    assert state["answer"]["text"] == "7"
+    call = server.requests[1]["messages"][2]
+    assert (call[name], call["content"]) == ("I add.\nWhich is \\boxed{5}?", "")
+    await model.aclose()
+
+
+async def test_an_unknown_tool_and_unreadable_arguments_are_answered(
+    server: Server, model: CompletionModel
+) -> None:
+    server.answers = [
+        stream(
+            called('{"query": "6*7"}', name="search"),
+            called('{"code": [1', index=1, name="python"),
+            called('{"code": "print(6*7)",}', index=2, name="python"),
+            said(None, "tool_calls"),
+        ),
+        stream(said("It is \\boxed{42}."), said("", "stop")),
+    ]
+    kernel = ScriptedExecutor(executions=["42\n"])
+    state = await graph.ainvoke(
+        {"question": "q"}, context=Handles(model=model, kernel=kernel, dialect=Chat(tool=True))
+    )
+    assert state["answer"]["text"] == "42" and kernel.programs == ["print(6*7)\n"]
+    _, _, spoken, *replies = server.requests[1]["messages"]
+    names = [call["function"]["name"] for call in spoken["tool_calls"]]
+    assert sorted(names) == ["python", "python", "search"] and names[-1] == "python"
+    assert [reply["tool_call_id"] for reply in replies] == [call["id"] for call in spoken["tool_calls"]]
+    assert "unknown tool `search`" in replies[names.index("search")]["content"]
+    assert replies[-1]["content"] == "42"
+
+
 async def test_a_call_that_the_token_limit_cut_is_left_open(server: Server, model: CompletionModel) -> None:
     server.answers = [stream(called('{"code": "print(1)\\nprint(', name="python"), said(None, "length"))]
     completion = await answered(model, tool=True)
@@ -204,6 +269,46 @@ async def test_what_goes_wrong_is_named(
     server.answers = [answer]
     with pytest.raises(error, match=words):
         await answered(model)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "remedy"),
+    [
+        (
+            400,
+            '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set',
+            "start the server with --enable-auto-tool-choice",
+        ),
+        (500, "tools param requires --jinja flag", "start llama.cpp's server with --jinja"),
+        (400, "registry.ollama.ai/library/m:latest does not support tools", "trained on tool calls"),
+    ],
+)
+async def test_a_server_that_takes_no_tools_is_named_with_the_remedy(
+    server: Server, model: CompletionModel, status: int, message: str, remedy: str
+) -> None:
+    server.answers = [refusal(status, message)]
+    with pytest.raises(ModelMisconfigured, match=remedy) as refused:
+        await answered(model, tool=True)
+    assert str(refused.value).endswith("use --dialect chat") and "\n" not in str(refused.value)
+
+
+async def test_a_prompt_that_lost_its_beginning_is_warned_of_once(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    def used(tokens: int) -> dict[str, Any]:
+        return {"choices": [], "usage": {"prompt_tokens": tokens, "completion_tokens": 3}}
+
+    solver = Solver(model=ChatCompletionsModel(server.url, "forgetful"), dialect=Chat())
+    for _ in range(2):
+        server.answers = [
+            stream(said("```python\nprint(1)\n```", "stop"), used(2000)),
+            stream(said("It is \\boxed{1}.", "stop"), used(1990)),
+        ]
+        kernel = ScriptedExecutor(executions=["1\n"])
+        await solver.solve(Problem(id="1", question="q"), kernel=kernel)
+    warned = [record.message for record in caplog.records if "dropped the beginning" in record.message]
+    assert len(warned) == 1 and "1990 tokens" in warned[0] and "num_ctx" in warned[0]
+    await solver.model.aclose()
 
 
 async def test_a_text_that_does_not_fit_ends_at_the_token_limit(

@@ -37,6 +37,9 @@ _STARTS = 3
 """How many engines in a row may end without an answer."""
 _SERVING = re.compile(rf"^{engine.SERVING}(http://\S+:\d+)\n", re.MULTILINE)
 _SAID_CHARS = 300
+_NO_MEMORY = re.compile(
+    r"memory|alloc|Resource temporarily unavailable", re.IGNORECASE
+)  # the last for a thread's stack
 _LOGGED_ERROR = " E "
 """How llama.cpp marks an error in a line of its log: time, level, place, text."""
 
@@ -257,7 +260,9 @@ class LocalModel:
         if code == -signal.SIGKILL:
             return "it was killed, most likely because the memory ran out; choose a smaller model"
         name = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return f"{_last_error(self._log)} ({name})"
+        said = _last_error(self._log)
+        remedy = "; choose a smaller model, or close other programs" if _NO_MEMORY.search(said) else ""
+        return f"{said} ({name}){remedy}"
 
 
 def _last_error(log: Path) -> str:

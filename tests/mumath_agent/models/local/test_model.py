@@ -167,6 +167,24 @@ async def test_a_file_that_can_not_be_loaded_is_an_error_of_one_line(broken: str
         await model.aclose()
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("megabytes", [150, 250, 350])
+async def test_memory_that_ends_after_all_is_an_error_of_one_line(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, megabytes: int
+) -> None:
+    confined = tmp_path / "python"
+    confined.write_text(f'#!/bin/sh\nulimit -v {megabytes}000\nexec "{sys.executable}" "$@"\n')
+    confined.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(confined))
+    model = LocalModel(file, chats=True)
+    try:
+        with pytest.raises(ModelError, match=r"the engine of .*; choose a smaller model, or close") as raised:
+            await model.warm_up()
+        assert "\n" not in str(raised.value)
+    finally:
+        await model.aclose()
+
+
 def test_a_file_without_a_chat_template_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no chat template; choose a --dialect"):
         LocalModel(write_tiny(tmp_path / "raw.gguf", chats=False), chats=True)

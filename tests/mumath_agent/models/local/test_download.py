@@ -23,6 +23,7 @@ from mumath_agent.models.local.find import cached, from_catalogue
 from mumath_agent.serving import free_port
 from tests.mumath_agent.models.local.hub import COMMIT, Hub, serving
 from tests.programs import PROGRAM, mumath_agent
+from tests.terminals import at_terminal
 from tests.waiting import HANG_S, comes_true
 
 FILE, CONTENT = "tiny-q4_k_m.gguf", bytes(range(256)) * 4000
@@ -271,6 +272,14 @@ def test_a_full_disk_is_one_line_and_goes_on_when_there_is_room(
     assert "\n" not in str(told.value) and no_model()
     assert download("me/tiny", FILE).read_bytes() == CONTENT
     assert how == "no room" or hub.ranges[-1] == "bytes=300000-"
+
+
+def test_progress_is_shown_at_a_terminal(hub: Hub, cache: Path) -> None:
+    command = [*PROGRAM, "serve", "--local", "me/tiny", "--port", str(free_port())]
+    shown = at_terminal(command, HF_ENDPOINT=hub.url, HF_HUB_CACHE=str(cache))
+    text = "\n".join(shown.screen)
+    assert shown.code == 2 and f"downloading {FILE} of me/tiny" in text
+    assert f"{FILE}: 100%" in text and "isn't a GGUF file" in text
 
 
 # Ended in the middle, in a process of its own

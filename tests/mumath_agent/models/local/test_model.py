@@ -240,6 +240,25 @@ def asked(model: LocalModel) -> int:
     return sum(f":{address.port}" in model.url for address in remote if address)
 
 
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--local", "nowhere.gguf"), "there is no file nowhere.gguf"),
+        (
+            ("--local", "x.gguf", "--base-url", "http://127.0.0.1:2"),
+            "and --local x.gguf name different models",
+        ),
+        (("--local", "x.gguf", "--model", "ollama/y"), "--local x.gguf and --model ollama/y name different"),
+        (("--model", "other"), "--base-url http://127.0.0.1:1/v1 and --local z.gguf name different models"),
+    ],
+)
+def test_what_an_option_says_goes_before_the_environment(options: tuple[str, ...], told: str) -> None:
+    environment = {"MUMATH_MODEL": "m", "MUMATH_BASE_URL": "http://127.0.0.1:1/v1", "MUMATH_LOCAL": "z.gguf"}
+    ended = mumath_agent("solve", *options, "2 + 2?", **environment)
+    assert ended.code == 2 and told in ended.errors[0]
+
+
 def is_asked() -> bool:
     """Tell whether a request is on its way to an engine."""
     return any(connection.status == "ESTABLISHED" for p in engines() for connection in p.net_connections())

@@ -42,7 +42,7 @@ def start(file: Path, tmp_path: Path) -> Iterator[Start]:
         process.communicate()
 
 
-def engine_of(process: "subprocess.Popen[str]") -> psutil.Process:
+def engine_of(process: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> psutil.Process:
     """Return the engine that a server has started."""
     found: list[psutil.Process] = []
 
@@ -90,6 +90,26 @@ def test_ended_while_it_loads_it_leaves_no_engine(
         running.resume()
     assert ended == (-9 if number == signal.SIGKILL else 130) and is_gone(running)
     assert "Traceback" not in (tmp_path / "stderr").read_text()
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_solve_ended_in_the_middle_of_a_token_leaves_no_engine(
+    file: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    command = [*PROGRAM, "solve", "--local", str(file), "--max-new-tokens", "3000", "2 + 2?"]
+    with (tmp_path / "stderr").open("w") as stderr:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr)
+    running = engine_of(process)
+    assert comes_true(lambda: any(c.status == "ESTABLISHED" for c in running.net_connections()))
+    running.suspend()
+    process.send_signal(number)
+    ended = process.wait(HANG_S)
+    if number == signal.SIGKILL:
+        running.resume()
+    assert ended == (-9 if number == signal.SIGKILL else 130) and is_gone(running)
+    said = (tmp_path / "stderr").read_text()
+    assert "Traceback" not in said and (number == signal.SIGKILL or said.endswith("interrupted\n"))
 
 
 def test_an_engine_that_is_killed_ends_it_with_one_line(start: Start, tmp_path: Path) -> None:

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import cast
 
 from mumath_agent.errors import InputError
+from mumath_agent.models.local import memory
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_ETAG = re.compile(r"[\w.-]+")
+_ETAG = re.compile(r"\w[\w.-]*")
 _RANGE_REFUSED = 416
 
 
@@ -44,9 +45,8 @@ def download(repository: str, file: str) -> Path:
     with told(f"{file} of {repository}"):
         known = get_hf_file_metadata(hf_hub_url(repository, file))
         if not (known.commit_hash and known.etag and _ETAG.fullmatch(known.etag)):
-            raise InputError(
-                f"can't get {file} of {repository}: what answered isn't the hub; see HF_ENDPOINT"
-            )
+            raise InputError(_no_hub(f"{file} of {repository}"))
+        _require_memory(file, known.size or 0)
         blob = cache_of(repository) / "blobs" / known.etag
         blob.parent.mkdir(parents=True, exist_ok=True)
         lock = blob.parents[2] / ".locks" / blob.parents[1].name / f"{known.etag}.lock"  # the library's own
@@ -77,6 +77,7 @@ def told(what: str) -> Iterator[None]:
         EntryNotFoundError,
         GatedRepoError,
         HfHubHTTPError,
+        HFValidationError,
         LocalEntryNotFoundError,
         OfflineModeIsEnabled,
         RepositoryNotFoundError,
@@ -110,6 +111,10 @@ def told(what: str) -> Iterator[None]:
         raise InputError(_unreachable(what, error)) from None
     except OSError as error:
         raise InputError(_not_kept(what, error)) from None
+    except HFValidationError as error:
+        raise InputError(f"can't get {what}: {str(error).splitlines()[0]}") from None
+    except (ValueError, TypeError, LookupError):  # JSON that isn't JSON, or says something else
+        raise InputError(_no_hub(what)) from None
 
 
 def _receive(url: str, part: Path, size: int | None) -> None:
@@ -132,6 +137,14 @@ def _receive(url: str, part: Path, size: int | None) -> None:
                 file.seek(0)
                 file.truncate()
                 http_get(url, file, headers=build_hf_headers(), expected_size=size)
+
+
+def _require_memory(file: str, size: int) -> None:
+    if size > (free := memory.available_bytes()):
+        raise InputError(
+            f"{file} has {size / 1e9:.1f} GB and {free / 1e9:.1f} GB of memory are free; it wasn't downloaded: "
+            "choose a smaller model or quantisation"
+        )
 
 
 def _require_room(folder: Path, wanted: int) -> None:
@@ -161,6 +174,10 @@ def _check(part: Path, etag: str, what: str) -> None:
         raise InputError(
             f"{what} arrived with the checksum {found[:12]}…, not {etag[:12]}…; it was removed: try again"
         )
+
+
+def _no_hub(what: str) -> str:
+    return f"can't get {what}: what answered isn't the hub; see HF_ENDPOINT and your network's sign-in page"
 
 
 def _unreachable(what: str, error: BaseException) -> str:

@@ -152,8 +152,8 @@ class LocalModel:
 
     @property
     def url(self) -> str:
-        """The engine's address, once it is ready."""
-        return self._address() or ""
+        """The engine's address for programs on this machine, once it is ready."""
+        return (self._address() or "").replace("//0.0.0.0:", "//127.0.0.1:")
 
     async def facts(self) -> dict[str, str]:
         """Return the engine, the file and the plan, for the record of a run."""

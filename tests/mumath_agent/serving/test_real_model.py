@@ -65,7 +65,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def url(folder: Path, vllm_python: Path) -> Iterator[str]:
     """Serve it as a person would, with a parser of tool calls."""
     tools = ("--", "--enable-auto-tool-choice", "--tool-call-parser", "hermes")
-    started = ServeProcess(folder, "--port", free_port(), *tools, python=vllm_python, folder=folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VLLM_HOST_IP", "127.0.0.1")  # it would look for a way out to find its own address
+        started = ServeProcess(folder, "--port", free_port(), *tools, python=vllm_python, folder=folder)
     yield f"{started.url()}/v1"
     assert started.kill() == []
     started.close()

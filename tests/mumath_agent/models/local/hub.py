@@ -111,6 +111,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _list(self) -> None:
         if not self._failed():
+            if not self.to.is_hub:
+                self._answer(200, {"Content-Type": "text/html"}, b"<html>Welcome to the hotel</html>")
+                return
             siblings = [{"rfilename": name} for name in self.to.files]
             about = {"id": "me/tiny", "siblings": siblings, "private": False, "downloads": 0, "tags": []}
             self._answer(200, {"Content-Type": "application/json"}, json.dumps(about).encode())

@@ -10,13 +10,14 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import constants, file_download
 
 from mumath_agent.errors import InputError
-from mumath_agent.models.local import Entry, find_model
+from mumath_agent.models.local import Entry, find_model, memory
 from mumath_agent.models.local import catalogue as catalogue_module
 from mumath_agent.models.local.download import cache_of, download
 from mumath_agent.models.local.find import cached, from_catalogue
@@ -151,10 +152,37 @@ def test_what_the_other_server_refuses_is_one_line_and_keeps_what_there_is(hub: 
     assert "\n" not in str(raised.value) and no_model() and path.stat().st_size == 1000
 
 
-def test_a_hub_that_is_none_is_said(hub: Hub) -> None:
+@pytest.mark.parametrize("asked", ["the list", "a file"])
+def test_a_hub_that_is_none_is_said(hub: Hub, asked: str) -> None:
     hub.is_hub = False
     with pytest.raises(InputError, match="what answered isn't the hub; see HF_ENDPOINT"):
+        find_model("me/tiny") if asked == "the list" else download("me/tiny", FILE)
+
+
+@pytest.mark.parametrize("name", ["a b/c", "me/..", "me/tiny--x", f"me/{'x' * 200}"])
+def test_a_name_that_none_can_have_is_one_line(name: str) -> None:
+    with pytest.raises(InputError, match="can't get the list of files of") as raised:
+        find_model(name)
+    assert "\n" not in str(raised.value)
+
+
+def test_what_the_memory_can_not_hold_is_not_downloaded(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
+    with pytest.raises(InputError, match=r"has 0\.0 GB and 0\.0 GB of memory are free; it wasn't downloaded"):
         download("me/tiny", FILE)
+    assert hub.ranges == [] and no_model()
+
+
+def test_two_who_want_one_file_download_it_once(hub: Hub) -> None:
+    hub.holds_after, found = 1000, list[Path]()
+    both = [Thread(target=lambda: found.append(download("me/tiny", FILE))) for _ in range(2)]
+    for one in both:
+        one.start()
+    assert hub.holding.wait(HANG_S)
+    hub.goes_on.set()
+    for one in both:
+        one.join(HANG_S)
+    assert len(found) == 2 and found[0].read_bytes() == CONTENT and hub.ranges == [""]
 
 
 @pytest.mark.parametrize("told", ["Connection refused", "Name or service not known"])

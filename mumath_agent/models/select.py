@@ -67,7 +67,10 @@ async def selected_model(
     if at and at.is_ollama:
         return await ollama_model(at.url, at.name, dialect, within_s)
     if at:
-        return await model_at([at.url], at.name, dialect, api_key, within_s)
+        try:
+            return await model_at([at.url], at.name, dialect, api_key, within_s)
+        except ModelUnreachable as error:
+            raise ModelUnreachable(f"{error}; `lms server start` starts LM Studio's") from None
     if model is not None and not base_urls:
         raise InputError(
             f"--model {model} needs --base-url, the address of the server that serves it; "

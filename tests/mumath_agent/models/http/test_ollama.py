@@ -11,6 +11,8 @@ import pytest
 from mumath_agent.dialects import Chat, Fenced
 from mumath_agent.errors import InputError, ModelMisconfigured, ModelRefused, ModelUnreachable
 from mumath_agent.langchain import MuMathTool
+from mumath_agent.models import named
+from mumath_agent.models.http.chat_completions import ChatCompletionsModel
 from mumath_agent.models.http.ollama import OllamaModel
 from mumath_agent.models.named import named_model, ollama_url
 from mumath_agent.models.select import model_at, selected_model
@@ -234,6 +236,18 @@ async def test_what_ollama_does_not_have_or_can_not_do(
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
     with pytest.raises(ModelUnreachable, match="is Ollama running there\\? `ollama serve` starts it"):
         await selected(f"ollama/{MODEL}")
+
+
+@pytest.mark.anyio
+async def test_lm_studio_is_any_server_at_its_address(
+    ollama: Ollama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(named, "_LM_STUDIO", ollama.url)
+    chosen = await selected(f"lmstudio/{MODEL}")
+    assert isinstance(chosen.model, ChatCompletionsModel) and chosen.model.name == MODEL
+    monkeypatch.setattr(named, "_LM_STUDIO", "http://127.0.0.1:1")
+    with pytest.raises(ModelUnreachable, match="`lms server start` starts LM Studio's"):
+        await selected("lmstudio/x")
 
 
 def test_its_names() -> None:

@@ -57,7 +57,11 @@ def test_what_is_no_model_is_said(content: bytes, told: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("number", [-5, (1 << 63) - 1])
 def test_numbers_that_can_not_be_are_as_if_they_were_not_there(number: int) -> None:
-    values = {"general.architecture": "llama", "llama.context_length": number, "llama.block_count": number}
+    values: dict[str, str | int] = {
+        "general.architecture": "llama",
+        "llama.context_length": number,
+        "llama.block_count": number,
+    }
     model = GgufModel(path=Path("x.gguf"), bytes=1, values=values)
     assert (model.context_tokens, model.kv_bytes_per_token) == (0, 0)
 

@@ -1,10 +1,12 @@
-"""Bounded concurrency: many items, a few workers, no barrier between them; and a coroutine that isn't left half-way.
+"""Bounded concurrency: many items, a few workers; a coroutine that isn't left half-way, and a thread that may be.
 
 items ─▶ a free worker takes the next one ─▶ the first error cancels the others and is raised
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from concurrent.futures import Future
+from threading import Thread
 from typing import Any, TypeVar
 
 import anyio
@@ -59,6 +61,21 @@ async def uninterrupted(coroutine: Coroutine[Any, Any, T]) -> T:
                 await asyncio.wait({task})
             if not task.cancelled():
                 task.exception()  # retrieved, so that asyncio doesn't complain; the cancellation goes first
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Return what `work` returns in a thread of its own; neither a cancelled caller nor the program's end waits."""
+    done: Future[T] = Future()
+    done.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return await asyncio.wrap_future(done)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

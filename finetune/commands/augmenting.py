@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from finetune.commands.progress import shown
+from finetune.commands.teachers import is_said, one_teacher
 from finetune.data.augment.perspectives import Perspective, named
 from finetune.data.augment.stage import AugmentConfig, TeacherOptions, estimate
 from finetune.data.augment.stage import augment as augment_seeds
@@ -15,6 +16,7 @@ from finetune.data.augment.teacher import Estimate
 from finetune.data.seeds import SeedsConfig, count_seeds
 from finetune.data.seeds import seeds as collect
 from mumath_agent.commands.console import run, show
+from mumath_agent.commands.options import Local
 from mumath_agent.errors import InputError
 
 
@@ -61,6 +63,7 @@ def augment(
         typer.Option(help="Address of an OpenAI-compatible server; several share the work."),
     ] = None,
     model: Annotated[str | None, typer.Option(help="The teacher's name on its server.")] = None,
+    local: Local = None,
     chat: Annotated[bool, typer.Option(help="The teacher chats: ask /v1/chat/completions.")] = False,
     rules: Annotated[bool, typer.Option("--rules", help="No teacher: the exact, rule-based forms.")] = False,
     samples: Annotated[int, typer.Option(min=1, help="Questions a seed and perspective, at most.")] = 1,
@@ -79,11 +82,12 @@ def augment(
     Example:
         python -m finetune augment seeds.jsonl --out augmented.jsonl --perspective alteration --rules
     """
-    if rules == bool(teacher):
-        raise InputError("say either --rules or --teacher with the address of a server")
+    if rules and (teacher or is_said(local)):
+        raise InputError("--rules asks no teacher; leave out --teacher and --local")
     asked = TeacherOptions(
         base_urls=tuple(teacher or ()),
         model=model,
+        local=None if rules else one_teacher(teacher, local),
         chat=chat,
         temperature=temperature,
         top_p=top_p,

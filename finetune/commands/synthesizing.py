@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from finetune.commands.progress import shown
+from finetune.commands.teachers import one_teacher
 from finetune.data.records import SolutionFormat
 from finetune.data.synthesize import SynthesisEstimate, SynthesizeConfig, estimate
 from finetune.data.synthesize import synthesize as attempt
@@ -19,18 +20,18 @@ from mumath_agent.commands.options import takes_solver_options
 EMBEDDED, OWN = "embedded", "own"
 
 
-@takes_solver_options(without=("base_url", "local", "dialect"), temperature=0.8, seed=0)
+@takes_solver_options(without=("base_url", "dialect"), temperature=0.8, seed=0)
 def synthesize(
     options: SolverOptions,
     questions: Annotated[Path, typer.Argument(help="Questions, JSONL (of `seeds` or `augment`).")],
     out: Annotated[Path, typer.Option(help="Attempts, JSONL; the same command goes on.")],
     teacher: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             help="Address of an OpenAI-compatible server (several share the work), "
-            f'"{EMBEDDED}" for the embedded model, or "{OWN}" for the solutions the questions bring.'
+            f'"{EMBEDDED}" for the embedded model, or "{OWN}" for the solutions the questions bring. Or say --local.'
         ),
-    ],
+    ] = None,
     chat: Annotated[
         bool,
         typer.Option(help="The teacher chats: ask /v1/chat/completions, with the chat dialect's prompt."),
@@ -61,11 +62,14 @@ def synthesize(
     Example:
         python -m finetune synthesize augmented.jsonl --out attempts.jsonl --teacher http://teacher:8000/v1
     """
+    local = one_teacher(teacher, options.local)
     config = SynthesizeConfig(
         questions=questions,
         out=out,
         format=format,
-        solver=replace(options, base_urls=() if teacher in ([EMBEDDED], [OWN]) else tuple(teacher)),
+        solver=replace(
+            options, local=local, base_urls=() if teacher in ([EMBEDDED], [OWN]) else tuple(teacher or ())
+        ),
         own=teacher == [OWN],
         chat=chat,
         prompt=prompt,

@@ -2,9 +2,9 @@
 
     questions ─▶ batch of attempts (`mumath_agent.agent.batch`) ─▶ RunRecords, graded where the answer is known
 
-A teacher is a model behind a server, the embedded model, or the solutions that the questions bring themselves
-(`recorded_rationales`, for stage 1). How it is asked is in `prompted`. Programs that failed, and the correction that
-followed, stay in the text. `select` decides which attempts are good enough to train on.
+A teacher is a model behind a server or on this machine, the embedded model, or the solutions that the questions bring
+themselves (`recorded_rationales`, for stage 1). How it is asked is in `prompted`. Programs that failed, and the
+correction that followed, stay in the text. `select` decides which attempts are good enough to train on.
 """
 
 from collections import Counter
@@ -60,7 +60,7 @@ class SynthesizeConfig:
     solver: SolverOptions = field(
         default_factory=lambda: SolverOptions(sampling=Sampling(temperature=0.8, seed=0))
     )
-    """The teacher's servers, without one the embedded model; sampling and limits."""
+    """The teacher's servers or its GGUF file, without either the embedded model; sampling and limits."""
     own: bool = False
     """The teacher is the solutions that the questions bring."""
     chat: bool = False
@@ -97,7 +97,7 @@ class SynthesizeConfig:
     @property
     def prompt_file(self) -> Path | None:
         """The file of the few-shot prompt, if one is sent."""
-        if self.chats or self.knows_format or self.own or not self.solver.base_urls:
+        if self.chats or self.knows_format or self.own or not (self.solver.base_urls or self.solver.local):
             return None
         return self.prompt or prompt_file(self.format)
 
@@ -206,9 +206,10 @@ async def _teacher(
     if config.own:
         return recorded_rationales(questions)
     problems = tuple(question.problem for question in questions)
-    if not config.solver.base_urls:
+    asked = config.solver
+    if not (asked.base_urls or asked.local):
         return problems, EmbeddedModel()
-    return problems, await teacher_at(config.solver.base_urls, config.solver.model, chat=config.chat)
+    return problems, await teacher_at(asked.base_urls, asked.model, chat=config.chat, local=asked.local)
 
 
 def _batch(config: SynthesizeConfig, problems: tuple[Problem, ...], model: CompletionModel) -> Batch:

@@ -1,4 +1,4 @@
-"""Select a teacher: the model that a server serves, for raw text or for chats.
+"""Select a teacher: the model that a server serves, or one of this machine, for raw text or for chats.
 
 Our prompts are raw text. A teacher that only chats gets one as a single message of the user, which instructions and
 examples survive; conversations (of the chat dialect) go as they are.
@@ -7,19 +7,26 @@ examples survive; conversations (of the chat dialect) go as they are.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mumath_agent.models.select import model_at
+from mumath_agent.concurrency import in_thread
+from mumath_agent.models.select import local_model, model_at
 from mumath_agent.protocols import CompletionModel, CompletionRequest, Conversation, Message, OnText, Role
 from mumath_agent.records import Completion
 
 
-async def teacher_at(base_urls: Sequence[str], name: str | None, *, chat: bool) -> CompletionModel:
-    """Return the model that these servers serve; the API key comes from the environment.
+async def teacher_at(
+    base_urls: Sequence[str], name: str | None, *, chat: bool, local: str | None = None
+) -> CompletionModel:
+    """Return the model that these servers serve, or the GGUF model `local`; the API key comes from the environment.
 
     Raises:
-        InputError: no address is given, or one isn't an address.
+        InputError: no address is given, one isn't an address, or the local model can't be used.
         ModelUnreachable, ModelRefused: the server doesn't tell what it serves.
     """
-    selected = await model_at(base_urls, name, "chat" if chat else "fenced")
+    dialect = "chat" if chat else "fenced"
+    if local:
+        selected = await in_thread(lambda: local_model(local, dialect))
+    else:
+        selected = await model_at(base_urls, name, dialect)
     return Chatting(selected.model) if chat else selected.model
 
 

@@ -29,6 +29,7 @@ from mumath_agent.dialects import get_dialect
 from mumath_agent.errors import InputError, ModelError, ModelMisconfigured, MuMathError
 from mumath_agent.grading import Grader
 from mumath_agent.kernels.forkserver import level_of
+from mumath_agent.models.named import named_model
 from mumath_agent.problems import check_question, problem_of
 from mumath_agent.protocols import CompletionModel, Dialect
 from mumath_agent.records import (
@@ -53,7 +54,7 @@ class SolverSettings(TypedDict, total=False):
     base_url: str | Sequence[str] | None
     """An OpenAI-compatible server, or several that share the work; without one the embedded model solves."""
     model: str | CompletionModel | None
-    """The model's name on the server, or a model of your own."""
+    """The model's name on the server, ollama/NAME or lmstudio/NAME, or a model of your own."""
     local: str | None
     """A GGUF model that runs on this machine: a file, a name of `mumath-agent models`, or owner/repo of the hub."""
     dialect: str | Dialect | None
@@ -266,6 +267,8 @@ def _options(given: Mapping[str, Any]) -> SolverOptions:
         base_url = given["base_url"]
         urls = (base_url,) if isinstance(base_url, str) else tuple(base_url or ())
         options = replace(options, base_urls=urls, model=options.model if urls else None, local=None)
+    if isinstance(given.get("model"), str) and named_model(given["model"]) and not given.get("base_url"):
+        options = replace(options, base_urls=(), local=None)
     if given.get("local"):
         options = replace(options, local=str(given["local"]))
         if "base_url" not in given:  # what the environment says is for when nothing is said

@@ -87,7 +87,7 @@ class SolverOptions(AttemptOptions):
         if self.dialect is not None:
             get_dialect(self.dialect)
 
-    async def select_model(self) -> "SelectedModel":
+    async def select_model(self, on_notice: Callable[[str], None] = lambda _: None) -> "SelectedModel":
         """Find the model and its dialect within an attempt's time; a server is asked only for what isn't given.
 
         Raises:
@@ -98,7 +98,7 @@ class SolverOptions(AttemptOptions):
 
         names = ("base_urls", "model", "dialect", "api_key", "weights", "local")
         given: dict[str, Any] = {name: getattr(self, name) for name in names}
-        return await selected_model(**given, within_s=self.limits.wall_s)
+        return await selected_model(**given, within_s=self.limits.wall_s, on_notice=on_notice)
 
     def solver(self, selected: "SelectedModel") -> "Solver":
         """Return a solver with this model."""
@@ -190,7 +190,7 @@ async def open_solver(
     Raises:
         InputError, ModelUnreachable, ModelRefused: see `SolverOptions.select_model`.
     """
-    selected = await options.select_model()
+    selected = await options.select_model(on_notice)
     try:
         if selected.family.notice and options.dialect is None:
             on_notice(selected.family.notice)

@@ -12,7 +12,18 @@ from typing import Annotated, Any
 import typer
 
 from mumath_agent.agent.solver import SolverOptions
+from mumath_agent.models.named import named_model
 from mumath_agent.records import Limits, Sampling
+
+Local = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MUMATH_LOCAL",
+        metavar="MODEL",
+        help="A model that runs on this machine: a GGUF file, a name that `mumath-agent models` lists, "
+        "owner/repo[:QUANT] of the hub, or auto for the best that fits.",
+    ),
+]
 
 
 def _solver_options(
@@ -22,17 +33,13 @@ def _solver_options(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(envvar="MUMATH_MODEL", help="The model's name on the server, if it serves several."),
-    ] = None,
-    local: Annotated[
-        str | None,
         typer.Option(
-            envvar="MUMATH_LOCAL",
-            metavar="MODEL",
-            help="A model that runs on this machine: a GGUF file, a name that `mumath-agent models` lists, "
-            "owner/repo[:QUANT] of the hub, or auto for the best that fits.",
+            envvar="MUMATH_MODEL",
+            help="The model's name on the server, if it serves several; ollama/NAME or lmstudio/NAME is one of a "
+            "server that runs on this machine.",
         ),
     ] = None,
+    local: Local = None,
     dialect: Annotated[
         str | None,
         typer.Option(
@@ -74,8 +81,7 @@ def _solver_options(
         ),
     ] = False,
 ) -> SolverOptions:
-    if local and local != os.environ.get("MUMATH_LOCAL") and base_url == _urls_of_environment():
-        base_url = model = None  # an option goes before the environment
+    base_url, model, local = _said_first(base_url, model, local)
     return SolverOptions(
         base_urls=tuple(base_url or ()),
         model=model,
@@ -95,8 +101,21 @@ def _solver_options(
     )
 
 
-def _urls_of_environment() -> list[str]:
-    return os.environ.get("MUMATH_BASE_URL", "").split()
+def _said_first(
+    base_url: list[str] | None, model: str | None, local: str | None
+) -> tuple[list[str] | None, str | None, str | None]:
+    """Return which model is meant: one that is named by an option goes before those of the environment."""
+    of_environment = os.environ.get
+    is_default_url = (base_url or []) == of_environment("MUMATH_BASE_URL", "").split()
+    is_default_local = local == of_environment("MUMATH_LOCAL")
+    is_default_model = model == of_environment("MUMATH_MODEL")
+    if local and not is_default_local:
+        base_url = None if is_default_url else base_url
+        model = None if is_default_model else model
+    elif named_model(model) and not is_default_model:
+        base_url = None if is_default_url else base_url
+        local = None if is_default_local else local
+    return base_url, model, local
 
 
 def takes_solver_options(

@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from rich.status import Status as Spinner
 from rich.text import Text
 
 from mumath_agent.commands.console import ANSWERED, interruptible, remark, show, stderr, tell
+from mumath_agent.commands.serve_local import refuse_with_local, serve_local
 from mumath_agent.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,10 +33,18 @@ VllmPython = Annotated[
 
 
 def serve(
-    model: Annotated[str, typer.Argument(help="A folder, or a model's id on the hub.")],
+    model: Annotated[str | None, typer.Argument(help="A folder, or a model's id on the hub.")] = None,
     flags: Annotated[
         list[str] | None,
         typer.Argument(metavar="-- FLAGS", help="After --: more flags for vLLM; they override ours."),
+    ] = None,
+    local: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Instead of vLLM: a GGUF model with llama.cpp, named as for `solve --local`; of the options below it "
+            "takes --host, --port, --name and --api-key.",
+        ),
     ] = None,
     host: Annotated[str, typer.Option(help="0.0.0.0 makes it reachable from other machines.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
@@ -70,12 +80,30 @@ def serve(
     """Serve a model with vLLM, with settings that fit it and this machine, until Ctrl-C.
 
     First checks what is known to go wrong silently: the rope base, the context, memory, adapters. Prints the address
-    to stdout once the server answers.
+    to stdout once the server answers. Without vLLM and without a GPU, --local serves a GGUF model.
 
     Examples:
         mumath-agent serve weihao1/MuMath-Code-CL-7B --vllm-python .venv-vllm/bin/python
         mumath-agent serve models/mine --print
+        mumath-agent serve --local qwen2.5-coder-1.5b
     """
+    if local is not None:
+        refuse_with_local(
+            {
+                "MODEL": model,
+                "-- FLAGS": flags,
+                "--lora": lora,
+                "--tensor-parallel": tensor_parallel,
+                "--data-parallel": data_parallel,
+                "--max-model-len": max_model_len,
+                "--dtype": dtype,
+                "--log": log,
+                "--print": only_print,
+            }
+        )
+        raise typer.Exit(interruptible(partial(serve_local, local, host, port, name, api_key)))
+    if model is None:
+        raise InputError("name the model to serve: a folder, an id on the hub, or a GGUF model with --local")
     from mumath_agent.serving import ServeOptions
 
     options = ServeOptions(

@@ -32,6 +32,7 @@ from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.langchain.tool import CallingRuntime, ClosableTool, MaybeRuntime, event_writer
 from mumath_agent.models.embedded import CAUTION
 from mumath_agent.models.http.wire import api_url, auth_header
+from mumath_agent.models.named import named_model
 from mumath_agent.problems import check_question
 from mumath_agent.records import AnswerSource, Limits, Problem, RunRecord, Trajectory, to_json
 from mumath_agent.runs.wording import answer_line
@@ -84,7 +85,7 @@ class MuMathTool(ClosableTool):
     base_url: str | None = Field(default_factory=from_env("MUMATH_BASE_URL", default=None))
     """The address of an OpenAI-compatible server, e.g. vLLM; several, with spaces between them, share the work."""
     model: str | None = Field(default_factory=from_env("MUMATH_MODEL", default=None))
-    """The model's name on the server, if it serves several."""
+    """The model's name on the server, if it serves several; or ollama/NAME, lmstudio/NAME."""
     local: str | None = Field(default_factory=from_env("MUMATH_LOCAL", default=None))
     """A GGUF model that runs on this machine, in the place of a server."""
     dialect: str | None = Field(default_factory=from_env("MUMATH_DIALECT", default=None))
@@ -120,7 +121,8 @@ class MuMathTool(ClosableTool):
             raise ValueError(f"solver is {self.solver!r}; it must be a Solver")
         if self.solver is not None and (given := self.model_fields_set & _OF_THE_SOLVER):
             raise ValueError(f"solver is given; set {sorted(given)[0]} in it instead")
-        if self.model is not None and not self.base_url and self.solver is None:
+        named = named_model(self.model)
+        if self.model is not None and not (self.base_url or named) and self.solver is None:
             raise ValueError(f"model {self.model} needs base_url, the address of the server that serves it")
         options = self._options()
         for base_url in options.base_urls:
@@ -134,7 +136,7 @@ class MuMathTool(ClosableTool):
         """Return what the model that is going to solve says about itself."""
         if self.solver is not None:
             return getattr(self.solver.model, "caution", "")
-        return "" if self.base_url or self.local else CAUTION
+        return "" if self.base_url or self.local or named_model(self.model) else CAUTION
 
     def _run(self, question: str, runtime: MaybeRuntime = None) -> Any:
         return run_sync(self._solve(question, runtime))
@@ -171,13 +173,13 @@ class MuMathTool(ClosableTool):
 
     def _options(self) -> SolverOptions:
         """Return the settings as options; one that was given goes before the other's environment variable."""
-        served = bool(self.base_url) and not (
-            self.local and self.model_fields_set & {"local", "base_url"} == {"local"}
-        )
+        given = self.model_fields_set & {"base_url", "local", "model"}
+        named = bool(named_model(self.model)) and (given == {"model"} or not (self.base_url or self.local))
+        served = bool(self.base_url) and not named and not (self.local and given - {"model"} == {"local"})
         return SolverOptions(
             base_urls=tuple((self.base_url or "").split()) if served else (),
-            model=self.model if served else None,
-            local=None if served else self.local,
+            model=self.model if served or named else None,
+            local=None if served or named else self.local,
             dialect=self.dialect,
             api_key=self.api_key.get_secret_value() if self.api_key else None,
             limits=self.limits,

@@ -10,6 +10,8 @@ prompt:
     messages    of a chat
                 http/chat_completions.py  an OpenAI-compatible `/v1/chat/completions`
                 langchain.py              any chat model of LangChain
+    either      local/                    a GGUF file on this machine
+                http/ollama.py            a running Ollama
 
 `replicas.py` makes several servers of one model look like one model, and `select.py` picks the dialect and the client
 that a server's model needs.

@@ -22,6 +22,8 @@ class TeacherOptions:
     """OpenAI-compatible servers that share the work."""
     model: str | None = None
     """The teacher's name on its server, if that serves several."""
+    local: str | None = None
+    """A GGUF model of this machine, in the place of a server."""
     chat: bool = False
     """Ask /v1/chat/completions."""
     temperature: float = 0.7
@@ -98,7 +100,7 @@ async def _by_rules(config: AugmentConfig, seeds: list[Question], on_progress: O
 async def _by_teacher(
     config: AugmentConfig, options: TeacherOptions, seeds: list[Question], on_progress: OnProgress
 ) -> JobManifest:
-    model = await teacher_at(options.base_urls, options.model, chat=options.chat)
+    model = await teacher_at(options.base_urls, options.model, chat=options.chat, local=options.local)
     try:
         await require_served(model)
         teacher = Teacher(

@@ -90,11 +90,10 @@ class ChatCompletionsModel:
             "stream_options": {"include_usage": True},
         }
         if begin:
-            body["messages"] = [*wire_messages(conversation), {"role": "assistant", "content": begin}]
-            body |= {
-                "continue_final_message": True,
-                "add_generation_prompt": False,
-            }  # vLLM; llama.cpp does it unasked
+            begun = {"role": "assistant", "content": begin}
+            body["messages"] = [*wire_messages(conversation, self._thinks_in), begun]
+            # vLLM must be told to continue it; llama.cpp does so unasked.
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
         tell = new_text_only(on_text)
 
         async def ask(tokens: int) -> Completion:

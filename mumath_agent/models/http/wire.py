@@ -141,7 +141,6 @@ async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
         TooLong: the reported error is that the text doesn't fit.
         NotAnApi: what was sent isn't an event stream.
     """
-    url = response.request.url
     other, is_stream = b"", False
     async for line in _lines(response):
         is_stream = is_stream or _FIELD.match(line) is not None
@@ -154,18 +153,34 @@ async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
         data = line.removeprefix(b"data:").strip()
         if data == b"[DONE]":
             return
-        try:
-            event = json.loads(data)
-        except ValueError:
-            event = None
-        if not isinstance(event, dict):
-            raise TransientError(f"{url} sent a broken stream", SEE_LOG)
-        if error := event.get("error"):
-            message = f"{url} failed while answering: {_one_line(error, response.request)}"
-            raise too_long(error, message) or TransientError(message, SEE_LOG)
-        yield event
+        yield _object(data, response)
     if other.strip() and not is_stream:
         raise not_an_api(response, other)
+
+
+async def objects(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+    """Yield the JSON objects of a stream that has one on each line, as Ollama's own API does.
+
+    Raises:
+        TransientError, TooLong: as `events`.
+    """
+    async for line in _lines(response):
+        if line.strip():
+            yield _object(line, response)
+
+
+def _object(data: bytes, response: httpx.Response) -> dict[str, Any]:
+    url = response.request.url
+    try:
+        event = json.loads(data)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict):
+        raise TransientError(f"{url} sent a broken stream", SEE_LOG)
+    if error := event.get("error"):
+        message = f"{url} failed while answering: {_one_line(error, response.request)}"
+        raise too_long(error, message) or TransientError(message, SEE_LOG)
+    return event
 
 
 def broken(error: httpx.RequestError, base_url: str) -> TransientError | ModelUnreachable:

@@ -9,7 +9,17 @@ makes it crash, or memory that ends, is then an error of one line. `catalogue` l
 from mumath_agent.models.local.catalogue import CATALOGUE, Entry
 from mumath_agent.models.local.find import find_model
 from mumath_agent.models.local.gguf import GgufModel, read_gguf
-from mumath_agent.models.local.model import LocalModel
+from mumath_agent.models.local.model import Listening, LocalModel
 from mumath_agent.models.local.plan import Plan, plan
 
-__all__ = ["CATALOGUE", "Entry", "GgufModel", "LocalModel", "Plan", "find_model", "plan", "read_gguf"]
+__all__ = [
+    "CATALOGUE",
+    "Entry",
+    "GgufModel",
+    "Listening",
+    "LocalModel",
+    "Plan",
+    "find_model",
+    "plan",
+    "read_gguf",
+]

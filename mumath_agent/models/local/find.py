@@ -4,15 +4,15 @@ What is downloaded lies in the hub's cache, shared with other programs; a file t
 Downloads show progress, go on where they stopped, and count only when they are whole.
 """
 
-import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
 from mumath_agent.errors import InputError
+from mumath_agent.models.local import memory
 from mumath_agent.models.local.catalogue import CATALOGUE, Entry, entry_called
+from mumath_agent.models.local.download import cache_of, download, sha256, told
 
 QUANT = "Q4_K_M"
 """What is taken of a repository with several, if nothing is said: small, and hardly worse than the original."""
@@ -20,6 +20,8 @@ QUANT = "Q4_K_M"
 
 AUTO = "auto"
 """The name for the best model that fits the memory."""
+_NAMED, _LIST_TIMEOUT_S = 5, 10.0
+_PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 
 
 def find_model(name: str, *, on_notice: Callable[[str], None] = lambda _: None) -> Path:
@@ -45,7 +47,9 @@ def find_model(name: str, *, on_notice: Callable[[str], None] = lambda _: None) 
         raise InputError(
             f"{name!r} isn't a GGUF file, nor a name on the hub (owner/repo[:QUANT]), {AUTO}, or one of {known}"
         )
-    return _download(repository, _file_of(repository, quant or QUANT), on_notice)
+    if there := _cached_of(repository, quant or QUANT):
+        return there
+    return _had(repository, _file_of(repository, quant), on_notice)
 
 
 def best_that_fits(available_bytes: int | None = None) -> Entry:
@@ -54,7 +58,7 @@ def best_that_fits(available_bytes: int | None = None) -> Entry:
     Raises:
         InputError: none has.
     """
-    available = psutil.virtual_memory().available if available_bytes is None else available_bytes
+    available = memory.available_bytes() if available_bytes is None else available_bytes
     for entry in CATALOGUE:
         if entry.bytes * 2 <= available:
             return entry
@@ -70,18 +74,22 @@ def from_catalogue(entry: Entry, on_notice: Callable[[str], None] = lambda _: No
     Raises:
         InputError: it can't be had, or its checksum is wrong.
     """
-    path = _download(entry.repository, entry.file, on_notice)
+    path = _had(entry.repository, entry.file, on_notice)
     mark = path.with_name(f"{path.name}.sha256")  # beside the link in the cache; hashing takes seconds
-    if not (mark.exists() and mark.read_text() == entry.sha256):
-        if (found := _sha256(path)) != entry.sha256:
-            path.resolve().unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
-            raise InputError(
-                f"{entry.file} of {entry.repository} has the checksum {found[:12]}…, not {entry.sha256[:12]}…; "
-                "it was removed: try again"
-            )
-        mark.write_text(entry.sha256)
-    return path
+    if mark.exists() and mark.read_text("ascii", "replace") == entry.sha256:
+        return path
+    if (found := sha256(path)) == entry.sha256:
+        with suppress(OSError):  # a cache of others, which we only read
+            mark.write_text(entry.sha256)
+        return path
+    done = "remove it and try again"
+    with suppress(OSError):
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        done = "it was removed: try again"
+    raise InputError(
+        f"{entry.file} of {entry.repository} has the checksum {found[:12]}…, not {entry.sha256[:12]}…; {done}"
+    )
 
 
 def cached(entry: Entry) -> Path | None:
@@ -92,16 +100,11 @@ def cached(entry: Entry) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _download(repository: str, file: str, on_notice: Callable[[str], None]) -> Path:
+def _had(repository: str, file: str, on_notice: Callable[[str], None]) -> Path:
     """Return the file in the hub's cache, from the hub if it isn't there yet.
 
     Raises:
-        InputError: it can't be had; what was downloaded so far is kept.
+        InputError: it can't be had.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -110,59 +113,49 @@ def _download(repository: str, file: str, on_notice: Callable[[str], None]) -> P
         return Path(hf_hub_download(repository, file, local_files_only=True))
     except LocalEntryNotFoundError:
         on_notice(f"downloading {file} of {repository}; a download that is broken off goes on next time")
+        return download(repository, file)
     except ValueError as error:
         raise InputError(f"{repository} isn't the name of a repository: {error}") from None
-    with _told(f"{file} of {repository}"):
-        return Path(hf_hub_download(repository, file))
+
+
+def _cached_of(repository: str, quant: str) -> Path | None:
+    """Return the repository's file of this quantisation if it is in the hub's cache, the newest of several."""
+    there = [path for path in cache_of(repository).glob("snapshots/*/**/*.gguf") if path.is_file()]
+    found = {path.name: path for path in sorted(there, key=lambda path: path.stat().st_mtime)}
+    name = _of_quant(found, quant)
+    return found[name] if name else None
 
 
 def _file_of(repository: str, quant: str) -> str:
-    """Return the name of the repository's GGUF file of this quantisation.
+    """Return the name of the repository's GGUF file of this quantisation, or the only one it has.
 
     Raises:
         InputError: the hub can't be asked, or there is no such file, or it is split.
     """
     from huggingface_hub import HfApi
 
-    with _told(f"the list of files of {repository}"):
-        files = [name for name in HfApi().list_repo_files(repository) if name.endswith(".gguf")]
-    found = [name for name in files if quant.lower() in name.lower()]
-    whole = [name for name in found if "-of-0" not in name]
-    if not whole:
-        reason = (
-            f"only in parts ({found[0]}, ...)" if found else f"not among {', '.join(files) or 'no files'}"
-        )
-        raise InputError(
-            f"{repository} has no GGUF file {quant}: {reason}; name another as {repository}:QUANT"
-        )
-    return min(whole, key=len)
-
-
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Turn what can go wrong with the hub into one line that says what to do."""
-    import httpx
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
+    with told(f"the list of files of {repository}"):
+        siblings = HfApi().model_info(repository, timeout=_LIST_TIMEOUT_S).siblings or ()
+    files = [one.rfilename for one in siblings if one.rfilename.endswith(".gguf")]
+    if found := _of_quant(files, quant or QUANT):
+        return found
+    if len(files) == 1 and not quant and _is_whole(files[0]):
+        return files[0]
+    named = ", ".join(files[:_NAMED]) + (f" and {len(files) - _NAMED} more" if len(files) > _NAMED else "")
+    shown = "".join(filter(str.isprintable, named)) or "none"
+    raise InputError(
+        f"{repository} has no GGUF file {quant or QUANT} in one piece, but {shown}; "
+        f"name another as {repository}:QUANT"
     )
 
-    try:
-        yield
-    except RepositoryNotFoundError:
-        raise InputError(
-            f"can't get {what}: the hub has no such repository, or you need `hf auth login`"
-        ) from None
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, httpx.TransportError):
-        raise InputError(
-            f"can't get {what}: the hub can't be reached (or HF_HUB_OFFLINE is set); give the path of a file"
-        ) from None
-    except (EntryNotFoundError, HfHubHTTPError) as error:
-        raise InputError(f"can't get {what}: {str(error).strip().splitlines()[0]}") from None
-    except OSError as error:
-        raise InputError(
-            f"can't keep {what}: {error.strerror or error}; HF_HOME names another place"
-        ) from None
+
+def _of_quant(files: Iterable[str], quant: str) -> str | None:
+    """Return the whole file of that quantisation, if there is one."""
+    wanted = re.compile(rf"(?:^|[^a-z0-9]){re.escape(quant.lower())}(?:[^a-z0-9]|$)")
+    found = [name for name in files if wanted.search(name.lower()) and _is_whole(name)]
+    return min(found, key=len, default=None)
+
+
+def _is_whole(file: str) -> bool:
+    """Tell whether a file is a model of its own: neither a part of one, nor its eyes."""
+    return not (_PART.search(file) or Path(file).name.lower().startswith("mmproj"))

@@ -15,8 +15,8 @@ from mumath_agent.errors import InputError
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 """The types of values that are numbers, by their code; the format of `struct`."""
 _TEXT, _LIST = 8, 9
-_MOST_VALUES, _MOST_CHARS = 10_000, 1 << 24
-"""More of either is no real file."""
+_MOST_VALUES, _MOST_CHARS, _MOST_ITEMS, _LARGEST = 10_000, 1 << 24, 1 << 22, 1 << 40
+"""More named values, characters of a text, items of a list, or a larger number of a model are in no real file."""
 _KV_BYTES = 2
 """Of a number in the cache of keys and values: half precision."""
 
@@ -56,7 +56,7 @@ class GgufModel:
 
     def _number(self, name: str) -> int:
         value = self.values.get(f"{self.values.get('general.architecture')}.{name}", 0)
-        return value if isinstance(value, int) else 0
+        return value if isinstance(value, int) and 0 <= value < _LARGEST else 0
 
 
 def read_gguf(path: Path) -> GgufModel:
@@ -71,6 +71,10 @@ def read_gguf(path: Path) -> GgufModel:
             return GgufModel(path=path, bytes=path.stat().st_size, values=values)
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror}") from None
+    except RecursionError:
+        raise InputError(
+            f"{path} isn't a GGUF file that can be used: it has lists in lists in lists"
+        ) from None
     except (ValueError, struct.error) as error:
         raise InputError(f"{path} isn't a GGUF file that can be used: {error}; download it again") from None
 
@@ -106,17 +110,25 @@ def _passed_over(file: BinaryIO) -> int:
     """Return the length of a list after reading past it."""
     kind, length = _unpacked(file, "IQ")
     if kind in _NUMBERS:
-        file.seek(length * struct.calcsize(_NUMBERS[kind]), 1)
+        _skip(file, length * struct.calcsize(_NUMBERS[kind]))
         return int(length)
+    if length > _MOST_ITEMS:
+        raise ValueError(f"it has a list of {length} items")
     for _ in range(length):
         if kind == _TEXT:
             (chars,) = _unpacked(file, "Q")
-            file.seek(chars, 1)
+            _skip(file, chars)
         elif kind == _LIST:
             _passed_over(file)
         else:
             raise ValueError(f"it has a list of the unknown type {kind}")
     return int(length)
+
+
+def _skip(file: BinaryIO, length: int) -> None:
+    if length > _LARGEST:
+        raise ValueError(f"it claims to go on for {length} bytes")
+    file.seek(length, 1)
 
 
 def _text(file: BinaryIO) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import psutil
 
 from mumath_agent.errors import InputError
+from mumath_agent.models.local import memory
 from mumath_agent.models.local.gguf import GgufModel
 
 SLOTS, CONTEXT_TOKENS = 4, 8192
@@ -25,12 +26,12 @@ class Plan:
 
 
 def plan(model: GgufModel, *, available_bytes: int | None = None) -> Plan:
-    """Return the largest settings that fit the memory, which by default is what the system says is available.
+    """Return the largest settings that fit the memory, which by default is what is free here.
 
     Raises:
         InputError: not even one short request fits.
     """
-    available = psutil.virtual_memory().available if available_bytes is None else available_bytes
+    available = memory.available_bytes() if available_bytes is None else available_bytes
     longest = min(model.context_tokens or CONTEXT_TOKENS, CONTEXT_TOKENS)
     threads = psutil.cpu_count(logical=False) or 1
     for slots, tokens in _wishes(longest):

@@ -57,9 +57,9 @@ def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
         ("What is 2 + 2?", "isn't a GGUF file"),
         (
             "qwen2.5-coder-0.5b",
-            "can't get qwen2.5-coder-0.5b-instruct-q4_k_m.gguf of Qwen/.*: the hub can't be reached",
+            "can't get qwen2.5-coder-0.5b-instruct-q4_k_m.gguf of Qwen/.*: HF_HUB_OFFLINE is set",
         ),
-        ("me/other:Q8_0", "can't get the list of files of me/other: the hub can't be reached"),
+        ("me/other:Q8_0", "can't get the list of files of me/other: HF_HUB_OFFLINE is set"),
     ],
 )
 def test_what_can_not_be_had_is_one_line(cache: Path, name: str, told: str) -> None:

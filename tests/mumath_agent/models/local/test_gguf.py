@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mumath_agent.errors import InputError
-from mumath_agent.models.local import read_gguf
+from mumath_agent.models.local import GgufModel, read_gguf
 from tests.mumath_agent.models.local.tiny import CONTEXT_TOKENS, WIDTH, write_tiny
 
 
@@ -32,6 +32,19 @@ def test_what_the_file_says_of_its_model(tmp_path: Path) -> None:
         (b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 1 << 60), "it has a text of"),
         (b"GGUF" + struct.pack("<IQQQ1sI", 3, 0, 1, 1, b"a", 99), "a value of the unknown type 99"),
         (b"GGUF" + struct.pack("<IQQQ1sIIQ", 3, 0, 1, 1, b"a", 9, 99, 5), "a list of the unknown type 99"),
+        (
+            b"GGUF" + struct.pack("<IQQQ1sIIQ", 3, 0, 1, 1, b"a", 9, 8, 1 << 60),
+            "a list of 1152921504606846976",
+        ),
+        (b"GGUF" + struct.pack("<IQQQ1sIIQ", 3, 0, 1, 1, b"a", 9, 10, 1 << 62), "it claims to go on for"),
+        (
+            b"GGUF" + struct.pack("<IQQQ1sIIQQ", 3, 0, 1, 1, b"a", 9, 8, 1, (1 << 64) - 1),
+            "it claims to go on for",
+        ),
+        (
+            b"GGUF" + struct.pack("<IQQQ1sI", 3, 0, 1, 1, b"a", 9) + struct.pack("<IQ", 9, 1) * 5000,
+            "lists in lists",
+        ),
     ],
 )
 def test_what_is_no_model_is_said(content: bytes, told: str, tmp_path: Path) -> None:
@@ -40,6 +53,17 @@ def test_what_is_no_model_is_said(content: bytes, told: str, tmp_path: Path) -> 
     with pytest.raises(InputError, match="isn't a GGUF file that can be used") as raised:
         read_gguf(path)
     assert told in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("number", [-5, (1 << 63) - 1])
+def test_numbers_that_can_not_be_are_as_if_they_were_not_there(number: int) -> None:
+    values: dict[str, str | int] = {
+        "general.architecture": "llama",
+        "llama.context_length": number,
+        "llama.block_count": number,
+    }
+    model = GgufModel(path=Path("x.gguf"), bytes=1, values=values)
+    assert (model.context_tokens, model.kv_bytes_per_token) == (0, 0)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

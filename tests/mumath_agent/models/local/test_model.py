@@ -231,7 +231,7 @@ def test_a_process_that_is_killed_leaves_no_engine(file: Path, while_: str) -> N
 def test_the_command_line_solves_with_it(file: Path) -> None:
     ended = mumath_agent("solve", "--local", str(file), "--json", "--max-new-tokens", "8", "2 + 2?")
     (record,) = ended.records()
-    assert ended.code == 1 and record.settings.model == "tiny" and record.settings.dialect == "chat"
+    assert ended.code == 1 and record.settings.model == "tiny" and record.settings.dialect == "chat-program"
     assert record.trajectory.completions and not engines()
 
 

@@ -37,6 +37,7 @@ _CONTRADICTION = (
     "the final answer as \\boxed{{...}}."
 )
 
+_QUESTION = "The question was: "
 _PLAIN = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)")
 _PRINTED = re.compile(
     r"(?<![\w.])[-+]?(?:\d+(?:,\d{3})+(?:\.\d+)?|\d+\.?\d*(?:e[-+]?\d+)?|\.\d+)(?!\w)", re.IGNORECASE
@@ -68,14 +69,19 @@ def nudge(
 ) -> str | None:
     """Return what to say to a model whose last turn asks for no program; None if it ended well.
 
+    The note ends with the question: after a note alone small models go on with a problem of the examples.
+
     Args:
         transcript: the solution with that turn.
         completion: the turn as the model wrote it.
         executions: those of the whole attempt.
         at_most: nudges that an attempt may get.
     """
-    if nudges_of(transcript) >= at_most:
-        return None
+    fault = _fault(transcript, completion, executions) if nudges_of(transcript) < at_most else None
+    return f"{fault} {_QUESTION}{transcript.question}" if fault else None
+
+
+def _fault(transcript: Transcript, completion: Completion, executions: Sequence[Execution]) -> str | None:
     if is_cut(transcript, completion):
         return CUT_OFF
     if error := unreadable_call(transcript):

@@ -243,7 +243,7 @@ def _split(turn: tuple[Segment, ...]) -> tuple[tuple[Segment, ...], tuple[Segmen
     written = tuple(segment for segment in turn if segment.kind.written)
     output = tuple(segment for segment in turn if segment.kind is Kind.OUTPUT)
     notes = [
-        segment.text.strip().removeprefix(HEADER).removesuffix("```").strip("\n[]")
+        segment.text.strip().removeprefix(f"{HEADER}\n[").removesuffix("]\n```")
         for segment in turn
         if segment.kind is Kind.NOTE
     ]

@@ -32,6 +32,7 @@ from mumath_agent.testing import ScriptedExecutor, ScriptedModel
 from mumath_agent.transcript import Kind, Segment, Transcript
 
 ASK = "We multiply.\n```python\nprint(17 * 23)\n```"
+QUESTION = "What is 17 times 23?"
 BOX = "So it is $\\boxed{391}$."
 CHATS = ("chat", "chat-examples", "tools")
 FAMILIES = ("fenced", "fenced-qwen", "fenced-numina", "blocks")
@@ -55,13 +56,14 @@ def attempt(
         dialect=get_dialect(dialect),
         limits=Limits(**limits),
     )
-    state = cast("State", graph.invoke({"question": "What is 17 times 23?"}, context=used))
+    state = cast("State", graph.invoke({"question": QUESTION}, context=used))
     return trajectory(state), model
 
 
 def notes_of(made: Trajectory) -> list[str]:
     segments = made.transcript.segments
-    return [s.text.removeprefix("\n").split("\n")[1].strip("[]") for s in segments if s.kind is Kind.NOTE]
+    notes = [s.text.removeprefix("\n").split("\n")[1].strip("[]") for s in segments if s.kind is Kind.NOTE]
+    return [note.removesuffix(f" {nudges._QUESTION}{QUESTION}") for note in notes]
 
 
 ERROR = Execution(status=ExecutionStatus.ERROR, error="NameError: x")
@@ -177,7 +179,7 @@ def test_a_chat_model_reads_a_note_as_a_message(dialect: str) -> None:
     assert isinstance(prompt, Conversation)
     *_, said, note = prompt.messages
     assert (said.role, said.text) == (Role.ASSISTANT, "Let me think.")
-    assert (note.role, note.text) == (Role.USER, nudges.NO_ANSWER)
+    assert (note.role, note.text) == (Role.USER, f"{nudges.NO_ANSWER} The question was: {QUESTION}")
 
 
 @pytest.mark.parametrize(("dialect", "role"), [("chat", Role.USER), ("tools", Role.TOOL)])

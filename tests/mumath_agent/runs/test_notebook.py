@@ -419,7 +419,7 @@ def test_a_real_run_is_a_notebook_that_an_ordinary_kernel_runs_with_the_same_out
             "So \\boxed{3}.",
         ]
     )
-    of = solve("Which?", model=model)
+    of = solve("Which?", model=model, limits={"cell_timeout_s": HANG_S, "wall_s": 9 * HANG_S})
     first, figure, failed = (cell for cell in cells(of) if cell.cell_type == "code")
     assert base64.b64decode(figure.outputs[1].data["image/png"]).startswith(b"\x89PNG")
     seen: list[Any] = []

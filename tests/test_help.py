@@ -82,3 +82,36 @@ def test_lines_of_a_docstring_are_wrapped_anew(program: str) -> None:
                 continue
             for line, following in pairwise(lines):
                 assert len(line) + 1 + len(following.split()[0]) > 58, (words, line, following)
+
+
+def _repeated() -> Iterator[Any]:
+    """Yield every option that takes a value, of every command of the three programs, given twice."""
+    for program in PROGRAMS:
+        for words, command in commands(program).items():
+            for option in command.params:
+                if option.param_type_name == "option" and not option.is_flag and words:
+                    yield pytest.param(
+                        program, words, option, id=f"{program} {' '.join(words)} {option.opts[0]}"
+                    )
+
+
+@pytest.mark.parametrize(("program", "words", "option"), _repeated())
+def test_an_option_given_twice_is_refused_unless_it_collects(
+    program: str, words: tuple[str, ...], option: Any
+) -> None:
+    """Values that no option takes, so that nothing runs: the repetition is seen before the values are."""
+    twice = [option.opts[0], "?", option.opts[0], "?"]
+    try:
+        with commands(program)[words].make_context("x", [*twice, *["?"] * 3]):
+            pass
+    except Exception as error:
+        said = str(getattr(error, "message", error))
+    else:
+        said = ""
+    assert (f"{option.opts[0]} is given 2 times; it takes one value." == said) is not option.multiple, said
+
+
+def test_a_repeated_option_is_a_line_and_exit_code_2() -> None:
+    ended = call("mumath_agent", "solve", "--file", "f", "--output", "a", "q", "--output=b")
+    assert ended.code == 2 and ended.stdout == ""
+    assert "Error: --output is given 2 times; it takes one value." in ended.stderr.splitlines()

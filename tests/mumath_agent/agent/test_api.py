@@ -204,7 +204,7 @@ def test_a_setting_nothing_can_be_done_with_is_named(settings: dict[str, Any], t
         ("What is 3 times 4?", "must be a list of problems, even if there is one"),
         ({"question": "q"}, "must be a list of problems"),
         ([{"id": "z", "question": "a"}, {"id": "z", "question": "b"}], "2 problems have the id 'z'"),
-        ([{"question": "a", "answer": {"a": 1}}], "the answer is {'a': 1}; it must be text or a number"),
+        ([{"question": "a", "answer": {"a": 1}}], "the answer is {'a': 1}; write it as one text"),
     ],
 )
 def test_problems_that_can_not_be_attempted_are_said(problems: Any, told: str) -> None:

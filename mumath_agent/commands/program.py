@@ -25,8 +25,23 @@ _SHOWN_CHARS = 80
 _NAME = re.compile(r"--?[A-Za-z][\w-]*")
 
 
-class _WholeNames:
-    """Help that never breaks a line at a hyphen, so that the names of options stay whole."""
+class _Checked:
+    """Help that never breaks a line at a hyphen, so that the names of options stay whole; no option counts twice."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:
+            self._refuse_repeated(ctx, args)
+        rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]  # the command's
+        return rest
+
+    def _refuse_repeated(self, ctx: Any, args: list[str]) -> None:
+        """Refuse an option that takes one value and got several: the last would count, silently."""
+        parser: Any = self.make_parser(ctx)  # type: ignore[attr-defined]  # the command's
+        _, _, given = parser.parse_args(args=list(args))
+        for option, times in Counter(given).items():
+            takes_one = option.param_type_name == "option" and option.nargs == 1 and not option.multiple
+            if takes_one and times > 1 and not getattr(option, "is_flag", False):
+                ctx.fail(f"{option.opts[0]} is given {times} times; it takes one value.")
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         write_rows, write_text = formatter.write_dl, formatter.write_text
@@ -36,7 +51,7 @@ class _WholeNames:
         formatter.buffer[:] = [piece.replace(_BOUND_HYPHEN, "-") for piece in formatter.buffer]
 
 
-class _Group(_WholeNames, TyperGroup):
+class _Group(_Checked, TyperGroup):
     """A program, or a group of its commands; it tells who forgot the command "solve" before a question."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -55,7 +70,7 @@ class _Group(_WholeNames, TyperGroup):
             raise
 
 
-class _Command(_WholeNames, TyperCommand):
+class _Command(_Checked, TyperCommand):
     """A command that refuses an option given twice, and says where quotes may be missing.
 
     What begins with a minus and can't be an option, "-3 + 4" for example, is its argument.
@@ -67,24 +82,14 @@ class _Command(_WholeNames, TyperCommand):
         flags = {name for option in options if getattr(option, "is_flag", False) for name in option.opts}
         if not ctx.ignore_unknown_options:
             args = list(_texts_last(args, known, known - flags))
-        if not ctx.resilient_parsing:
-            self._refuse_repeated(ctx, args)
         try:
             return super().parse_args(ctx, args)
         except _UsageError as error:
             arguments = [param for param in self.params if param.param_type_name == "argument"]
             if "unexpected extra argument" in error.message and arguments:
-                name = arguments[-1].human_readable_name
+                name = (arguments[-1].metavar or arguments[-1].name).upper()
                 error.message += f"; quote a {name} that has spaces"
             raise
-
-    def _refuse_repeated(self, ctx: Any, args: list[str]) -> None:
-        """Refuse an option that takes one value and got several: the last would count, silently."""
-        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
-        for option, times in Counter(given).items():
-            takes_one = option.param_type_name == "option" and option.nargs == 1 and not option.multiple
-            if takes_one and times > 1 and not getattr(option, "is_flag", False):
-                ctx.fail(f"{option.opts[0]} is given {times} times; it takes one value.")
 
 
 def program(commands: Iterable[Callable[..., None]] = (), *, completes: bool = False) -> typer.Typer:

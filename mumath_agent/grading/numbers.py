@@ -5,9 +5,10 @@ sign. It is read from its digits into a `Fraction`: no text is evaluated, and no
 
 All methods compare two numbers by these rules. Integers and fractions are equal only if they are the same. A decimal
 that isn't an integer may have been rounded or cut off: if it shows 4 or more significant digits, it equals whatever is
-less than one unit of its last digit away. It never equals an integer, except for floating-point noise. "50%" is both 50
-with its unit and 0.5. Nothing else is divided or multiplied by 100, and there is no relative tolerance: 542.08 isn't
-542.04.
+less than one unit of its last digit away. It never equals an integer, which nobody has to round (5000.04 isn't 5000),
+except for the noise of floating-point arithmetic: a program that means 24000 may print 24000.000000000004. "50%" is
+both 50 with its unit and 0.5. Nothing else is divided or multiplied by 100, and there is no relative tolerance: 542.08
+isn't 542.04.
 """
 
 import re
@@ -15,8 +16,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 _MAX_DIGITS = 2000
-_NOISE, _NOISE_OF_INTEGERS = Fraction(1, 10**9), Fraction(1, 10**5)
-"""Relative tolerances: programs that mean 18 often print 17.99999."""
+_NOISE = Fraction(1, 10**9)
+"""A relative tolerance."""
+_NOISE_OF_INTEGERS, _NOISE_DIGITS = Fraction(1, 10**6), 10
+"""Noise is less than this, and what has it shows at least so many digits."""
 _ROUNDED_DIGITS = 4
 _ZERO = Fraction(1, 10**12)
 
@@ -27,7 +30,7 @@ _SCIENTIFIC = re.compile(
     rf"({_DECIMAL})(?:[eE]([-+]?\d{{1,3}})|\s*(?:\\times|\\cdot)\s*10\^(?:(\d)|\{{(-?\d{{1,3}})\}}))?"
 )
 _RATIO = re.compile(rf"(-?{_POWER})/(-?{_POWER})|\\frac\{{(-?{_POWER})\}}\{{(-?{_POWER})\}}|({_POWER})")
-_REPEATING = re.compile(r"(\d*)\.(\d*)\\overline\{(\d{1,50})\}")
+_REPEATING = re.compile(r"(\d*)\.(\d*)(?:\\overline\{(\d{1,50})\}|\((\d{1,50})\))")
 _MIXED = re.compile(r"(\d{1,9})(?:\s+(\d{1,9})/(\d{1,9})|\s*\\frac\{(\d{1,9})\}\{(\d{1,9})\})")
 
 
@@ -41,6 +44,11 @@ class Number:
     """The value of the last digit, for a decimal that isn't an integer; None if the number is exact."""
     error: Fraction = Fraction(0)
     """The relative error of a value that was computed from an expression."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is an integer or a fraction, and neither a percentage nor computed."""
+        return self.unit_in_last_place is None and not self.percent and not self.error
 
     def times(self, factor: Fraction) -> "Number":
         """Return the same number in a unit `factor` times smaller."""
@@ -88,10 +96,18 @@ def _rounds(decimal: Number, other: Number, difference: Fraction, size: Fraction
         return False
     if other.value == 0:
         return difference <= _ZERO  # Python often computes 5.55e-17 where it means 0
-    if other.value.denominator == 1 and not other.error:
-        return difference <= _NOISE_OF_INTEGERS * size and difference < Fraction(1, 2)
-    shows_enough = abs(decimal.value) / unit >= 10 ** (_ROUNDED_DIGITS - 1)
+    digits = abs(decimal.value) / unit
+    if _is_integer(other):
+        shows_noise = digits >= 10 ** (_NOISE_DIGITS - 1) and difference < _NOISE_OF_INTEGERS
+        return shows_noise and difference <= _NOISE * size
+    shows_enough = digits >= 10 ** (_ROUNDED_DIGITS - 1)
     return difference <= _NOISE * size or (shows_enough and difference < unit)
+
+
+def _is_integer(number: Number) -> bool:
+    """Tell whether a number is an integer; of one that was computed its digits tell."""
+    nearest = round(number.value)
+    return abs(number.value - nearest) <= _ZERO * abs(nearest)
 
 
 def _decimal(text: str) -> tuple[Fraction, Fraction | None] | None:
@@ -112,7 +128,8 @@ def _fraction(text: str) -> Fraction | None:
         whole, part, parts = (int(digits) for digits in mixed.groups() if digits is not None)
         return whole + Fraction(part, parts) if parts else None
     if repeating := _REPEATING.fullmatch(text):
-        whole_digits, fixed, period = repeating.groups()
+        whole_digits, fixed, lined, bracketed = repeating.groups()
+        period = lined or bracketed
         repeated = Fraction(int(period), 10 ** len(period) - 1) + int(fixed or 0)
         return int(whole_digits or 0) + repeated / int(10 ** len(fixed))
     ratio = _RATIO.fullmatch(text)

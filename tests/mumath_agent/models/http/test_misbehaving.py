@@ -16,7 +16,7 @@ Answer = bytes | None
 """What a server sends before it closes the connection; None: it never answers."""
 
 NEVER: Answer = None
-PAGE = b"<!doctype html>\n<html><title>Welcome</title>\n" + b"<p>hello</p>\n" * 500
+PAGE = b"<!doctype html>\n<html><title>Welcome</title>\n" + b"<p>hello</p>\n" * 99
 KEY = "sk-secret-123"
 
 

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from mumath_agent.grading.lists import (
     SET,
@@ -338,21 +339,28 @@ def _by_key(texts: tuple[str, ...]) -> dict[object, list[str]]:
 
 
 def _key(text: str, depth: int) -> object:
-    """Return what equal items have in common, if they are exact numbers or lists of such; else the text itself."""
+    """Return what equal items have in common: the value of an exact number, the items of a list, else the text."""
     if (read := number(text)) is not None:
         return read.value if read.is_exact else text
     if not depth or (listed := items(text)) is None:
         return text
     keys = [_key(item, depth - 1) for item in listed.texts]
-    certain = all(map(_is_certain, keys))
-    if not certain:
-        return text
-    return listed.brackets, frozenset(Counter(keys).items()) if listed.brackets == SET else tuple(keys)
+    return _ListKey(
+        listed.brackets, frozenset(Counter(keys).items()) if listed.brackets == SET else tuple(keys)
+    )
+
+
+class _ListKey(NamedTuple):
+    brackets: str
+    keys: frozenset[tuple[object, int]] | tuple[object, ...]
 
 
 def _is_certain(key: object) -> bool:
-    """Tell whether items with other keys are other items."""
-    return not isinstance(key, str)
+    """Tell whether items with other keys are other items: exact numbers, and lists of them."""
+    if not isinstance(key, _ListKey):
+        return isinstance(key, Fraction)
+    keys = [each for each, _ in key.keys] if isinstance(key.keys, frozenset) else key.keys
+    return all(map(_is_certain, keys))
 
 
 def _is_exact(text: str) -> bool:

@@ -11,7 +11,7 @@ points of a region is equal, because all functions known here are analytic almos
 import cmath
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -31,7 +31,7 @@ _EXACT_POINTS = (
 _DIGITS = (15, 60)
 _AGREEING_DIGITS, _MOST_DIGITS = 150, 20_000
 """Numbers that agree in so many digits, and twice those of all integers in them, are equal."""
-_FUNCTIONS = {
+_FUNCTIONS: dict[Any, Callable[[complex], complex]] = {
     sympy.exp: cmath.exp,
     sympy.log: cmath.log,
     sympy.Abs: abs,
@@ -75,10 +75,12 @@ def same_numbers(one: Any, other: Any) -> bool | None:
     ]
     most = min(_AGREEING_DIGITS + int(2 * sum(sizes)), _MOST_DIGITS)
     for digits in (*_DIGITS, most):
-        values = _evaluated(one, digits), _evaluated(other, digits)
-        if values[0] is None or values[1] is None:
+        ours, theirs = _evaluated(one, digits), _evaluated(other, digits)
+        if ours is None or theirs is None:
             return None
-        if any(_differ(a, b, values, digits) for a, b in zip(*values, strict=True)):
+        size = max(abs(part) for part in (*ours, *theirs))
+        least = size * sympy.Float(10, digits) ** (4 - digits)
+        if any(abs(a - b) > least for a, b in zip(ours, theirs, strict=True)):
             return False
     return True
 
@@ -192,13 +194,11 @@ def _evaluated(number: Any, digits: int) -> tuple[Any, Any] | None:
     parts = number.evalf(digits, maxn=max(digits, 100)).as_real_imag()
     if not all((part.is_Float or part.is_Rational) and part.is_finite for part in parts):
         return None
-    unsure = [part.is_Float and part._prec < 3 * digits for part in parts]  # 3.3 bits are a digit
-    return tuple(sympy.Integer(0) if no_digit else part for no_digit, part in zip(unsure, parts, strict=True))  # type: ignore[return-value]
-
-
-def _differ(a: Any, b: Any, values: tuple[Any, ...], digits: int) -> bool:
-    size = max(abs(part) for value in values for part in value)
-    return bool(abs(a - b) > size * sympy.Float(10, digits) ** (4 - digits))
+    # 3.3 bits are a digit
+    real, imaginary = (
+        sympy.Integer(0) if part.is_Float and part._prec < 3 * digits else part for part in parts
+    )
+    return real, imaginary
 
 
 def _inequalities(relation: Any) -> list[tuple[Any, Any]]:

@@ -5,6 +5,7 @@ This works on normalised text and looks only at characters.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 
 SET = "{}"
@@ -48,6 +49,7 @@ def brackets(text: str) -> str:
     return text[start] + text[-1] if is_one_group and 1 in commas else ""
 
 
+@lru_cache(maxsize=1024)
 def items(text: str) -> Items | None:
     r"""Return the items of a list, with `3\pm1` as two of them, or None if `text` isn't a list."""
     if matrix := _MATRIX.fullmatch(text):

@@ -14,6 +14,7 @@ isn't 542.04.
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 
 _MAX_DIGITS = 2000
 _NOISE = Fraction(1, 10**9)
@@ -58,6 +59,7 @@ class Number:
         )
 
 
+@lru_cache(maxsize=1024)
 def number(text: str) -> Number | None:
     """Return the plain number that a normalised text is, or None."""
     if len(text) > _MAX_DIGITS:

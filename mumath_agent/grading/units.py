@@ -7,6 +7,7 @@ measurement, the quantities are compared: 100 cm is 1 m, 5 cm isn't 5 m, and 5 c
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 
 from mumath_agent.grading.notation import TEXT, without_text
@@ -109,6 +110,7 @@ _CLOCK = re.compile(r"(\d{1,2})(?::(\d\d)(?::(\d\d))?)?\s*(?:([ap])\.?\s?m\.?)?"
 _HALF_DAY_S = 43_200
 
 
+@lru_cache(maxsize=1024)
 def quantity(text: str) -> Quantity:
     """Split a normalised text into value and unit; text that isn't a quantity comes back as it is."""
     if (total := _compound(text)) is not None:

@@ -32,6 +32,7 @@ from mumath_agent.grading.notation import (
     is_words,
     normalised,
     spelling,
+    without_capitals,
     without_text,
 )
 from mumath_agent.grading.numbers import Number, equal, number
@@ -169,7 +170,7 @@ def _compared(answer: str, target: str, depth: int) -> Step:
     if one is not None and other is not None:
         return _verdict(equal(one, other), "number")
     letter, right_letter = _choice(answer), _choice(target)
-    if letter and right_letter:
+    if letter and right_letter and not (len(answer) == len(target) == 1 and target.islower()):  # a variable
         return _verdict(letter == right_letter, "notation", "a choice")
     if name_other_values(answer, target):
         return _verdict(False, "notation", "the values of two things")
@@ -245,6 +246,7 @@ def _asked(answer: str, target: str, target_number: Number | None) -> Verdict | 
         told = "an equation, not a value" if equations[0] else "a value, not an equation"
         return _verdict(False, "notation", told)
     if is_mathematics(answer):
+        answer, target = without_capitals(answer, target)
         return Pair(answer=_in_radians(answer), target=_in_radians(target))
     if target_number is not None:
         return _verdict(False, "notation", "can't be read as mathematics")

@@ -67,6 +67,8 @@ _NO_NUMBER = re.compile(r"(?<![_^])\d\s+\d|\.\d+\.\d")
 _WORDS = re.compile(
     r"(?=.*[^\W\d_]{3})[^\W\d_][^\d\\{}^_=<>+*/]+|(?=.*[^\W\d_]{4})[^\W\d_][^\\{}^_=<>*]+|no", re.IGNORECASE
 )
+_LETTERS = re.compile(r"\\[a-zA-Z]+|[a-zA-Z]")
+"""A command, or a letter."""
 _CAPITALS = re.compile(r"[A-Z]{2,}")
 _LETTERS_OF_PRODUCTS = ("abcdxyz", "klmnpqrst", "uvwxyz", "ijk")
 """Three letters of one of these may be a product of variables; others are a word such as "two"."""
@@ -129,6 +131,24 @@ def spelling(text: str) -> str:
 def without_text(text: str) -> str:
     r"""Return `text` with `\text{…}` and the like replaced by their contents."""
     return _SPACES.sub("", _TEXT_ONLY.sub(r" \1 ", text).strip())
+
+
+def without_capitals(answer: str, target: str) -> tuple[str, str]:
+    r"""Return both with other letters for capitals whose small letter occurs, too: math-verify takes R for r.
+
+    So `\pi(R^2-r^2)` isn't 0.
+    """
+    letters = {found for text in (answer, target) for found in _LETTERS.findall(text) if len(found) == 1}
+    unused = [letter for letter in "qwhkvuzsjgypmcbafdltnxr" if not {letter, letter.upper()} & letters]
+    twofold = sorted(letter for letter in letters if letter.isupper() and letter.lower() in letters)
+    if not twofold or len(twofold) > len(unused):
+        return answer, target
+    names = dict(zip(twofold, unused, strict=False))
+
+    def renamed(text: str) -> str:
+        return _LETTERS.sub(lambda found: names.get(found[0], found[0]), text)
+
+    return renamed(answer), renamed(target)
 
 
 def _exact_side(text: str) -> str:

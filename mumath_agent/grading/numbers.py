@@ -4,8 +4,8 @@ A plain number is an integer, a decimal, a fraction, a mixed number, a power of 
 sign. It is read from its digits into a `Fraction`: no text is evaluated, and no power exceeds `_MAX_DIGITS` digits.
 
 All methods compare two numbers by these rules. Integers and fractions are equal only if they are the same. A decimal
-that isn't an integer may have been rounded or cut off: if it shows 4 or more significant digits, it equals whatever is
-less than one unit of its last digit away. It never equals an integer, which nobody has to round (5000.04 isn't 5000),
+that isn't an integer may have been rounded or cut off: if it shows 4 or more significant digits, it equals whatever
+rounds to it, or has its digits and more. It never equals an integer, which nobody has to round (5000.04 isn't 5000),
 except for the noise of floating-point arithmetic: a program that means 24000 may print 24000.000000000004. "50%" is
 both 50 with its unit and 0.5. Nothing else is divided or multiplied by 100, and there is no relative tolerance: 542.08
 isn't 542.04.
@@ -103,7 +103,8 @@ def _rounds(decimal: Number, other: Number, difference: Fraction, size: Fraction
         shows_noise = digits >= 10 ** (_NOISE_DIGITS - 1) and difference < _NOISE_OF_INTEGERS
         return shows_noise and difference <= _NOISE * size
     shows_enough = digits >= 10 ** (_ROUNDED_DIGITS - 1)
-    return difference <= _NOISE * size or (shows_enough and difference < unit)
+    is_cut = abs(decimal.value) < abs(other.value) and difference < unit
+    return difference <= _NOISE * size or (shows_enough and (is_cut or difference <= unit / 2))
 
 
 def _is_integer(number: Number) -> bool:

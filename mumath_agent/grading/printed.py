@@ -16,9 +16,12 @@ _INTERVAL = re.compile(
 _ENDS = {"open": "()", "Lopen": "(]", "Ropen": "[)", None: "[]"}
 _MATRIX = re.compile(rf"(?:{_NAME}(?:Matrix|array)\(\s*)?\[\s*(\[[^\[\]]*\](?:,?\s*\[[^\[\]]*\])*)\s*\]\)?")
 _FINITE_SET, _SET_OPENS = re.compile(rf"{_NAME}FiniteSet\("), re.compile(r"(?<![\\\w^_{}])\{")
-_SOLUTION = re.compile(r"\[?\{([a-zA-Z]\w*: [^{}:]+(?:, [a-zA-Z]\w*: [^{}:]+)*)\}\]?")
+_SOLUTION = re.compile(r"\{([a-zA-Z]\w*: [^{}:]+(?:, [a-zA-Z]\w*: [^{}:]+)*)\}")
+_SOLUTIONS = re.compile(rf"\[?{_SOLUTION.pattern}(?:, {_SOLUTION.pattern})*\]?")
+_OF_ONE = re.compile(r"\(([^(),]+),\)")
+_SET_CALL = re.compile(r"(?:frozen)?set\(\s*[\[{(](.+)[\]})]\s*\)")
 _EMPTY = re.compile(r"\[\s*\]|set\(\)|EmptySet")
-_COMPLEX = re.compile(r"\(?(?:[-+]?[\d.]+)?[-+]?[\d.]+j\)?")
+_COMPLEX = re.compile(r"\(?(?:[-+]?[\d.]+)?\s*[-+]?\s*[\d.]+j\)?")
 _SQRT, _POWER = re.compile(rf"{_NAME}sqrt\("), re.compile(r"\*\*\s*\(")
 _SPELLINGS = [
     (re.compile(r"\*\*\s*(-?\d+(?:\.\d+)?|[a-zA-Z]\b)"), r"^{\1}"),
@@ -36,8 +39,11 @@ def in_latex(text: str) -> str:
     """Return `text` with Python's notation rewritten as LaTeX; LaTeX stays as it is."""
     if _EMPTY.fullmatch(text):
         return r"\emptyset"
-    if solution := _SOLUTION.fullmatch(text):
-        text = solution[1].replace(":", " =")
+    if _SOLUTIONS.fullmatch(text):
+        text = _solved(_SOLUTION.findall(text))
+    if call := _SET_CALL.fullmatch(text):
+        text = rf"\{{{call[1]}\}}"
+    text = _OF_ONE.sub(r"\1", text)
     if matrix := _MATRIX.fullmatch(text):
         text = _latex_matrix(matrix[1])
     if _COMPLEX.fullmatch(text):
@@ -52,6 +58,17 @@ def in_latex(text: str) -> str:
     for pattern, spelling in _SPELLINGS:
         text = pattern.sub(spelling, text)
     return text
+
+
+def _solved(found: list[str]) -> str:
+    """Return `x = 1, y = 2` for one solution, and for several their values, or points of them."""
+    if len(found) == 1:
+        return found[0].replace(":", " =")
+    points = [sorted(part.split(": ", 1) for part in solution.split(", ")) for solution in found]
+    values = [", ".join(value for _, value in point) for point in points]
+    return ", ".join(
+        value if len(point) == 1 else f"({value})" for value, point in zip(values, points, strict=True)
+    )
 
 
 def _with_set(text: str) -> str:

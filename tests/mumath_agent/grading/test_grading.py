@@ -119,8 +119,8 @@ def test_sets_that_would_take_too_many_comparisons_are_not_graded() -> None:
 
 
 def test_a_rounded_item_leaves_the_other_to_the_item_that_needs_it() -> None:
-    """0.3333 may be 1/3 and 0.33334, of which only one fits 0.33333."""
-    verdict = compare("0.33333, 0.3333", r"\frac{1}{3}, 0.33325")
+    """0.3333 may be 1/3 and 0.33325, of which only the first is 0.33333."""
+    verdict = compare("0.3333, 0.33333", r"\frac{1}{3}, 0.33325")
     assert isinstance(verdict, Verdict) and verdict.outcome is Outcome.CORRECT
 
 

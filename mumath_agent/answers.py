@@ -8,8 +8,8 @@ Text in, text out: nothing is parsed as mathematics or evaluated here, and no te
 """
 
 import re
-from collections.abc import Iterator
 
+from mumath_agent.prose import FENCE, is_or, own_segments, without_fenced_blocks
 from mumath_agent.records import Answer, AnswerSource
 from mumath_agent.transcript import Kind, Segment, Transcript
 
@@ -23,7 +23,6 @@ _MARK = re.compile(r"<\|[a-z]+\|>")
 """A special token of MathCoder's dialect."""
 _SENTENCE_END = re.compile(rf"\n|{_MARK.pattern}|[.!?](?=[\s\"')\]*$]|$)")
 _MATH_MARKS = re.compile(r"\$|\\[()\[\]]|\*\*|\\displaystyle\b")
-_FENCE = "```"
 _SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
 # How an output says that there is no value; the words are those of `dialects.output`, as a test checks.
 _FAILED = re.compile(
@@ -36,13 +35,14 @@ _EMPTY_OUTPUT = "Done"
 
 def extract_answer(transcript: Transcript) -> Answer | None:
     """Return the final answer of the solution and where it was found, or None if there isn't one."""
-    rationales = [_without_fenced_blocks(s.text) for s in transcript.segments if s.kind is Kind.RATIONALE]
+    segments = own_segments(transcript.segments)
+    rationales = [without_fenced_blocks(s.text) for s in segments if s.kind is Kind.RATIONALE]
     for text in reversed(rationales):
-        if boxes := boxed_answers(text):
-            return Answer(text=boxes[-1], found_in=AnswerSource.BOXED)
+        if box := _last_box(text):
+            return Answer(text=box, found_in=AnswerSource.BOXED)
     if rationales and (phrases := phrase_answers(rationales[-1])):
         return Answer(text=phrases[-1], found_in=AnswerSource.PHRASE)
-    if (line := _printed_answer(transcript.segments)) is not None:
+    if (line := _printed_answer(segments)) is not None:
         return Answer(text=line, found_in=AnswerSource.OUTPUT)
     return None
 
@@ -54,6 +54,21 @@ def boxed_answers(text: str) -> tuple[str, ...]:
     """
     contents = (_unwrapped(_bare(text[start:end])) for start, end in _boxes(text))
     return tuple(content for content in contents if content)
+
+
+def _last_box(text: str) -> str | None:
+    """Return the content of the last box; of several joined by "or" all of them, because a hedge is no answer."""
+    spans = [span for span in _boxes(text) if _unwrapped(_bare(text[slice(*span)]))]
+    first = len(spans) - 1
+    while first > 0 and is_or(
+        text[spans[first - 1][1] : spans[first][0]].strip("}").removesuffix("\\boxed{")
+    ):
+        first -= 1
+    return (
+        " or ".join(_unwrapped(_bare(text[slice(*span)])) for span in spans[first:]) or None
+        if spans
+        else None
+    )
 
 
 def phrase_answers(text: str) -> tuple[str, ...]:
@@ -97,28 +112,13 @@ def _sentence(rest: str) -> str:
     return _MATH_MARKS.sub("", sentence).strip(f":{_SPACE}").rstrip(f".,:;!?{_SPACE}")
 
 
-def _without_fenced_blocks(text: str) -> str:
-    """Return the prose of a rationale. An unclosed block goes on to the end, as in Markdown."""
-    return "\n".join(_prose_lines(text))
-
-
-def _prose_lines(text: str) -> Iterator[str]:
-    inside = False
-    for line in text.split("\n"):
-        mark = line.strip()
-        if mark.startswith(_FENCE) and "`" not in mark[len(_FENCE) :].lstrip("`"):
-            inside = not inside
-        elif not inside:
-            yield line
-
-
 def _printed_answer(segments: tuple[Segment, ...]) -> str | None:
     """Return the last line of the output that the solution ends with; prose may follow it, a program may not."""
     ending = segments[:-1] if segments and segments[-1].kind is Kind.RATIONALE else segments
     if not ending or ending[-1].kind is not Kind.OUTPUT or not ending[-1].closed:
         return None
     text = _MARK.sub("", ending[-1].text)
-    if text.startswith(_FENCE) or _FAILED.search(text):  # with its own header line: the model made it up
+    if text.startswith(FENCE) or _FAILED.search(text):  # with its own header line: the model made it up
         return None
-    lines = [line.strip() for line in text.split("\n") if line.strip() and not line.startswith(_FENCE)]
+    lines = [line.strip() for line in text.split("\n") if line.strip() and not line.startswith(FENCE)]
     return lines[-1] if lines and lines != [_EMPTY_OUTPUT] else None

@@ -49,6 +49,7 @@ _FUNCTIONS: dict[Any, Callable[[complex], complex]] = {
     sympy.tanh: cmath.tanh,
 }
 _MIRRORED = {
+    sympy.Equality: sympy.Equality,
     sympy.StrictGreaterThan: sympy.StrictLessThan,
     sympy.StrictLessThan: sympy.StrictGreaterThan,
     sympy.GreaterThan: sympy.LessThan,
@@ -112,11 +113,19 @@ def same_expressions(one: Any, other: Any) -> bool:
 
 
 def same_relations(one: Any, other: Any) -> bool:
-    """Tell whether inequalities, or chains of them, are the same but for a factor: 2x>6 and 3<x."""
-    ours, theirs = (_inequalities(relation) for relation in (one, other))
-    if not ours or len(ours) != len(theirs):
+    """Tell whether equations or inequalities, or chains of them, are the same but for a factor: 2x>6 and 3<x.
+
+    Raises:
+        Undecided: they aren't, but may have the same solutions; only linear ones can't.
+    """
+    ours, theirs = (_relations(relation) for relation in (one, other))
+    if not ours or not theirs:
+        raise Undecided
+    if len(ours) == len(theirs) and all(any(_same_relation(a, b) for b in theirs) for a in ours):
+        return True
+    if len(ours) == len(theirs) == 1 and _is_linear(ours[0][1]) and _is_linear(theirs[0][1]):
         return False
-    return all(any(_same_relation(a, b) for b in theirs) for a in ours)
+    raise Undecided
 
 
 def _compared_at_points(one: Any, other: Any, symbols: list[Any]) -> tuple[list[bool], list[bool]]:
@@ -201,12 +210,19 @@ def _evaluated(number: Any, digits: int) -> tuple[Any, Any] | None:
     return real, imaginary
 
 
-def _inequalities(relation: Any) -> list[tuple[Any, Any]]:
-    """Return kind and left side of each inequality, its right side 0; nothing for what isn't one."""
+def _relations(relation: Any) -> list[tuple[Any, Any]]:
+    """Return kind and left side of each, its right side 0; nothing for what isn't a relation."""
     parts = list(getattr(relation, "_unsorted_args", relation.args)) if _is_and(relation) else [relation]
     if not all(isinstance(part, Relational) and type(part) in _MIRRORED for part in parts):
         return []
     return [(type(part), (part.lhs - part.rhs).doit()) for part in parts]
+
+
+def _is_linear(side: Any) -> bool:
+    if side.has(sympy.Float) or not side.free_symbols:
+        return False
+    polynomial = side.as_poly(*side.free_symbols)
+    return polynomial is not None and polynomial.total_degree() == 1
 
 
 def _is_and(relation: Any) -> bool:

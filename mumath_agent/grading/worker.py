@@ -72,8 +72,8 @@ def _lines_until_end_of_input() -> "queue.Queue[str]":
 
 def _report(answer: str, target: str) -> dict[str, Any]:
     try:
-        read, wanted = _read(answer), _read(target)
-        values = _value(answer), _value(target)
+        read, wanted = _read_both(answer, target)
+        values = _value(read), _value(wanted)
         return {
             "equal": _same(read, wanted, None not in values) if read and wanted else None,
             "target_read": bool(wanted),
@@ -88,25 +88,25 @@ def _same(read: tuple[Any, ...], wanted: tuple[Any, ...], are_numbers: bool) -> 
     """Return the verdict, None for numbers that aren't exact, which are compared by the digits they show."""
     import sympy
 
+    equality = _beside("equality")
     if len(read) == len(wanted) == 1:
         one, other = read[0], wanted[0]
         if are_numbers:
-            same: bool | None = _equality().same_numbers(
-                _with_imaginary_unit(one), _with_imaginary_unit(other)
-            )
+            same: bool | None = equality.same_numbers(_with_imaginary_unit(one), _with_imaginary_unit(other))
             return same
         if isinstance(one, sympy.Expr) and isinstance(other, sympy.Expr):
-            with suppress(_equality().Undecided):
-                return bool(_equality().same_expressions(_exact(one), _exact(other)))
-        elif _equality().same_relations(one, other):
-            return True
+            with suppress(equality.Undecided):
+                return bool(equality.same_expressions(_exact(one), _exact(other)))
+        else:
+            with suppress(equality.Undecided):
+                return bool(equality.same_relations(one, other))
     return _verified(list(read), list(wanted))
 
 
 @cache
-def _equality() -> Any:
-    """Return the module beside this file; its folder isn't where modules are looked for."""
-    spec = importlib.util.spec_from_file_location("equality", Path(__file__).with_name("equality.py"))
+def _beside(name: str) -> Any:
+    """Return a module beside this file; its folder isn't where modules are looked for."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -123,6 +123,24 @@ def _verified(read: list[Any], wanted: list[Any]) -> bool:
     )
 
 
+def _read_both(answer: str, target: str) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return what both are, read by one reader: the two write some things differently."""
+    plain = _read_plain(answer), _read_plain(target)
+    if plain[0] is not None and plain[1] is not None:
+        return plain[0], plain[1]
+    return _read(answer), _read(target)
+
+
+@lru_cache(maxsize=256)
+def _read_plain(latex: str) -> tuple[Any, ...] | None:
+    reader = _beside("reader")
+    try:
+        found: tuple[Any, ...] = reader.read(latex)
+    except reader.Unread:
+        return None
+    return found
+
+
 @lru_cache(maxsize=256)
 def _read(latex: str) -> tuple[Any, ...]:
     from latex2sympy2_extended import NormalizationConfig
@@ -135,15 +153,20 @@ def _read(latex: str) -> tuple[Any, ...]:
     return tuple(found)
 
 
-@lru_cache(maxsize=256)
-def _value(latex: str) -> tuple[str, str] | None:
+def _value(read: tuple[Any, ...]) -> tuple[str, str] | None:
     """Return the real and imaginary part if one finite number is read that can be written out."""
     import sympy
 
-    read = _read(latex)
     if len(read) != 1 or not isinstance(read[0], sympy.Expr):
         return None
-    expression = _with_imaginary_unit(read[0])
+    return _value_of(read[0])
+
+
+@lru_cache(maxsize=256)
+def _value_of(expression: Any) -> tuple[str, str] | None:
+    import sympy
+
+    expression = _with_imaginary_unit(expression)
     if not expression.is_number:
         return None
     expression = expression.doit()

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ async def test_a_list_of_many_roots_is_compared_pair_by_pair(grader: Grader, las
     assert (verdict.outcome is Outcome.CORRECT) is (last == 17)
 
 
-def _sets(rows: list[list[object]]) -> str:
+def _sets(rows: Sequence[Sequence[object]]) -> str:
     return ",".join("{" + ",".join(map(str, row)) + "}" for row in rows)
 
 
@@ -114,7 +114,7 @@ def test_sets_of_sets_are_compared_at_once(sets: int, items: int, number: str) -
 def test_sets_that_would_take_too_many_comparisons_are_not_graded() -> None:
     rows = [[rf"\sqrt{{{20 * s + i}}}" for i in range(6)] for s in range(20)]
     others = [[rf"\sqrt{{{20 * s + i + 1}}}" for i in range(6)] for s in range(20)]
-    verdict = compare(_sets([*rows]), _sets([*others]))
+    verdict = compare(_sets(rows), _sets(others))
     assert isinstance(verdict, Verdict) and verdict.method == "limit"
 
 

@@ -119,6 +119,9 @@ def compare(answer: str | None, target: str) -> Step:
             )
         if nesting(text) > MAX_NESTING:
             return ungraded("limit", f"the {name} has more than {MAX_NESTING} brackets in brackets")
+    one, other = number(answer.strip()), number(target.strip())
+    if one is not None and other is not None:  # most are, and need no spelling
+        return _verdict(equal(one, other), "number")
     return _compared(normalised(answer), normalised(target), MAX_DEPTH)
 
 

@@ -50,14 +50,14 @@ MAX_CELLS = 2000
 """The most comparisons of items that sets may take; each may have to be compared with each of the other set."""
 
 _VALUE = re.compile(r"-?\d{0,2000}\.?\d{0,60}(?:e[-+]?\d{1,5})?(?:/\d{1,2000})?")
-_BASED = re.compile(r"-?\d[\da-fA-F.]*_\{?\d+\}?")
+_BASED = re.compile(r"-?\d[\da-fA-F.]*_\{?\d+\}?|-?[A-F][\dA-F]+_\{?1[1-6]\}?")
 _CHOICE = re.compile(
     r"(?:\(?([A-P])\)?\Z|\(([A-P])\)(?=\s*[^\W\d_]{3})|([A-P])[).](?=.)"
     r"|(?:option|choice)(?: |(?=\())\(?([A-P])\b\)?)(.*)",
     re.IGNORECASE,
 )
 _SAID_OF_CHOICE = re.compile(
-    r"\W*(?:(?:is|are|was|were|can|could|may|might|must|should|would|will|does|do|did|has|seems?|looks?|not)\b|\w+n'?t\b)",
+    r"\W*(?:(?:is|are|was|were|can|could|may|might|must|should|would|will|does|do|did|has|seems?|looks?|cannot|not)\b|\w+n'?t\b)",
     re.IGNORECASE,
 )
 _CONFIRMED = re.compile(
@@ -179,6 +179,8 @@ def _compared(answer: str, target: str, depth: int) -> Step:
         return _verdict(False, "notation", "the values of two things")
     answer, target = _without_labels(answer, target)
     answer, target = _with_intervals(answer, target)
+    if depth < MAX_DEPTH and _is_set(answer) is not _is_set(target):
+        return _verdict(False, "list", "a set and what isn't one")  # {{1}, {2}} isn't {1, 2}
     listed = _items(answer), _items(target)
     if depth and any(listed) and not (has_relation(answer) or has_relation(target)):
         return _lists(answer, listed[0], target, listed[1], depth)
@@ -194,6 +196,8 @@ def _lists(answer: str, listed: Items | None, target: str, wanted: Items | None,
     if listed is None or wanted is None:
         if number(answer if listed is None else target) is not None:
             return _verdict(False, "list", "a list and a number")
+        if (r"\pm" in answer) is not (r"\pm" in target):
+            return _verdict(False, "list", "both signs, and one value")
         return _single(answer, target)
     if SET in (listed.brackets, wanted.brackets) and "()" in (listed.brackets, wanted.brackets):
         listed, wanted = (point(listed) or listed), (point(wanted) or wanted)
@@ -248,6 +252,8 @@ def _asked(answer: str, target: str, target_number: Number | None) -> Verdict | 
     if equations[0] is not equations[1]:
         told = "an equation, not a value" if equations[0] else "a value, not an equation"
         return _verdict(False, "notation", told)
+    if answer.count("'") != target.count("'"):
+        return _verdict(False, "notation", "a prime too many")  # math-verify drops them
     if is_mathematics(answer):
         answer, target = without_capitals(answer, target)
         return Pair(answer=_in_radians(answer), target=_in_radians(target))
@@ -370,6 +376,10 @@ def _is_certain(key: object) -> bool:
 
 def _is_exact(text: str) -> bool:
     return (plain := number(text)) is None or plain.is_exact
+
+
+def _is_set(text: str) -> bool:
+    return text.startswith(r"\{") and text.endswith(r"\}")
 
 
 def _size(text: str) -> int:

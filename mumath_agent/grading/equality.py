@@ -50,6 +50,7 @@ _FUNCTIONS: dict[Any, Callable[[complex], complex]] = {
 }
 _MIRRORED = {
     sympy.Equality: sympy.Equality,
+    sympy.Unequality: sympy.Unequality,
     sympy.StrictGreaterThan: sympy.StrictLessThan,
     sympy.StrictLessThan: sympy.StrictGreaterThan,
     sympy.GreaterThan: sympy.LessThan,

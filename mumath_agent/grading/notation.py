@@ -15,6 +15,8 @@ TEXT = r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mbox|operatorna
 _ROW_END = re.compile(r"(?<!\\)\\(?=[-\d])")
 _THIN_GROUP = re.compile(r"(?<=\d)(?:\\[,; ]|,?\s*\\!|~)\s*(?=\d{3}(?!\d))")
 _SPACED_GROUPS = re.compile(r"(?<![\d.,/^_}\\])\d{1,3}(?: \d{3})+(?![\d/])(?!\s*\\frac)")
+_DOLLARS = re.compile(r"^\$(?=\s*[\d.,]+(?:[^$\\]*)$)")
+"""A dollar sign that no other closes is the currency's."""
 _RATIO_IN_WORDS = re.compile(r"\d[\d.]*(?: to \d[\d.]*)+")
 _LAYOUT = re.compile(
     r"\\(?:left|right|big|Big|bigg|Bigg)[lr]?(?![a-zA-Z])\.?|\\(?:displaystyle|textstyle|limits)(?![a-zA-Z])"
@@ -59,7 +61,14 @@ _RELATION = re.compile(r"[<>]|\\[lg]e(?![a-zA-Z])|\\ne(?![a-zA-Z])")
 _EXACT = re.compile(r"\d|\\pi|\\sqrt")
 # "a gain of -20" keeps its space, because "COVID-19" has no minus sign.
 _SPACES = re.compile(r"\s+(?!(?<=[a-z]{2}\s)-\.?\d)(?=\W|_)|(?<=[^\w\s])\s+")
-_BASE_IN_WORDS = re.compile(r"(?<=\w)_\{?\s*\\(?:text|mathrm|textrm|mbox)\{\s*(?:base )?([a-z]+)\s*\}\s*\}?")
+_BASE_IN_WORDS = re.compile(
+    r"(?<=\w)_\{?\s*\\(?:text|mathrm|textrm|mbox)\{\s*(?:base\s*\}?\s*)?([a-z]+|\d+)\s*\}\s*\}?"
+)
+_BRACKETED_NUMERAL = re.compile(r"\(\s*(\w+)\s*\)(?=\s*_)")
+_BUILT_SET = re.compile(
+    r"^\\\{\s*[a-z]\s*(?:\\in\s*\\mathbb\s*\{?R\}?)?\s*(?:\\mid(?![a-zA-Z])|\||:)\s*([^|{}]*[<>\\][^|{}]*?)\s*\\\}$"
+)
+r"""\{x\mid x>1\} is the inequality in it."""
 _BASES = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _BASE_OF = {word: str(base) for base, word in enumerate(_BASES, start=2)} | {"sixteen": "16"}
 _PROSE = re.compile(r"(?<![\\a-zA-Z{])[a-zA-Z]{4,}")
@@ -79,6 +88,7 @@ _GROUPS = {"(": "()", "{": "{}", "[": "[]"}
 
 def normalised(text: str) -> str:
     """Return `text` in the one spelling that is compared, read as a number, and sent to math-verify."""
+    text = _DOLLARS.sub(r"\\$", text.strip())
     text = in_latex(" ".join(in_ascii(text.strip("$ ")).split()).strip("$ "))
     if "matrix}" in text:
         text = _ROW_END.sub(r"\\\\", text)  # recorded files lost half of the \\ that ends a row
@@ -90,6 +100,7 @@ def normalised(text: str) -> str:
     text = _SPACED_GROUPS.sub(lambda match: match[0].replace(" ", ""), text)
     for pattern, spelling in _SPELLINGS:
         text = pattern.sub(spelling, text)
+    text = _BUILT_SET.sub(r"\1", _BRACKETED_NUMERAL.sub(r"\1", text))
     text = _BASE_IN_WORDS.sub(lambda base: f"_{{{_BASE_OF.get(base[1], base[1])}}}", text)
     text = _with_braces(text)
     if not has_relation(text):

@@ -9,12 +9,11 @@ that can't be read although the target can is wrong.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
 
+from mumath_agent.grading.choices import choice
 from mumath_agent.grading.lists import (
     SET,
     Items,
@@ -25,6 +24,7 @@ from mumath_agent.grading.lists import (
     point,
     split_label,
 )
+from mumath_agent.grading.matching import MAX_DEPTH, all_matched, is_certain, key, without_shared
 from mumath_agent.grading.notation import (
     has_relation,
     is_letters,
@@ -44,30 +44,11 @@ MAX_CHARS = 2000
 """Longer answers aren't graded: no gold answer comes near, and comparing can take quadratic time."""
 MAX_NESTING = 60
 """The deepest brackets that are graded; the parser's time grows fast with them."""
-MAX_DEPTH = 3
-"""The deepest lists in lists that are compared."""
 MAX_CELLS = 2000
 """The most comparisons of items that sets may take; each may have to be compared with each of the other set."""
 
 _VALUE = re.compile(r"-?\d{0,2000}\.?\d{0,60}(?:e[-+]?\d{1,5})?(?:/\d{1,2000})?")
 _BASED = re.compile(r"-?\d[\da-fA-F.]*_\{?\d+\}?|-?[A-F][\dA-F]+_\{?1[1-6]\}?")
-_CHOICE = re.compile(
-    r"(?:\(?([A-P])\)?\Z|\(([A-P])\)(?=\s*[^\W\d_]{3})|([A-P])[).](?=.)"
-    r"|(?:option|choice)(?: |(?=\())\(?([A-P])\b\)?)(.*)",
-    re.IGNORECASE,
-)
-_SAID_OF_CHOICE = re.compile(
-    r"\W*(?:(?:is|are|was|were|can|could|may|might|must|should|would|will|does|do|did|has|seems?|looks?|cannot|not)\b|\w+n'?t\b)",
-    re.IGNORECASE,
-)
-_CONFIRMED = re.compile(
-    r"\W*is\s+(?:the\s+)?(?:correct|right|true|best|answer)(?:\s+(?:answer|choice|option|one))?\W*",
-    re.IGNORECASE,
-)
-_OTHER_CHOICE = re.compile(
-    r"(?<!\w)\(([A-P])\)|(?<![\w(])([A-P])\)|\b(?:option|choice)\s+\(?([A-P])\b|(?:[,;/]|\bor\b|\band\b)\s*([A-P])\W*$",
-    re.IGNORECASE,
-)
 _SHORT_WORDS = ("no", "yes", "odd")
 _RATIO_TERMS = 3
 _DEGREES = re.compile(r"(\d+(?:\.\d+)?)\^\{\\circ\}")
@@ -172,7 +153,7 @@ def _compared(answer: str, target: str, depth: int) -> Step:
     one, other = number(answer), number(target)
     if one is not None and other is not None:
         return _verdict(equal(one, other), "number")
-    letter, right_letter = _choice(answer), _choice(target)
+    letter, right_letter = choice(answer), choice(target)
     if letter and right_letter and not (len(answer) == len(target) == 1 and target.islower()):  # a variable
         return _verdict(letter == right_letter, "notation", "a choice")
     if name_other_values(answer, target):
@@ -211,8 +192,8 @@ def _lists(answer: str, listed: Items | None, target: str, wanted: Items | None,
         return _rows(
             [(_compared(*pair, depth - 1),) for pair in zip(listed.texts, wanted.texts, strict=True)]
         )
-    left, missing = _without_shared(listed.texts, wanted.texts)
-    if all(_is_certain(_key(text, MAX_DEPTH)) for text in (*left, *missing)) and missing:
+    left, missing = without_shared(listed.texts, wanted.texts)
+    if all(is_certain(key(text, MAX_DEPTH)) for text in (*left, *missing)) and missing:
         return _verdict(False, "list", "an item without an equal")
     if sum(map(_size, left)) * sum(map(_size, missing)) > MAX_CELLS:
         return ungraded("limit", f"more than {MAX_CELLS:,} comparisons of items without order")
@@ -314,64 +295,8 @@ def _ratios(answer: str, target: str) -> Step | None:
     return _rows([(Pair(answer=one, target=other),) for one, other in products[1:]])
 
 
-def _choice(text: str) -> str | None:
-    """Return the letter of an answer that names one of several choices."""
-    match = _CHOICE.fullmatch(text)
-    if match is None:
-        return None
-    *letters, rest = match.groups()
-    letter = next(found.upper() for found in letters if found)
-    others = {other.upper() for found in _OTHER_CHOICE.findall(rest) for other in found if other}
-    if others - {letter} or (_SAID_OF_CHOICE.match(rest) and not _CONFIRMED.fullmatch(rest)):
-        return None  # "A) or B)", "Choice C is wrong"
-    return letter
-
-
 def _times(factor: Fraction, text: str) -> str:
     return rf"\frac{{{factor.numerator}}}{{{factor.denominator}}}\cdot({text})"
-
-
-def _without_shared(listed: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """Return what is left of both without the items that are certainly equal, one for one."""
-    ours, theirs = _by_key(listed), _by_key(wanted)
-    for key in ours.keys() & theirs.keys():
-        shared = min(len(ours[key]), len(theirs[key]))
-        del ours[key][:shared], theirs[key][:shared]
-    return [text for texts in ours.values() for text in texts], [
-        text for each in theirs.values() for text in each
-    ]
-
-
-def _by_key(texts: tuple[str, ...]) -> dict[object, list[str]]:
-    found: dict[object, list[str]] = {}
-    for text in texts:
-        found.setdefault(_key(text, MAX_DEPTH), []).append(text)
-    return found
-
-
-def _key(text: str, depth: int) -> object:
-    """Return what equal items have in common: the value of an exact number, the items of a list, else the text."""
-    if (read := number(text)) is not None:
-        return read.value if read.is_exact else text
-    if not depth or (listed := items(text)) is None:
-        return text
-    keys = [_key(item, depth - 1) for item in listed.texts]
-    return _ListKey(
-        listed.brackets, frozenset(Counter(keys).items()) if listed.brackets == SET else tuple(keys)
-    )
-
-
-class _ListKey(NamedTuple):
-    brackets: str
-    keys: frozenset[tuple[object, int]] | tuple[object, ...]
-
-
-def _is_certain(key: object) -> bool:
-    """Tell whether items with other keys are other items: exact numbers, and lists of them."""
-    if not isinstance(key, _ListKey):
-        return isinstance(key, Fraction)
-    keys = [each for each, _ in key.keys] if isinstance(key.keys, frozenset) else key.keys
-    return all(map(_is_certain, keys))
 
 
 def _is_exact(text: str) -> bool:
@@ -400,30 +325,11 @@ def _matched(rows: list[list[Outcome]]) -> Verdict:
     A row of one cell is an item in a fixed place; it takes nothing from the others.
     """
     sure = (Outcome.CORRECT,)
-    if _all_matched(rows, sure):
+    if all_matched(rows, sure):
         return _verdict(True, "list")
-    if _all_matched(rows, (*sure, Outcome.UNGRADED)):
+    if all_matched(rows, (*sure, Outcome.UNGRADED)):
         return ungraded("list", "an item has no verdict")
     return _verdict(False, "list", "an item without an equal")
-
-
-def _all_matched(rows: list[list[Outcome]], fits: Sequence[Outcome]) -> bool:
-    """Tell whether every row finds an item of its own: a bipartite matching by augmenting paths (Kuhn)."""
-    owner: dict[int, int] = {}
-
-    def place(row: int, tried: set[int]) -> bool:
-        for item, outcome in enumerate(rows[row]):
-            if outcome in fits and item not in tried:
-                tried.add(item)
-                if item not in owner or place(owner[item], tried):
-                    owner[item] = row
-                    return True
-        return False
-
-    fixed = [row for row in rows if len(row) == 1]
-    if any(row[0] not in fits for row in fixed):
-        return False
-    return all(place(number, set()) for number, row in enumerate(rows) if len(row) > 1)
 
 
 def _in_radians(text: str) -> str:

@@ -7,6 +7,7 @@ while the kernel of its conversation lives on.
 """
 
 import asyncio
+import os
 import sys
 import threading
 from collections.abc import Coroutine, Iterator
@@ -84,6 +85,9 @@ def _loop() -> asyncio.AbstractEventLoop:
     loop = Context().run(asyncio.new_event_loop)
     threading.Thread(target=loop.run_forever, name="mumath-bridge", daemon=True).start()
     return loop
+
+
+os.register_at_fork(after_in_child=_loop.cache_clear)  # a child has none of its parent's threads
 
 
 def _thread_id(loop: asyncio.AbstractEventLoop) -> int | None:

@@ -19,6 +19,7 @@ from mumath_agent.records import Problem
 MAX_QUESTION_CHARS = 20_000
 """Longer than any benchmark's longest question, but keeps the wrong kind of file from reaching a model."""
 
+_SHOWN_CHARS = 100
 _QUESTION = ("question", "problem", "input")
 _ID = ("id", "idx")
 _NOT_TEXT = {
@@ -205,8 +206,13 @@ def problem_of(given: object, number: int, source: str = "user") -> Problem:
 
 def _target(row: dict[str, Any]) -> str | None:
     target = row["target"] if "target" in row else row.get("answer")  # beside it, `answer` may be a model's
-    if isinstance(target, dict):
-        raise InputError(f"the answer is {target!r}; it must be text or a number")
+    if isinstance(target, list) and len(target) == 1:
+        (target,) = target  # some sets write every answer so
+    if isinstance(target, list | dict):
+        raise InputError(
+            f"the answer is {repr(target)[:_SHOWN_CHARS]}; write it as one text, "
+            'such as "1, 2" (in any order) or "(1, 2)"'
+        )
     if target is None and isinstance(solution := row.get("solution"), str):
         target = next(reversed(boxed_answers(solution)), None)
     return None if target is None else split_gsm8k_answer(str(target))[1] or None

@@ -82,3 +82,28 @@ def test_lines_of_a_docstring_are_wrapped_anew(program: str) -> None:
                 continue
             for line, following in pairwise(lines):
                 assert len(line) + 1 + len(following.split()[0]) > 58, (words, line, following)
+
+
+@pytest.mark.parametrize(
+    ("program", "words"), [(p, words) for p, words in ALL if words], ids=lambda value: "-".join(value)
+)
+def test_an_option_given_twice_is_refused_unless_it_collects(program: str, words: tuple[str, ...]) -> None:
+    """The values are ones that few options take, so that nothing runs: the repetition is seen before they are."""
+    command = commands(program)[words]
+    for option in command.params:
+        if option.param_type_name != "option" or option.is_flag:
+            continue
+        said = ""
+        try:
+            with command.make_context("x", [option.opts[0], "?", option.opts[0], "?", "?"]):
+                pass
+        except Exception as error:
+            said = str(getattr(error, "message", error))
+        is_refused = said == f"{option.opts[0]} is given 2 times; it takes one value."
+        assert is_refused is not option.multiple, (option.opts, said)
+
+
+def test_a_repeated_option_is_a_line_and_exit_code_2() -> None:
+    ended = call("mumath_agent", "solve", "--file", "f", "--output", "a", "q", "--output=b")
+    assert ended.code == 2 and ended.stdout == ""
+    assert "Error: --output is given 2 times; it takes one value." in ended.stderr.splitlines()

@@ -1,6 +1,7 @@
 """`grade-pairs` and `regrade`: the grader on its own, on labelled pairs and on finished runs."""
 
 import os
+import secrets
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,18 +12,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from benchmarks.grading.fuzz import fuzzed
 from benchmarks.grading.pairs import Agreement, ExpectedPair, GradedPair, grade_all, load_pairs
 from benchmarks.grading.regrade import Regraded, outcome_of, regrade_all
 from benchmarks.runs import ATTEMPTS, Run, load_run
 from benchmarks.tasks import TASKS
 from mumath_agent.answers import extract_answer
 from mumath_agent.commands.console import UNEXPECTED, print_json, progress_bar, remark, run, stdout, usable
+from mumath_agent.errors import InputError
 from mumath_agent.records import Outcome, RunRecord
 from mumath_agent.runs.graded import AnswerOf
 from mumath_agent.runs.jsonl import replace_lines
 from mumath_agent.runs.locks import only_writer
 
 CORES = os.cpu_count() or 1
+_SEEDS = 10**6
 _SHOWN_CHARS = 60
 _EXPECTED = {True: "equal", False: "not equal", None: "no verdict"}
 Workers = Annotated[int, typer.Option(min=1, help="Processes that compare at once.")]
@@ -32,18 +36,34 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print counts and differing
 
 def grade_pairs(
     file: Annotated[
-        Path, typer.Argument(help='JSONL, for example {"gold": "0.5", "pred": "1/2", "equal": true}.')
-    ],
+        Path | None, typer.Argument(help='JSONL, for example {"gold": "0.5", "pred": "1/2", "equal": true}.')
+    ] = None,
+    fuzz: Annotated[
+        int | None, typer.Option(min=1, help="In place of a file: make so many pairs whose truth is known.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="With --fuzz: makes the same pairs again.")] = None,
     workers: Workers = CORES,
     timeout: Timeout = 3.0,
     as_json: AsJson = False,
 ) -> None:
     """Grade pairs whose verdict is known, and say where the grader differs; null expects no verdict.
 
-    Example:
+    --fuzz makes pairs of many kinds: the same value in another spelling, and near misses.
+
+    Examples:
         python -m benchmarks grade-pairs pairs.jsonl
+        python -m benchmarks grade-pairs --fuzz 5000 --seed 1
     """
-    pairs = _pairs(file)
+    if (file is None) == (fuzz is None):
+        raise InputError("give either a file of pairs or --fuzz")
+    if seed is not None and fuzz is None:
+        raise InputError("--seed goes with --fuzz")
+    if file is None:
+        seed = secrets.randbelow(_SEEDS) if seed is None else seed
+        pairs = fuzzed(fuzz or 0, seed)
+        remark(f"--seed {seed} makes these pairs again")
+    else:
+        pairs = _pairs(file)
     with progress_bar("grading") as bar:
         task = bar.add_task("", total=len(pairs))
         found = run(
@@ -91,9 +111,9 @@ def regrade(
         remark(f"written to {written}")
 
 
-def _pairs(file: Path) -> list[ExpectedPair]:
+def _pairs(file: Path) -> tuple[ExpectedPair, ...]:
     """Return the usable pairs; each line that isn't one is reported."""
-    return list(usable(load_pairs(file), [], f"{file} holds no pair of a gold and a predicted answer"))
+    return tuple(usable(load_pairs(file), [], f"{file} holds no pair of a gold and a predicted answer"))
 
 
 def _rule(done: Run) -> AnswerOf:
@@ -109,6 +129,7 @@ def _agreement_to_json(found: Agreement) -> dict[str, object]:
         "agreement": found.agreed / len(found.graded),
         "seconds": round(found.seconds, 3),
         "pairs_per_s": round(len(found.graded) / found.seconds, 1),
+        "kinds": {kind or "all": counts._asdict() for kind, counts in found.kinds.items()},
         "differing": [
             {
                 "line": row.pair.line,
@@ -136,8 +157,20 @@ def _print_agreement(found: Agreement, console: Console) -> None:
     for equal, name in _EXPECTED.items():
         table.add_row(name, *(f"{found.confusion[equal, outcome]:,}" for outcome in Outcome))
     console.print(table)
+    if len(found.kinds) > 1:
+        console.print(_kinds(found))
     if found.differing:
         console.print(_differing(found.differing))
+
+
+def _kinds(found: Agreement) -> Table:
+    table = Table("kind", "pairs", "false equal", "false unequal", "ungraded")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for kind, counts in found.kinds.items():
+        numbers = (counts.n, counts.false_equal, counts.false_unequal, counts.ungraded)
+        table.add_row(kind, *(f"{number:,}" for number in numbers))
+    return table
 
 
 def _differing(rows: tuple[GradedPair, ...]) -> Table:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mumath_agent.concurrency import map_each
 from mumath_agent.errors import InputError
@@ -30,6 +31,8 @@ class ExpectedPair:
     pred: str | None
     equal: bool | None
     """None: no verdict is expected."""
+    kind: str = ""
+    """What kind of answer it is, where the file or the generator says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,22 @@ class GradedPair:
     def agrees(self) -> bool:
         """Whether the verdict is the expected one."""
         return _EQUAL.get(self.verdict.outcome) is self.pair.equal
+
+
+class KindCounts(NamedTuple):
+    """How the grader does on one kind of pairs."""
+
+    n: int
+    false_equal: int
+    """Answers that aren't the gold answer and count as correct: they inflate a score, and train on wrong rows."""
+    false_unequal: int
+    ungraded: int
+
+    @classmethod
+    def of(cls, graded: Sequence[GradedPair]) -> "KindCounts":
+        """Count."""
+        wrong = Counter(row.verdict.outcome for row in graded if not row.agrees)
+        return cls(len(graded), wrong[Outcome.CORRECT], wrong[Outcome.INCORRECT], wrong[Outcome.UNGRADED])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +80,14 @@ class Agreement:
     def differing(self) -> tuple[GradedPair, ...]:
         """The pairs with another verdict than the expected one."""
         return tuple(row for row in self.graded if not row.agrees)
+
+    @property
+    def kinds(self) -> dict[str, "KindCounts"]:
+        """The counts of each kind of pairs, in the order of the kinds."""
+        rows: dict[str, list[GradedPair]] = {}
+        for row in self.graded:
+            rows.setdefault(row.pair.kind, []).append(row)
+        return {kind: KindCounts.of(graded) for kind, graded in rows.items()}
 
     @property
     def confusion(self) -> Counter[tuple[bool | None, Outcome]]:

@@ -233,13 +233,12 @@ def grade(answer: str | None, target: str) -> Outcome | None:
 
 
 async def _graded(answer: str | None, target: str) -> Outcome:
-    if not _graders:
-        _graders.append(Grader(workers=2))
-    return (await _graders[0].grade(answer, target)).outcome
+    grader = _graders.setdefault(os.getpid(), Grader(workers=2))
+    return (await grader.grade(answer, target)).outcome
 
 
-_graders: list[Grader] = []
-"""The one grader of `grade`, on the background loop, as long as the process lives."""
+_graders: dict[int, Grader] = {}
+"""The one grader of `grade`, on the background loop, as long as the process lives; a forked one needs its own."""
 
 
 @asynccontextmanager

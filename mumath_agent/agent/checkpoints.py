@@ -18,6 +18,19 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 
+def checkpointer_kind() -> "type[AsyncSqliteSaver]":
+    """Return the class that keeps the states.
+
+    Raises:
+        MissingExtra: it isn't installed.
+    """
+    try:
+        from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+    except ModuleNotFoundError:
+        raise MissingExtra("--checkpoint", "durable") from None
+    return AsyncSqliteSaver
+
+
 @asynccontextmanager
 async def checkpoints(path: Path) -> "AsyncIterator[AsyncSqliteSaver]":
     """Open a checkpointer that keeps its states in the file `path`; one process at a time may use it.
@@ -25,13 +38,10 @@ async def checkpoints(path: Path) -> "AsyncIterator[AsyncSqliteSaver]":
     Raises:
         InputError: the extra is missing, or `path` can't be used or is in use.
     """
-    try:
-        from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-    except ModuleNotFoundError:
-        raise MissingExtra("--checkpoint", "durable") from None
+    kind = checkpointer_kind()
     try:
         with only_writer(path):
-            async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
+            async with kind.from_conn_string(str(path)) as saver:
                 await saver.setup()
                 # The write-ahead log is enough against a kill; a sync per step costs milliseconds.
                 await saver.conn.execute("PRAGMA synchronous = NORMAL")

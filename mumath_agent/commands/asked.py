@@ -28,6 +28,8 @@ def check_together(
         raise InputError("give either a question (or - for stdin) or --file")
     if serve is not None and options.base_urls:
         raise InputError("--serve starts a server of its own; leave out --base-url, or unset MUMATH_BASE_URL")
+    if serve is not None and options.local:
+        raise InputError("--serve and --local name two models; leave out one, or unset MUMATH_LOCAL")
     for name, path in (("--output", output), ("--csv", csv)):
         if path is not None and file is None:
             raise InputError(f"{name} goes with --file")

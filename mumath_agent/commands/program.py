@@ -6,8 +6,9 @@ which stay as they are; nothing is cut off at any width. Whoever doesn't name ex
 
 import inspect
 import re
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 import typer
@@ -18,11 +19,29 @@ Exit codes: 0 done, 1 something measured isn't as it should be, 2 the input or a
 server or a kernel failed, 130 interrupted.
 """
 _BOUND_HYPHEN = "\N{NON-BREAKING HYPHEN}"
+_UsageError: Any = typer.BadParameter.__base__
+"""Click's; newer versions of typer have a copy of click, which they don't export."""
+_SHOWN_CHARS = 80
 _NAME = re.compile(r"--?[A-Za-z][\w-]*")
 
 
-class _WholeNames:
-    """Help that never breaks a line at a hyphen, so that the names of options stay whole."""
+class _Checked:
+    """Help that never breaks a line at a hyphen, so that the names of options stay whole; no option counts twice."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:
+            self._refuse_repeated(ctx, args)
+        rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]  # the command's
+        return rest
+
+    def _refuse_repeated(self, ctx: Any, args: list[str]) -> None:
+        """Refuse an option that takes one value and got several: the last would count, silently."""
+        parser: Any = self.make_parser(ctx)  # type: ignore[attr-defined]  # the command's
+        _, _, given = parser.parse_args(args=list(args))
+        for option, times in Counter(given).items():
+            takes_one = option.param_type_name == "option" and option.nargs == 1 and not option.multiple
+            if takes_one and times > 1 and not getattr(option, "is_flag", False):
+                ctx.fail(f"{option.opts[0]} is given {times} times; it takes one value.")
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         write_rows, write_text = formatter.write_dl, formatter.write_text
@@ -32,12 +51,30 @@ class _WholeNames:
         formatter.buffer[:] = [piece.replace(_BOUND_HYPHEN, "-") for piece in formatter.buffer]
 
 
-class _Group(_WholeNames, TyperGroup):
-    """A program, or a group of its commands."""
+class _Group(_Checked, TyperGroup):
+    """A program, or a group of its commands; it tells who forgot the command "solve" before a question."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] != "--" and _is_text(args[0], ()):
+            args = ["--", *args]  # "-3 + 4" is no option, and no command either
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except _UsageError as error:
+            if "solve" in self.commands and "Did you mean" not in error.message:
+                asked = " ".join(" ".join(takewhile(lambda arg: not arg.startswith("--"), args)).split())
+                shown = asked if len(asked) <= _SHOWN_CHARS else "QUESTION"
+                error.message += f' To ask a question: {ctx.command_path} solve "{shown}"'
+            raise
 
 
-class _Command(_WholeNames, TyperCommand):
-    """A command that takes what begins with a minus and can't be an option, "-3 + 4" for example, as its argument."""
+class _Command(_Checked, TyperCommand):
+    """A command that refuses an option given twice, and says where quotes may be missing.
+
+    What begins with a minus and can't be an option, "-3 + 4" for example, is its argument.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         options = [param for param in self.params if param.param_type_name == "option"]
@@ -45,7 +82,14 @@ class _Command(_WholeNames, TyperCommand):
         flags = {name for option in options if getattr(option, "is_flag", False) for name in option.opts}
         if not ctx.ignore_unknown_options:
             args = list(_texts_last(args, known, known - flags))
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except _UsageError as error:
+            arguments = [param for param in self.params if param.param_type_name == "argument"]
+            if "unexpected extra argument" in error.message and arguments:
+                name = (arguments[-1].metavar or arguments[-1].name).upper()
+                error.message += f"; quote a {name} that has spaces"
+            raise
 
 
 def program(commands: Iterable[Callable[..., None]] = (), *, completes: bool = False) -> typer.Typer:

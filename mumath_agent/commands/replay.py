@@ -17,6 +17,7 @@ from mumath_agent.runs.reproduction import (
     CellComparison,
     CellOutcome,
     SessionComparison,
+    notebooks_in,
     recorded_sessions,
     reproduce_all,
 )
@@ -26,7 +27,10 @@ _FINE = (CellOutcome.SAME, CellOutcome.ROUNDED)
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(help="A notebook (.ipynb), or run records, one a line (JSONL).")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="A notebook (.ipynb), a folder of them, or a file of run records (JSONL)."),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with every cell.")] = False,
     timeout: Annotated[
         float | None, typer.Option(min=0.1, help="Seconds per cell, instead of the recorded limit.")
@@ -45,6 +49,7 @@ def replay(
     Examples:
         mumath-agent replay results.jsonl
         mumath-agent replay notebook.ipynb
+        mumath-agent replay notebooks/
 
     Exit codes: 0 all the same, 1 some not, 2 the file or a line of it can't be used, 3 machinery broke,
     130 interrupted.
@@ -53,13 +58,13 @@ def replay(
 
     def run() -> int:
         with progress_bar("replaying") as progress:
-            task = progress.add_task("", total=1 if file.suffix == ".ipynb" else _lines_in(file))
+            task = progress.add_task("", total=_sessions_in(file))
 
             def finish(compared: SessionComparison) -> None:
                 report.add(compared)
                 progress.advance(task)
 
-            sessions = usable(recorded_sessions(file), report.errors, f"{file} holds no run record")
+            sessions = usable(recorded_sessions(file), report.errors, _nothing_in(file))
             anyio.run(
                 partial(
                     reproduce_all,
@@ -128,8 +133,16 @@ def _words(outcome: CellOutcome) -> str:
     return outcome.value.replace("_", " ")
 
 
-def _lines_in(file: Path) -> int | None:
+def _nothing_in(file: Path) -> str:
+    return f"{file} holds no notebook (.ipynb)" if file.is_dir() else f"{file} holds no run record"
+
+
+def _sessions_in(file: Path) -> int | None:
     """Return how many sessions to expect; None where the file can't be read, which is said later."""
+    if file.is_dir():
+        return len(notebooks_in(file))
+    if file.suffix == ".ipynb":
+        return 1
     try:
         with file.open("rb") as lines:
             return sum(bool(line.strip()) for line in lines)

@@ -73,9 +73,10 @@ def solve(
             solving = partial(_solve_one, text, as_json, approve, keep)
         else:
             from mumath_agent.commands.problem_file import ProblemFile
-            from mumath_agent.commands.solve_file import solve_file
+            from mumath_agent.commands.solve_file import check_files, solve_file
 
             problems = ProblemFile.read(file)
+            check_files(output, csv, checkpoint, problems.problems)
             keep = folder_of_notebooks(notebook, problems.problems) if notebook else keep_nothing
             solving = partial(solve_file, problems, output, csv, as_json, concurrency, keep, checkpoint)
         if serve is None:

@@ -1,12 +1,12 @@
 """`mumath-agent solve --file`: many problems side by side, each record kept as its attempt ends."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from mumath_agent.agent.batch import Batch, run_batch
-from mumath_agent.agent.checkpoints import checkpoints
+from mumath_agent.agent.checkpoints import checkpointer_kind, checkpoints
 from mumath_agent.agent.solver import SolverOptions, open_solver
 from mumath_agent.commands.console import (
     ANSWERED,
@@ -23,10 +23,29 @@ from mumath_agent.commands.summary import Summary
 from mumath_agent.commands.tables import answers_table
 from mumath_agent.commands.terminal import as_line, exit_code, introduce, result_line
 from mumath_agent.grading import Grader
-from mumath_agent.records import RunRecord
+from mumath_agent.records import Problem, RunRecord
 from mumath_agent.runs.graded import graded
 from mumath_agent.runs.locks import only_writer
 from mumath_agent.runs.results import ResultsFile
+
+
+def check_files(
+    output: Path | None, csv: Path | None, checkpoint: Path | None, problems: Sequence[Problem]
+) -> None:
+    """Refuse what can't be written to or is in use, before a server is started or a model loaded.
+
+    Raises:
+        InputError: says which.
+    """
+    with ExitStack() as stack:
+        for path in (output, checkpoint):
+            if path:
+                stack.enter_context(only_writer(path))
+        if output:
+            ResultsFile(output)
+        stack.enter_context(answers_table(csv, problems))
+    if checkpoint:
+        checkpointer_kind()
 
 
 async def solve_file(

@@ -1,9 +1,9 @@
 """Decide whether two answers are equal.
 
-    answer, target ─ notation (printed) ─▶ one spelling
-                     lists, units, numbers ─▶ what it is made of; most is decided here, exactly
+    answer, target ─ notation (characters, printed) ─▶ one spelling
+                     lists, sides, units, numbers ─▶ what it is made of; most is decided here, exactly
                      comparison ─▶ the policy: the order of the questions
-                     pool ─▶ worker process: math-verify, killed at its time limit
+                     pool ─▶ worker process: reader and equality, else math-verify; killed at its time limit
     answers ─ votes ─▶ which of them are the same
 
 `Grader` is the entry point. Everything but the worker only looks at characters, so any text is safe; what has to be

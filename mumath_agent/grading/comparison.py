@@ -9,20 +9,34 @@ that can't be read although the target can is wrong.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mumath_agent.grading.lists import SET, Items, as_interval, items, nesting, point, split_label
+from mumath_agent.grading.choices import choice
+from mumath_agent.grading.lists import (
+    SET,
+    Items,
+    as_interval,
+    items,
+    named_interval,
+    nesting,
+    point,
+    split_label,
+)
+from mumath_agent.grading.matching import MAX_DEPTH, all_matched, is_certain, key, without_shared
 from mumath_agent.grading.notation import (
     has_relation,
+    is_letters,
     is_mathematics,
     is_words,
     normalised,
+    spelling,
+    without_capitals,
     without_text,
 )
 from mumath_agent.grading.numbers import Number, equal, number
+from mumath_agent.grading.sides import has_letter, name_other_values, top_level, value_behind
 from mumath_agent.grading.units import is_same_time, quantity
 from mumath_agent.records import Outcome, Verdict
 
@@ -30,22 +44,16 @@ MAX_CHARS = 2000
 """Longer answers aren't graded: no gold answer comes near, and comparing can take quadratic time."""
 MAX_NESTING = 60
 """The deepest brackets that are graded; the parser's time grows fast with them."""
-MAX_DEPTH = 3
-"""The deepest lists in lists that are compared."""
-MAX_UNORDERED = 40
-"""The most items of a set, each of which may have to be compared with each of the other set."""
+MAX_CELLS = 2000
+"""The most comparisons of items that sets may take; each may have to be compared with each of the other set."""
 
 _VALUE = re.compile(r"-?\d{0,2000}\.?\d{0,60}(?:e[-+]?\d{1,5})?(?:/\d{1,2000})?")
-_BASED = re.compile(r"-?\d[\da-fA-F.]*_\{?\d+\}?")
-_CHOICE = re.compile(
-    r"\(?([A-P])\)?|\(([A-P])\)\s*[^\W\d_]{3}.*|([A-P])[).].+|(?:option|choice) ([A-P])\b.*", re.IGNORECASE
-)
+_BASED = re.compile(r"-?\d[\da-fA-F.]*_\{?\d+\}?|-?[A-F][\dA-F]+_\{?1[1-6]\}?")
 _SHORT_WORDS = ("no", "yes", "odd")
+_RATIO_TERMS = 3
 _DEGREES = re.compile(r"(\d+(?:\.\d+)?)\^\{\\circ\}")
 _LOOSE_SPACE = re.compile(r"(?<!\d) | (?!\d)")
-_NO_LETTERS = re.compile(r"[\W_]+")
 _BRACES = re.compile(r"[{}]")
-_LETTER = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +69,7 @@ class WorkerReport:
     """A worker's findings on a pair."""
 
     equal: bool | None
-    """math-verify's verdict; None if it couldn't read one of the two, or both are numbers, which are compared here."""
+    """The worker's verdict; None if it couldn't read one of the two, or one of two numbers isn't exact."""
     target_read: bool
     answer_value: tuple[str, str] | None
     """The real and imaginary part, in decimal digits or as a fraction, if it is a number."""
@@ -83,6 +91,8 @@ def compare(answer: str | None, target: str) -> Step:
     """Return the verdict if characters are enough for one, else the comparisons for a worker."""
     if answer is None or not answer.strip():
         return Verdict(outcome=Outcome.NO_ANSWER, method="text")
+    if answer.strip() == target.strip():
+        return Verdict(outcome=Outcome.CORRECT, method="text")
     for name, text in (("answer", answer), ("target", target)):
         if len(text) > MAX_CHARS:
             return ungraded(
@@ -90,8 +100,9 @@ def compare(answer: str | None, target: str) -> Step:
             )
         if nesting(text) > MAX_NESTING:
             return ungraded("limit", f"the {name} has more than {MAX_NESTING} brackets in brackets")
-    if answer.strip() == target.strip():
-        return Verdict(outcome=Outcome.CORRECT, method="text")
+    one, other = number(answer.strip()), number(target.strip())
+    if one is not None and other is not None:  # most are, and need no spelling
+        return _verdict(equal(one, other), "number")
     return _compared(normalised(answer), normalised(target), MAX_DEPTH)
 
 
@@ -118,6 +129,8 @@ def verdict_on(pair: Pair, report: WorkerReport) -> Verdict:
     """Return the verdict that follows from a worker's report."""
     answer, target = _valued(pair.answer, report.answer_value), _valued(pair.target, report.target_value)
     if answer is not None and target is not None:
+        if report.equal is not None and _is_exact(pair.answer) and _is_exact(pair.target):
+            return _verdict(report.equal, "value", f"{pair.answer} and {pair.target} as exact numbers")
         # math-verify rounds to 6 decimals, so 1/2^99 would equal 1/2^98.
         same = all(equal(one, other) for one, other in zip(answer, target, strict=True))
         return _verdict(same, "value", f"{pair.answer} and {pair.target} as numbers")
@@ -140,12 +153,15 @@ def _compared(answer: str, target: str, depth: int) -> Step:
     one, other = number(answer), number(target)
     if one is not None and other is not None:
         return _verdict(equal(one, other), "number")
-    letter, right_letter = _choice(answer), _choice(target)
-    if letter and right_letter:
+    letter, right_letter = choice(answer), choice(target)
+    if letter and right_letter and not (len(answer) == len(target) == 1 and target.islower()):  # a variable
         return _verdict(letter == right_letter, "notation", "a choice")
+    if name_other_values(answer, target):
+        return _verdict(False, "notation", "the values of two things")
     answer, target = _without_labels(answer, target)
-    if has_relation(answer) is not has_relation(target):
-        answer, target = as_interval(answer) or answer, as_interval(target) or target
+    answer, target = _with_intervals(answer, target)
+    if depth < MAX_DEPTH and _is_set(answer) is not _is_set(target):
+        return _verdict(False, "list", "a set and what isn't one")  # {{1}, {2}} isn't {1, 2}
     listed = _items(answer), _items(target)
     if depth and any(listed) and not (has_relation(answer) or has_relation(target)):
         return _lists(answer, listed[0], target, listed[1], depth)
@@ -161,6 +177,8 @@ def _lists(answer: str, listed: Items | None, target: str, wanted: Items | None,
     if listed is None or wanted is None:
         if number(answer if listed is None else target) is not None:
             return _verdict(False, "list", "a list and a number")
+        if (r"\pm" in answer) is not (r"\pm" in target):
+            return _verdict(False, "list", "both signs, and one value")
         return _single(answer, target)
     if SET in (listed.brackets, wanted.brackets) and "()" in (listed.brackets, wanted.brackets):
         listed, wanted = (point(listed) or listed), (point(wanted) or wanted)
@@ -174,15 +192,19 @@ def _lists(answer: str, listed: Items | None, target: str, wanted: Items | None,
         return _rows(
             [(_compared(*pair, depth - 1),) for pair in zip(listed.texts, wanted.texts, strict=True)]
         )
-    left, missing = _without_shared(listed.texts, wanted.texts)
-    if len(missing) > MAX_UNORDERED:
-        return ungraded("limit", f"more than {MAX_UNORDERED} items without order")
+    left, missing = without_shared(listed.texts, wanted.texts)
+    if all(is_certain(key(text, MAX_DEPTH)) for text in (*left, *missing)) and missing:
+        return _verdict(False, "list", "an item without an equal")
+    if sum(map(_size, left)) * sum(map(_size, missing)) > MAX_CELLS:
+        return ungraded("limit", f"more than {MAX_CELLS:,} comparisons of items without order")
     return _rows([tuple(_compared(one, other, depth - 1) for one in left) for other in missing])
 
 
 def _single(answer: str, target: str) -> Step:
     if (same_time := is_same_time(answer, target)) is not None:
         return _verdict(same_time, "notation", "times of day")
+    if (ratio := _ratios(answer, target)) is not None:
+        return ratio
     given, wanted = quantity(answer), quantity(target)
     if given.unit.dimension and wanted.unit.dimension and given.unit.dimension != wanted.unit.dimension:
         return _verdict(False, "notation", f"{given.unit.dimension} is not {wanted.unit.dimension}")
@@ -203,18 +225,18 @@ def _single(answer: str, target: str) -> Step:
 
 def _asked(answer: str, target: str, target_number: Number | None) -> Verdict | Pair:
     """Return the pair for a worker, unless it may not read one of the two."""
-    if not is_mathematics(target) or target.casefold() in _SHORT_WORDS:
-        if is_words(target):
+    if not is_mathematics(target) or target.casefold() in _SHORT_WORDS or is_letters(target):
+        if is_words(target) or is_letters(target):
             return _verdict(False, "notation", "different words")
         return ungraded("notation", f"the target {target[:100]} can't be read as mathematics")
-    if "=" in answer and "=" not in target and not has_relation(answer):
-        side, _, value = answer.rpartition("=")
-        if _LETTER.search(side):
-            return _verdict(False, "notation", "an equation, not a value")
-        return _asked(value, target, target_number)
-    if "=" in target and "=" not in answer and not has_relation(target):
-        return _verdict(False, "notation", "a value, not an equation")
+    equations = [len(top_level(text)) > 1 and not has_relation(text) for text in (answer, target)]
+    if equations[0] is not equations[1]:
+        told = "an equation, not a value" if equations[0] else "a value, not an equation"
+        return _verdict(False, "notation", told)
+    if answer.count("'") != target.count("'"):
+        return _verdict(False, "notation", "a prime too many")  # math-verify drops them
     if is_mathematics(answer):
+        answer, target = without_capitals(answer, target)
         return Pair(answer=_in_radians(answer), target=_in_radians(target))
     if target_number is not None:
         return _verdict(False, "notation", "can't be read as mathematics")
@@ -223,34 +245,70 @@ def _asked(answer: str, target: str, target_number: Number | None) -> Verdict | 
 
 def _is_same_spelling(answer: str, target: str) -> bool:
     if is_words(target):
-        return _NO_LETTERS.sub("", answer).casefold() == _NO_LETTERS.sub("", target).casefold()
+        return spelling(answer) == spelling(target)
     return _LOOSE_SPACE.sub("", answer) == _LOOSE_SPACE.sub("", target)
 
 
 def _without_labels(answer: str, target: str) -> tuple[str, str]:
-    """Return both without `x=` if only one has it or both have the same."""
+    """Return both without `x=` or `f(2)=` if only one has it or both have the same."""
     given, wanted = split_label(answer), split_label(target)
-    if given[0] and wanted[0] and given[0] != wanted[0]:
+    if not (given[0] and wanted[0] and given[0] != wanted[0]) and "=" not in (given[1] + wanted[1]):
+        answer, target = given[1], wanted[1]
+    sides, others = top_level(answer), top_level(target)
+    if len(sides) > 1 and len(others) > 1:
+        same = len(sides) == len(others) == 2 and sides[0] == others[0] and has_letter(sides[0])
+        is_value = same and value_behind(answer) and value_behind(target)
+        return (sides[1], others[1]) if is_value else (answer, target)
+    if has_relation(answer) or has_relation(target):
         return answer, target
-    if "=" in (given[1] + wanted[1]):
-        return answer, target
-    return given[1], wanted[1]
+    return value_behind(answer) or answer, value_behind(target) or target
 
 
-def _choice(text: str) -> str | None:
-    """Return the letter of an answer that names one of several choices."""
-    match = _CHOICE.fullmatch(text)
-    return next((letter.upper() for letter in match.groups() if letter), None) if match else None
+def _with_intervals(answer: str, target: str) -> tuple[str, str]:
+    """Return inequalities as intervals, where only one of the two is an inequality, or both are of one variable."""
+    if has_relation(answer) is not has_relation(target):
+        return as_interval(answer) or answer, as_interval(target) or target
+    given, wanted = named_interval(answer), named_interval(target)
+    if given and wanted and given[0] == wanted[0]:
+        return given[1], wanted[1]
+    return answer, target
+
+
+def _ratios(answer: str, target: str) -> Step | None:
+    """Compare ratios of three numbers or more, 1:2:3 and 2:4:6; None if neither is one."""
+    given, wanted = (top_level(text, ":") for text in (answer, target))
+    if max(len(given), len(wanted)) < _RATIO_TERMS or not (all(given) and all(wanted)):
+        return None
+    if len(given) != len(wanted):
+        return _verdict(False, "notation", f"a ratio of {len(wanted)}, not of {len(given)}")
+    numbers = [number(text) for text in (*given, *wanted)]
+    if all(numbers):
+        values = [read.value for read in numbers if read]
+        ours, theirs = values[: len(given)], values[len(given) :]
+        is_same = all(a * theirs[0] == b * ours[0] for a, b in zip(ours, theirs, strict=True))
+        return _verdict(is_same and any(ours) and any(theirs), "number", "ratios")
+    if not all(map(is_mathematics, (*given, *wanted))):
+        return None
+    products = [
+        (f"({a})\\cdot({wanted[0]})", f"({b})\\cdot({given[0]})") for a, b in zip(given, wanted, strict=True)
+    ]
+    return _rows([(Pair(answer=one, target=other),) for one, other in products[1:]])
 
 
 def _times(factor: Fraction, text: str) -> str:
     return rf"\frac{{{factor.numerator}}}{{{factor.denominator}}}\cdot({text})"
 
 
-def _without_shared(listed: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """Return what is left of both without the items that are spelled alike."""
-    shared = Counter(listed) & Counter(wanted)
-    return list((Counter(listed) - shared).elements()), list((Counter(wanted) - shared).elements())
+def _is_exact(text: str) -> bool:
+    return (plain := number(text)) is None or plain.is_exact
+
+
+def _is_set(text: str) -> bool:
+    return text.startswith(r"\{") and text.endswith(r"\}")
+
+
+def _size(text: str) -> int:
+    return 1 + text.count(",")
 
 
 def _rows(cells: Sequence[tuple[Step, ...]]) -> Step:
@@ -262,21 +320,16 @@ def _rows(cells: Sequence[tuple[Step, ...]]) -> Step:
 
 
 def _matched(rows: list[list[Outcome]]) -> Verdict:
-    """Match each row with the first equal item that isn't taken; equal items equal the same others, so this is enough.
+    """Match each row with an equal item of its own; a rounded item may equal several, so the first may be wrong.
 
     A row of one cell is an item in a fixed place; it takes nothing from the others.
     """
-    taken: set[int] = set()
-    missing = []
-    for row in rows:
-        free = [i for i, outcome in enumerate(row) if outcome is Outcome.CORRECT and i not in taken]
-        if not free:
-            missing.append(row)
-        elif len(row) > 1:
-            taken.add(free[0])
-    if any(Outcome.UNGRADED not in row for row in missing):
-        return _verdict(False, "list", "an item without an equal")
-    return ungraded("list", "an item has no verdict") if missing else _verdict(True, "list")
+    sure = (Outcome.CORRECT,)
+    if all_matched(rows, sure):
+        return _verdict(True, "list")
+    if all_matched(rows, (*sure, Outcome.UNGRADED)):
+        return ungraded("list", "an item has no verdict")
+    return _verdict(False, "list", "an item without an equal")
 
 
 def _in_radians(text: str) -> str:

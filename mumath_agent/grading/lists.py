@@ -5,6 +5,7 @@ This works on normalised text and looks only at characters.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 
 SET = "{}"
@@ -15,7 +16,7 @@ _LABEL = re.compile(
     r"(?:=|\\in(?![a-zA-Z])\s*|\\equiv\s*)"
 )
 _COMPUTES = re.compile(r"\\(?:frac|sqrt|pi|cdot|times|sin|cos|tan|log|ln|pm|le|ge|ne)(?![a-zA-Z])")
-_VARIABLE = r"(?:[a-zA-Z]|\\(?!le|ge)[a-zA-Z]+)"
+_VARIABLE = r"([a-zA-Z]|\\(?!le|ge)[a-zA-Z]+)"
 _END = r"((?:[^<>\\]|\\(?!le|ge|ne|text|or)[a-zA-Z]+(?![a-zA-Z]))+?)"
 _ORDER = r"(<|>|\\le|\\ge)\s*"
 _ONE_END = re.compile(rf"{_VARIABLE}\s*{_ORDER}{_END}|{_END}{_ORDER}{_VARIABLE}")
@@ -48,6 +49,7 @@ def brackets(text: str) -> str:
     return text[start] + text[-1] if is_one_group and 1 in commas else ""
 
 
+@lru_cache(maxsize=1024)
 def items(text: str) -> Items | None:
     r"""Return the items of a list, with `3\pm1` as two of them, or None if `text` isn't a list."""
     if matrix := _MATRIX.fullmatch(text):
@@ -56,11 +58,17 @@ def items(text: str) -> Items | None:
         return Items(brackets="x".join(str(len(row)) for row in rows), texts=entries)
     texts, held_by = _split(text), brackets(text)
     if len(texts) == 1 and held_by == SET:
-        texts = _split(text[1:-1].strip("{\\"))
+        texts = _split(_inside_set(text))
     elif len(texts) == 1 and held_by and not _PM.search(text):
         return Items(brackets=held_by, texts=_split(text[1:-1]))
     texts = tuple(sign for item in texts for sign in _both_signs(item))
     return Items(brackets=SET, texts=texts) if len(texts) > 1 or held_by else None
+
+
+def _inside_set(text: str) -> str:
+    if text.startswith("\\{"):
+        return text[2:].removesuffix("\\}")
+    return text[1:-1] if text.startswith("{") else text
 
 
 def nesting(text: str) -> int:
@@ -71,7 +79,8 @@ def nesting(text: str) -> int:
 def split_label(text: str) -> tuple[str, str]:
     r"""Split `x=5` into "x" and "5", `\angle ABC=90` and `x\in(1,2)` likewise; without a label that is ""."""
     label = _LABEL.match(text)
-    if label is None or "=" in text[label.end() :] or _COMPUTES.search(label[1]):
+    is_open = label is not None and label[1].count("(") != label[1].count(")")  # P(X=2)
+    if label is None or is_open or "=" in text[label.end() :] or _COMPUTES.search(label[1]):
         return "", text
     return label[1].strip(), text[label.end() :].strip()
 
@@ -87,23 +96,33 @@ def point(listed: Items) -> Items | None:
 
 def as_interval(text: str) -> str | None:
     r"""Return (-\infty,3) for `x<3`, [1,2) for `1\le x<2`, the union for `x<1 or x>2`, and None for other text."""
+    found = named_interval(text)
+    return found and found[1]
+
+
+def named_interval(text: str) -> tuple[str, str] | None:
+    """Return the variable of an inequality and the interval, or union of them, that it lies in."""
     found = [_interval(part.strip()) for part in _ALTERNATIVES.split(text)]
-    return r"\cup".join(part for part in found if part) if all(found) else None
+    names = {part[0] for part in found if part}
+    if not all(found) or len(names) > 1:
+        return None
+    return names.pop(), r"\cup".join(part[1] for part in found if part)
 
 
-def _interval(text: str) -> str | None:
+def _interval(text: str) -> tuple[str, str] | None:
     if two := _TWO_ENDS.fullmatch(text):
-        low, first, second, high = two.groups()
+        low, first, name, second, high = two.groups()
         if first in (">", r"\ge"):
             low, first, second, high = high, _FLIPPED[second], _FLIPPED[first], low
         if {first, second} <= {"<", r"\le"}:
-            return f"{'(' if first == '<' else '['}{low},{high}{')' if second == '<' else ']'}"
+            return name, f"{'(' if first == '<' else '['}{low},{high}{')' if second == '<' else ']'}"
         return None
     one = _ONE_END.fullmatch(text)
     if one is None:
         return None
-    order, end = (one[1], one[2]) if one[1] else (_FLIPPED[one[4]], one[3])
-    return {
+    name = one[1] or one[6]
+    order, end = (one[2], one[3]) if one[1] else (_FLIPPED[one[5]], one[4])
+    return name, {
         "<": rf"(-\infty,{end})",
         r"\le": rf"(-\infty,{end}]",
         ">": rf"({end},\infty)",

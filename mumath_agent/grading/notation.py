@@ -7,28 +7,17 @@ layout, math delimiters, brackets around a whole answer, and the full stop.
 
 import re
 
+from mumath_agent.grading.characters import in_ascii
 from mumath_agent.grading.printed import closing, in_latex
 
 TEXT = r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}"
 
-_CHARACTERS = str.maketrans(
-    {"−": "-", "–": "-", "÷": "/", "∕": "/", "⁄": "/", "²": "^2", "³": "^3", "√": r"\sqrt ", "π": r"\pi "}
-    | {"×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "±": r"\pm ", "°": r"^{\circ}", "∞": r"\infty "}
-    | {
-        "≤": r"\le ",
-        "≥": r"\ge ",
-        "≠": r"\ne ",
-        "∪": r"\cup ",
-        "∩": r"\cap ",
-        "∈": r"\in ",
-        "∅": r"\emptyset ",
-    }
-    | {"½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "θ": r"\theta ", "≈": r"\approx "}
-    | dict.fromkeys("\0\u200b\u2060\ufeff", " ")
-)
 _ROW_END = re.compile(r"(?<!\\)\\(?=[-\d])")
 _THIN_GROUP = re.compile(r"(?<=\d)(?:\\[,; ]|,?\s*\\!|~)\s*(?=\d{3}(?!\d))")
 _SPACED_GROUPS = re.compile(r"(?<![\d.,/^_}\\])\d{1,3}(?: \d{3})+(?![\d/])(?!\s*\\frac)")
+_DOLLARS = re.compile(r"^\$(?=\s*[\d.,]+(?:[^$\\]*)$)")
+"""A dollar sign that no other closes is the currency's."""
+_RATIO_IN_WORDS = re.compile(r"\d[\d.]*(?: to \d[\d.]*)+")
 _LAYOUT = re.compile(
     r"\\(?:left|right|big|Big|bigg|Bigg)[lr]?(?![a-zA-Z])\.?|\\(?:displaystyle|textstyle|limits)(?![a-zA-Z])"
     r"|(?<!\\)\\[,!;: ()\[\]]|\\q?quad(?![a-zA-Z])|(?<!\\)\$|~|\s|\\(?:boxed|fbox)(?=\s*\{)"
@@ -40,7 +29,10 @@ _SPELLINGS = [
     (re.compile(r"\\%|\s+percent\b|\\text\s*\{\s*percent\s*\}"), "%"),
     (re.compile(r"\\l(?:eq|eqslant)(?![a-zA-Z])|<="), r"\\le "),
     (re.compile(r"\\g(?:eq|eqslant)(?![a-zA-Z])|>="), r"\\ge "),
-    (re.compile(r"\\neq(?![a-zA-Z])|!="), r"\\ne "),
+    # 5!=120 is a factorial and its value.
+    (re.compile(r"\\neq(?![a-zA-Z])|(?<![\d)}])!="), r"\\ne "),
+    (re.compile(r"\\dot\s*\{?(\d)\}?(?:(\d*)\\dot\s*\{?(\d)\}?)?"), r"\\overline{\1\2\3}"),
+    (re.compile(r"(?<=[\d.])\\(?:bar|overline)\s*(?:\{\s*(\d+)\s*\}|(\d))"), r"\\overline{\1\2}"),
     (re.compile(r"\\lt(?![a-zA-Z])"), "<"),
     (re.compile(r"\\gt(?![a-zA-Z])"), ">"),
     (re.compile(r"\\varnothing(?![a-zA-Z])|\\\{\s*\\\}"), r"\\emptyset "),
@@ -67,26 +59,49 @@ _TEXT_ONLY = re.compile(TEXT)
 _JOINED = re.compile(r"\s*,?\s*(?:\\(?:text|mbox|mathrm)\s*\{\s*,?\s*(?:and|or)\s*\}|\b(?:and|or)\b)\s*")
 _RELATION = re.compile(r"[<>]|\\[lg]e(?![a-zA-Z])|\\ne(?![a-zA-Z])")
 _EXACT = re.compile(r"\d|\\pi|\\sqrt")
-_SPACES = re.compile(r"\s+(?=\W|_)|(?<=[^\w\s])\s+")
+# "a gain of -20" keeps its space, because "COVID-19" has no minus sign.
+_SPACES = re.compile(r"\s+(?!(?<=[a-z]{2}\s)-\.?\d)(?=\W|_)|(?<=[^\w\s])\s+")
+_BASE_IN_WORDS = re.compile(
+    r"(?<=\w)_\{?\s*\\(?:text|mathrm|textrm|mbox)\{\s*(?:base\s*\}?\s*)?([a-z]+|\d+)\s*\}\s*\}?"
+)
+_BRACKETED_NUMERAL = re.compile(r"\(\s*(\w+)\s*\)(?=\s*_)")
+_BUILT_SET = re.compile(
+    r"^\\\{\s*[a-z]\s*(?:\\in\s*\\mathbb\s*\{?R\}?)?\s*(?:\\mid(?![a-zA-Z])|\||:)\s*([^|{}]*[<>\\][^|{}]*?)\s*\\\}$"
+)
+r"""\{x\mid x>1\} is the inequality in it."""
+_BASES = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_BASE_OF = {word: str(base) for base, word in enumerate(_BASES, start=2)} | {"sixteen": "16"}
 _PROSE = re.compile(r"(?<![\\a-zA-Z{])[a-zA-Z]{4,}")
 _NO_NUMBER = re.compile(r"(?<![_^])\d\s+\d|\.\d+\.\d")
 _WORDS = re.compile(
     r"(?=.*[^\W\d_]{3})[^\W\d_][^\d\\{}^_=<>+*/]+|(?=.*[^\W\d_]{4})[^\W\d_][^\\{}^_=<>*]+|no", re.IGNORECASE
 )
+_LETTERS = re.compile(r"\\[a-zA-Z]+|[a-zA-Z]")
+"""A command, or a letter."""
+_CAPITALS = re.compile(r"[A-Z]{2,}")
+_LETTERS_OF_PRODUCTS = ("abcdxyz", "klmnpqrst", "uvwxyz", "ijk")
+"""Three letters of one of these may be a product of variables; others are a word such as "two"."""
+_TERMS = re.compile(r"[^\W_]+|(?<=\d)[./:,](?=\d)|(?<![^\W_])[-+](?=\.?\d)")
+_GROUP = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _GROUPS = {"(": "()", "{": "{}", "[": "[]"}
 
 
 def normalised(text: str) -> str:
     """Return `text` in the one spelling that is compared, read as a number, and sent to math-verify."""
-    text = in_latex(" ".join(text.translate(_CHARACTERS).split()).strip("$ "))
+    text = _DOLLARS.sub(r"\\$", text.strip())
+    text = in_latex(" ".join(in_ascii(text.strip("$ ")).split()).strip("$ "))
     if "matrix}" in text:
         text = _ROW_END.sub(r"\\\\", text)  # recorded files lost half of the \\ that ends a row
     text = " ".join(
         _LAYOUT.sub(" ", _THIN_GROUP.sub("", text)).split()
     )  # no pattern has to handle several spaces
+    if _RATIO_IN_WORDS.fullmatch(text):
+        text = text.replace(" to ", ":")
     text = _SPACED_GROUPS.sub(lambda match: match[0].replace(" ", ""), text)
     for pattern, spelling in _SPELLINGS:
         text = pattern.sub(spelling, text)
+    text = _BUILT_SET.sub(r"\1", _BRACKETED_NUMERAL.sub(r"\1", text))
+    text = _BASE_IN_WORDS.sub(lambda base: f"_{{{_BASE_OF.get(base[1], base[1])}}}", text)
     text = _with_braces(text)
     if not has_relation(text):
         text = _JOINED.sub(", ", text)
@@ -108,9 +123,43 @@ def is_words(text: str) -> bool:
     return _WORDS.fullmatch(text) is not None
 
 
+def is_letters(text: str) -> bool:
+    """Tell whether `text` is letters that stand for themselves, as in ASA, HTH and "two", and not for a product."""
+    if _CAPITALS.fullmatch(text):
+        return True
+    is_short = len(text) == 3 and text.isascii() and text.isalpha() and text.islower()
+    return is_short and not any(set(text) <= set(letters) for letters in _LETTERS_OF_PRODUCTS)
+
+
+def spelling(text: str) -> str:
+    """Return the letters and numbers of a text; spaces and punctuation count only where they are part of a number."""
+    found = ""
+    for term in _TERMS.findall(_GROUP.sub("", text).casefold()):
+        found += f" {term}" if found[-1:].isdigit() and term[0].isdigit() else term
+    return found
+
+
 def without_text(text: str) -> str:
     r"""Return `text` with `\text{…}` and the like replaced by their contents."""
     return _SPACES.sub("", _TEXT_ONLY.sub(r" \1 ", text).strip())
+
+
+def without_capitals(answer: str, target: str) -> tuple[str, str]:
+    r"""Return both with other letters for capitals whose small letter occurs, too: math-verify takes R for r.
+
+    So `\pi(R^2-r^2)` isn't 0.
+    """
+    letters = {found for text in (answer, target) for found in _LETTERS.findall(text) if len(found) == 1}
+    unused = [letter for letter in "qwhkvuzsjgypmcbafdltnxr" if not {letter, letter.upper()} & letters]
+    twofold = sorted(letter for letter in letters if letter.isupper() and letter.lower() in letters)
+    if not twofold or len(twofold) > len(unused):
+        return answer, target
+    names = dict(zip(twofold, unused, strict=False))
+
+    def renamed(text: str) -> str:
+        return _LETTERS.sub(lambda found: names.get(found[0], found[0]), text)
+
+    return renamed(answer), renamed(target)
 
 
 def _exact_side(text: str) -> str:

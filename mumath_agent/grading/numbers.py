@@ -4,19 +4,23 @@ A plain number is an integer, a decimal, a fraction, a mixed number, a power of 
 sign. It is read from its digits into a `Fraction`: no text is evaluated, and no power exceeds `_MAX_DIGITS` digits.
 
 All methods compare two numbers by these rules. Integers and fractions are equal only if they are the same. A decimal
-that isn't an integer may have been rounded or cut off: if it shows 4 or more significant digits, it equals whatever is
-less than one unit of its last digit away. It never equals an integer, except for floating-point noise. "50%" is both 50
-with its unit and 0.5. Nothing else is divided or multiplied by 100, and there is no relative tolerance: 542.08 isn't
-542.04.
+that isn't an integer may have been rounded or cut off: if it shows 4 or more significant digits, it equals whatever
+rounds to it, or has its digits and more. It never equals an integer, which nobody has to round (5000.04 isn't 5000),
+except for the noise of floating-point arithmetic: a program that means 24000 may print 24000.000000000004. "50%" is
+both 50 with its unit and 0.5. Nothing else is divided or multiplied by 100, and there is no relative tolerance: 542.08
+isn't 542.04.
 """
 
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 
 _MAX_DIGITS = 2000
-_NOISE, _NOISE_OF_INTEGERS = Fraction(1, 10**9), Fraction(1, 10**5)
-"""Relative tolerances: programs that mean 18 often print 17.99999."""
+_NOISE = Fraction(1, 10**9)
+"""A relative tolerance."""
+_NOISE_OF_INTEGERS, _NOISE_DIGITS = Fraction(1, 10**6), 10
+"""Noise is less than this, and what has it shows at least so many digits."""
 _ROUNDED_DIGITS = 4
 _ZERO = Fraction(1, 10**12)
 
@@ -27,7 +31,7 @@ _SCIENTIFIC = re.compile(
     rf"({_DECIMAL})(?:[eE]([-+]?\d{{1,3}})|\s*(?:\\times|\\cdot)\s*10\^(?:(\d)|\{{(-?\d{{1,3}})\}}))?"
 )
 _RATIO = re.compile(rf"(-?{_POWER})/(-?{_POWER})|\\frac\{{(-?{_POWER})\}}\{{(-?{_POWER})\}}|({_POWER})")
-_REPEATING = re.compile(r"(\d*)\.(\d*)\\overline\{(\d{1,50})\}")
+_REPEATING = re.compile(r"(\d*)\.(\d*)(?:\\overline\{(\d{1,50})\}|\((\d{1,50})\))")
 _MIXED = re.compile(r"(\d{1,9})(?:\s+(\d{1,9})/(\d{1,9})|\s*\\frac\{(\d{1,9})\}\{(\d{1,9})\})")
 
 
@@ -42,6 +46,11 @@ class Number:
     error: Fraction = Fraction(0)
     """The relative error of a value that was computed from an expression."""
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is an integer or a fraction, and neither a percentage nor computed."""
+        return self.unit_in_last_place is None and not self.percent and not self.error
+
     def times(self, factor: Fraction) -> "Number":
         """Return the same number in a unit `factor` times smaller."""
         place = self.unit_in_last_place
@@ -50,6 +59,7 @@ class Number:
         )
 
 
+@lru_cache(maxsize=1024)
 def number(text: str) -> Number | None:
     """Return the plain number that a normalised text is, or None."""
     if len(text) > _MAX_DIGITS:
@@ -88,10 +98,19 @@ def _rounds(decimal: Number, other: Number, difference: Fraction, size: Fraction
         return False
     if other.value == 0:
         return difference <= _ZERO  # Python often computes 5.55e-17 where it means 0
-    if other.value.denominator == 1 and not other.error:
-        return difference <= _NOISE_OF_INTEGERS * size and difference < Fraction(1, 2)
-    shows_enough = abs(decimal.value) / unit >= 10 ** (_ROUNDED_DIGITS - 1)
-    return difference <= _NOISE * size or (shows_enough and difference < unit)
+    digits = abs(decimal.value) / unit
+    if _is_integer(other):
+        shows_noise = digits >= 10 ** (_NOISE_DIGITS - 1) and difference < _NOISE_OF_INTEGERS
+        return shows_noise and difference <= _NOISE * size
+    shows_enough = digits >= 10 ** (_ROUNDED_DIGITS - 1)
+    is_cut = abs(decimal.value) < abs(other.value) and difference < unit
+    return difference <= _NOISE * size or (shows_enough and (is_cut or difference <= unit / 2))
+
+
+def _is_integer(number: Number) -> bool:
+    """Tell whether a number is an integer; of one that was computed its digits tell."""
+    nearest = round(number.value)
+    return abs(number.value - nearest) <= _ZERO * abs(nearest)
 
 
 def _decimal(text: str) -> tuple[Fraction, Fraction | None] | None:
@@ -112,7 +131,8 @@ def _fraction(text: str) -> Fraction | None:
         whole, part, parts = (int(digits) for digits in mixed.groups() if digits is not None)
         return whole + Fraction(part, parts) if parts else None
     if repeating := _REPEATING.fullmatch(text):
-        whole_digits, fixed, period = repeating.groups()
+        whole_digits, fixed, lined, bracketed = repeating.groups()
+        period = lined or bracketed
         repeated = Fraction(int(period), 10 ** len(period) - 1) + int(fixed or 0)
         return int(whole_digits or 0) + repeated / int(10 ** len(fixed))
     ratio = _RATIO.fullmatch(text)

@@ -2,14 +2,15 @@
 
 math-verify can't be interrupted from a thread, and its own time limit needs signals, so each comparison runs in a
 worker process (`worker`). The clock starts when the worker begins with a pair and counts the CPU seconds it uses, so
-neither waiting for a worker nor a busy machine makes an answer ungraded.
+neither waiting for a worker nor a busy machine makes an answer ungraded. A worker that stalls is killed; the spare that
+was started meanwhile goes on with the next pair.
 """
 
 import json
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,10 @@ _START_S = 120.0
 _REPLY_BYTES = 10_000
 _WALL_PER_CPU = 5
 """A worker is killed from outside after this many times its limit in CPU seconds."""
+_SPARE_AFTER = 0.25
+"""A spare is started when a pair has taken this part of its limit."""
+_MOST_STALLS = 3
+"""After so many pairs of one answer without an end the others aren't tried."""
 _BROKEN = (
     anyio.EndOfStream,
     anyio.IncompleteRead,
@@ -38,6 +43,13 @@ _BROKEN = (
     ValueError,
     InputError,
 )
+
+
+_TOO_LONG = "the comparison took longer than {:g} s"
+
+
+class _NotStarted(Exception):
+    """A worker didn't begin."""
 
 
 class Grader:
@@ -50,7 +62,9 @@ class Grader:
     """
 
     def __init__(self, *, workers: int = 1, timeout_s: float = 3.0) -> None:
-        """Set the largest number of worker processes, and the CPU seconds that one comparison may take.
+        """Set the largest number of worker processes, and the CPU seconds that the comparison of two values may take.
+
+        A list is compared item by item; all of it may take five times as long.
 
         Raises:
             InputError: one of them isn't positive.
@@ -70,11 +84,16 @@ class Grader:
         asked = list(dict.fromkeys(pairs(step)))
         if not asked:
             return conclude(step, {})
-        async with self._worker() as worker:
-            verdicts = await worker.grade(asked, self._timeout_s)
-        if isinstance(verdicts, Verdict):
-            return verdicts
-        return conclude(step, dict(zip(asked, verdicts, strict=True)))
+        verdicts = list[Verdict]()
+        for _ in range(_MOST_STALLS):
+            async with self._worker() as worker:
+                verdicts += await worker.grade(asked[len(verdicts) :], self._timeout_s, self._warm_spare)
+            if len(verdicts) == len(asked):
+                break
+        rest = [ungraded("limit", "other items took too long")] * (len(asked) - len(verdicts))
+        if len(asked) == 1:
+            return conclude(step, {asked[0]: verdicts[0]})
+        return conclude(step, dict(zip(asked, verdicts + rest, strict=True)))
 
     async def __aenter__(self) -> Self:
         """Return this grader."""
@@ -90,6 +109,11 @@ class Grader:
         self._is_closed = True
         while self._idle:
             await self._idle.pop().kill()
+
+    async def _warm_spare(self) -> None:
+        if not self._idle and not self._is_closed:
+            with anyio.CancelScope(shield=True):
+                self._idle.append(await _start(self._timeout_s))
 
     @asynccontextmanager
     async def _worker(self) -> "AsyncIterator[_Worker]":
@@ -111,24 +135,40 @@ class _Worker:
     replies: BufferedByteReceiveStream
     is_ready: bool = True
 
-    async def grade(self, asked: Sequence[Pair], timeout_s: float) -> Verdict | list[Verdict]:
-        """Return a verdict on each pair, or the one that says why there are none."""
+    async def grade(
+        self, asked: Sequence[Pair], timeout_s: float, on_slow: Callable[[], Awaitable[None]]
+    ) -> list[Verdict]:
+        """Return a verdict on each pair, up to the first one that has none, whose verdict says why.
+
+        Args:
+            asked: the pairs.
+            timeout_s: the limit of each, in seconds of computing.
+            on_slow: called when one of them has used a part of its limit.
+        """
         self.is_ready = False
-        too_long = ungraded("limit", f"the comparison took longer than {timeout_s:g} s")
+        verdicts = list[Verdict]()
         try:
             await self._begin(asked)
-            with anyio.move_on_after(_WALL_PER_CPU * timeout_s):
-                verdicts = [self._verdict(pair, json.loads(await self._line())) for pair in asked]
-                self.is_ready = True
-                return verdicts
+            for pair in asked:
+                line = await self._line_within(_SPARE_AFTER * timeout_s)
+                if line is None:
+                    await on_slow()
+                    line = await self._line_within(_WALL_PER_CPU * timeout_s)
+                if line is None:
+                    raise TimeoutError
+                verdicts.append(self._verdict(pair, json.loads(line)))
+            self.is_ready = True
         except TimeoutError:
-            return ungraded("worker", f"no grading process started within {_START_S:g} s")
+            verdicts.append(ungraded("limit", _TOO_LONG.format(timeout_s)))
+        except _NotStarted:
+            verdicts.append(ungraded("worker", f"no grading process started within {_START_S:g} s"))
         except _BROKEN as error:  # no reply, or only a part of one
             ended = isinstance(error, anyio.EndOfStream | anyio.IncompleteRead)
             reason = await self.process.wait() if ended else error
-            if reason != -signal.SIGPROF:  # its own time limit
-                return ungraded("worker", f"the grading process ended ({reason})")
-        return too_long
+            its_own_limit = reason == -signal.SIGPROF
+            told = _TOO_LONG.format(timeout_s) if its_own_limit else f"the grading process ended ({reason})"
+            verdicts.append(ungraded("limit" if its_own_limit else "worker", told))
+        return verdicts
 
     async def kill(self) -> None:
         with anyio.CancelScope(shield=True):
@@ -139,15 +179,21 @@ class _Worker:
     async def _begin(self, asked: Sequence[Pair]) -> None:
         assert self.process.stdin is not None
         request = json.dumps([[pair.answer, pair.target] for pair in asked])
-        with anyio.fail_after(_START_S):
+        with anyio.move_on_after(_START_S):
             await self.process.stdin.send(f"{request}\n".encode())
-            await self._line()  # "started"
+        if await self._line_within(_START_S) is None:  # "started"
+            raise _NotStarted
 
-    async def _line(self) -> bytes:
-        return await self.replies.receive_until(b"\n", _REPLY_BYTES)
+    async def _line_within(self, seconds: float) -> bytes | None:
+        """Return the next line, or None if there is none by then; what came of it stays for the next call."""
+        with anyio.move_on_after(seconds):
+            return await self.replies.receive_until(b"\n", _REPLY_BYTES)
+        return None
 
     @staticmethod
     def _verdict(pair: Pair, reply: dict[str, object]) -> Verdict:
+        if "late" in reply:
+            return ungraded("limit", "other items took too long")
         if "error" in reply:
             return ungraded("math-verify", str(reply["error"]))
         return verdict_on(pair, from_json(WorkerReport, reply))

@@ -5,6 +5,7 @@ This is the first step of `notation`, because a program's output is often the an
 
 import re
 from collections.abc import Callable
+from itertools import islice
 
 _NAME = r"(?<![\\a-zA-Z_.])"
 _SCALAR = re.compile(rf"{_NAME}(?:np\.(?:float|int)\d+|(?:decimal\.)?Decimal|mpf)\('?([^()']*)'?\)")
@@ -14,10 +15,13 @@ _INTERVAL = re.compile(
 )
 _ENDS = {"open": "()", "Lopen": "(]", "Ropen": "[)", None: "[]"}
 _MATRIX = re.compile(rf"(?:{_NAME}(?:Matrix|array)\(\s*)?\[\s*(\[[^\[\]]*\](?:,?\s*\[[^\[\]]*\])*)\s*\]\)?")
-_SET = re.compile(rf"{_NAME}FiniteSet\(((?:[^()]|\([^()]*\))*)\)|(?<![\\\w^_{{}}])\{{([^{{}}]*,[^{{}}]*)\}}$")
-_SOLUTION = re.compile(r"\[?\{([a-zA-Z]\w*: [^{}:]+(?:, [a-zA-Z]\w*: [^{}:]+)*)\}\]?")
+_FINITE_SET, _SET_OPENS = re.compile(rf"{_NAME}FiniteSet\("), re.compile(r"(?<![\\\w^_{}])\{")
+_SOLUTION = re.compile(r"\{([a-zA-Z]\w*: [^{}:]+(?:, [a-zA-Z]\w*: [^{}:]+)*)\}")
+_SOLUTIONS = re.compile(rf"\[?{_SOLUTION.pattern}(?:, {_SOLUTION.pattern})*\]?")
+_OF_ONE = re.compile(r"\(([^(),]+),\)")
+_SET_CALL = re.compile(r"(?:frozen)?set\(\s*[\[{(](.+)[\]})]\s*\)")
 _EMPTY = re.compile(r"\[\s*\]|set\(\)|EmptySet")
-_COMPLEX = re.compile(r"\(?(?:[-+]?[\d.]+)?[-+]?[\d.]+j\)?")
+_COMPLEX = re.compile(r"\(?(?:[-+]?[\d.]+)?\s*[-+]?\s*[\d.]+j\)?")
 _SQRT, _POWER = re.compile(rf"{_NAME}sqrt\("), re.compile(r"\*\*\s*\(")
 _SPELLINGS = [
     (re.compile(r"\*\*\s*(-?\d+(?:\.\d+)?|[a-zA-Z]\b)"), r"^{\1}"),
@@ -35,8 +39,11 @@ def in_latex(text: str) -> str:
     """Return `text` with Python's notation rewritten as LaTeX; LaTeX stays as it is."""
     if _EMPTY.fullmatch(text):
         return r"\emptyset"
-    if solution := _SOLUTION.fullmatch(text):
-        text = solution[1].replace(":", " =")
+    if _SOLUTIONS.fullmatch(text):
+        text = _solved(_SOLUTION.findall(text))
+    if call := _SET_CALL.fullmatch(text):
+        text = rf"\{{{call[1]}\}}"
+    text = _OF_ONE.sub(r"\1", text)
     if matrix := _MATRIX.fullmatch(text):
         text = _latex_matrix(matrix[1])
     if _COMPLEX.fullmatch(text):
@@ -44,11 +51,32 @@ def in_latex(text: str) -> str:
     text = _SCALAR.sub(r"\1", text)
     text = _FRACTION.sub(lambda match: rf"\frac{{{match[1]}}}{{{match[2] or 1}}}", text)
     text = _INTERVAL.sub(lambda match: f"{_ENDS[match[1]][0]}{match[2]},{match[3]}{_ENDS[match[1]][1]}", text)
-    text = _SET.sub(lambda match: rf"\{{{match[1] or match[2]}\}}", text)
+    text = _with_arguments(text, _FINITE_SET, lambda items: rf"\{{{items}\}}")
+    text = _with_set(text)
     text = _with_arguments(text, _SQRT, lambda argument: rf"\sqrt{{{argument}}}")
     text = _with_arguments(text, _POWER, lambda argument: f"^{{{argument}}}")
     for pattern, spelling in _SPELLINGS:
         text = pattern.sub(spelling, text)
+    return text
+
+
+def _solved(found: list[str]) -> str:
+    """Return `x = 1, y = 2` for one solution, and for several their values, or points of them."""
+    if len(found) == 1:
+        return found[0].replace(":", " =")
+    points = [sorted(part.split(": ", 1) for part in solution.split(", ")) for solution in found]
+    values = [", ".join(value for _, value in point) for point in points]
+    return ", ".join(
+        value if len(point) == 1 else f"({value})" for value, point in zip(values, points, strict=True)
+    )
+
+
+def _with_set(text: str) -> str:
+    """Rewrite the set that Python prints as `{1, 2}`, at the end of a text."""
+    for opens in islice(_SET_OPENS.finditer(text), 3):
+        inside = text[opens.end() : -1]
+        if "," in inside and closing(text, opens.start(), "{}") == len(text) - 1:
+            return rf"{text[: opens.start()]}\{{{inside}\}}"
     return text
 
 

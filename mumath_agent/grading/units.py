@@ -7,6 +7,7 @@ measurement, the quantities are compared: 100 cm is 1 m, 5 cm isn't 5 m, and 5 c
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 
 from mumath_agent.grading.notation import TEXT, without_text
@@ -42,6 +43,7 @@ class _Clock:
     is_marked: bool
     """Whether a.m. or p.m. is given."""
     has_minutes: bool
+    has_seconds: bool
 
 
 _TABLE = """
@@ -108,6 +110,7 @@ _CLOCK = re.compile(r"(\d{1,2})(?::(\d\d)(?::(\d\d))?)?\s*(?:([ap])\.?\s?m\.?)?"
 _HALF_DAY_S = 43_200
 
 
+@lru_cache(maxsize=1024)
 def quantity(text: str) -> Quantity:
     """Split a normalised text into value and unit; text that isn't a quantity comes back as it is."""
     if (total := _compound(text)) is not None:
@@ -124,12 +127,13 @@ def quantity(text: str) -> Quantity:
 def is_same_time(answer: str, target: str) -> bool | None:
     """Tell whether two times of day are the same; None if neither has a.m. or p.m. and they aren't both like 3:30.
 
-    3:30 may be a time or a ratio; 9 is a time of day beside 9 a.m.
+    3:30 may be a time or a ratio, and 1:20:30 is a ratio; 9 is a time of day beside 9 a.m.
     """
     one, other = _clock(answer), _clock(target)
     if not ((one and one.is_marked) or (other and other.is_marked)):
         both = one is not None and other is not None and one.has_minutes and other.has_minutes
-        return one == other if both else None
+        is_ratio = one is not None and other is not None and one.has_seconds and other.has_seconds
+        return one == other if both and not is_ratio else None
     if one is None or other is None:
         return False
     early = min(one.seconds, other.seconds) <= _HALF_DAY_S
@@ -228,5 +232,8 @@ def _clock(text: str) -> _Clock | None:
     if half := (read[4] or "").casefold():
         hours = hours % 12 + (12 if half == "p" else 0)
     return _Clock(
-        seconds=hours * 3600 + minutes * 60 + seconds, is_marked=bool(half), has_minutes=bool(read[2])
+        seconds=hours * 3600 + minutes * 60 + seconds,
+        is_marked=bool(half),
+        has_minutes=bool(read[2]),
+        has_seconds=bool(read[3]),
     )

@@ -73,11 +73,20 @@ class SessionComparison:
 
 
 def recorded_sessions(path: Path) -> Iterator[ExecutedSession | InputError]:
-    """Yield the sessions of a notebook (.ipynb) or of a file of run records, with an error for each bad line.
+    """Yield the sessions of a notebook (.ipynb), of a folder of them, or of a file of run records.
+
+    An error stands in the place of each notebook of a folder and each line that can't be read.
 
     Raises:
         InputError: the file can't be read.
     """
+    if path.is_dir():
+        for notebook in notebooks_in(path):
+            try:
+                yield read_notebook(notebook)
+            except InputError as error:
+                yield error
+        return
     if path.suffix == ".ipynb":
         yield read_notebook(path)
         return
@@ -86,6 +95,12 @@ def recorded_sessions(path: Path) -> Iterator[ExecutedSession | InputError]:
             raise InputError(f"{path} isn't text (it contains a zero byte); give run records or a notebook")
     for record in read_records(path, RunRecord):
         yield record if isinstance(record, InputError) else session_of(record)
+
+
+def notebooks_in(folder: Path) -> list[Path]:
+    """Return the notebooks of a folder in the order of their names, numbers as numbers."""
+    found = (path for path in folder.glob("*.ipynb") if path.is_file())
+    return sorted(found, key=lambda path: [part.zfill(9) for part in re.split(r"(\d+)", path.name)])
 
 
 async def reproduce_all(

@@ -53,6 +53,35 @@ def test_boxes_of_a_text(text: str, expected: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("solution", "expected"),
+    [
+        (r"It is \boxed{3} or \boxed{5}.", "3 or 5"),
+        (r"It is $\boxed{3}$ or $\boxed{5}$.", "3 or 5"),
+        (r"It is $\boxed{3}$, or $\boxed{5}$, or $\boxed{7}$.", "3 or 5 or 7"),
+        (r"$\boxed{3} \text{ or } \boxed{5}$", "3 or 5"),
+        (r"\boxed{3} OR \boxed{5}", "3 or 5"),
+        (r"\boxed{x = \boxed{4} or 5}", r"x = \boxed{4} or 5"),
+        (r"First \boxed{3}. No, it is \boxed{5}.", "5"),
+        (r"\boxed{3} for n=1, or better \boxed{5}", "5"),
+        (r"\boxed{3} and \boxed{5}", "5"),
+        (r"\boxed{1}. It is \boxed{3} or \boxed{5}", "3 or 5"),
+        ("\\boxed{5}\n\nQuestion: What is 3 + 4?\nIt is \\boxed{7}.", "5"),
+        ("The answer is 5.\n\nQuestion: What is 3 + 4?\nThe answer is 7.", "5"),
+        ("\\boxed{5}\n### Instruction:\nWhat is 3 + 4?\n### Response: \\boxed{7}", "5"),
+        ("\\boxed{5}\n**Problem 2:** What? \\boxed{7}", "5"),
+        ("So \\boxed{5}.\nUser: thanks! And 3 + 4?\n\\boxed{7}", "5"),
+        (f"\\boxed{{5}}\nQuestion: 3 + 4?\n{CODE}7\n```\nIt is \\boxed{{7}}.", "5"),
+        ("Question: What is 3 + 4?\nIt is \\boxed{7}.", "7"),
+        ("The problem: find x.\n\\boxed{5}\nThat answers the question: 5 and \\boxed{6}", "6"),
+        (f"Question: 3 + 4?\n{CODE}7\n```\nIt is \\boxed{{7}}.", "7"),
+    ],
+)
+def test_a_hedge_is_no_answer_and_a_next_problem_does_not_change_it(solution: str, expected: str) -> None:
+    answer = answer_of(solution)
+    assert answer is not None and answer.text == expected
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("The answer is: 5.", ("5",)),

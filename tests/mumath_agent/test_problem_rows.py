@@ -67,6 +67,9 @@ def test_all_forms_give_the_same_problems(text: str, names: tuple[str, ...]) -> 
         ("p.txt", "[0, 1] is how long?", [("[0, 1] is how long?", "line-1", None)]),
         ("p.txt", "{1, 2} has how many subsets?", [("{1, 2} has how many subsets?", "line-1", None)]),
         ("p.jsonl", r'{"question": "q", "answer": "1+1=2\n#### 2"}', [("q", "line-1", "2")]),
+        ("p.jsonl", '{"question": "q", "answer": ["7"]}', [("q", "line-1", "7")]),
+        ("p.jsonl", '{"question": "q", "target": [7]}', [("q", "line-1", "7")]),
+        ("p.jsonl", '{"question": "q", "answer": [null]}', [("q", "line-1", None)]),
     ],
 )
 def test_what_is_meant_is_read(name: str, text: str, expected: list[tuple[str, str, str | None]]) -> None:
@@ -80,6 +83,22 @@ def test_what_is_meant_is_read(name: str, text: str, expected: list[tuple[str, s
         ("p.json", '{\n "question": "a",\n', ["p.json: not valid JSON ("]),
         ("p.json", "[" * 100_000, ["p.json: not valid JSON ("]),
         ("p.json", '[{"question": "a"}, 3]', ["", "p.json item 2: expected a JSON object, not int"]),
+        (
+            "p.jsonl",
+            '{"question": "q", "answer": [1, 2]}',
+            ["p.jsonl line 1: the answer is [1, 2]; write it as"],
+        ),
+        ("p.jsonl", '{"question": "q", "target": []}', ["p.jsonl line 1: the answer is []; write it as"]),
+        (
+            "p.jsonl",
+            '{"question": "q", "answer": [[1, 2]]}',
+            ["p.jsonl line 1: the answer is [1, 2]; write it as"],
+        ),
+        (
+            "p.json",
+            '[{"question": "q", "answer": {"x": 1}}]',
+            ["p.json item 1: the answer is {'x': 1}; write it as"],
+        ),
         ("p.csv", "a,b\n1,2\n", ["p.csv line 1: the header of a table must name one column question or"]),
         (
             "p.tsv",

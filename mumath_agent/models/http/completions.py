@@ -16,7 +16,7 @@ from mumath_agent.models import as_text
 from mumath_agent.models.context import within_context
 from mumath_agent.models.http.connection import READ_TIMEOUT_S, Connection
 from mumath_agent.models.http.retries import TransientError, with_retries
-from mumath_agent.models.http.wire import SEE_LOG, KeyRefused, NotFound, checked, not_an_api
+from mumath_agent.models.http.wire import SEE_LOG, KeyRefused, NoSuchPage, NotFound, checked, not_an_api
 from mumath_agent.models.stopping import TextUntilStop, new_text_only
 from mumath_agent.protocols import CompletionRequest, OnText
 from mumath_agent.records import Completion, FinishReason
@@ -160,8 +160,8 @@ class CompletionsModel:
                     tell(text.settled)
                     if text.stopped and not finish:  # the server ignored this stop string: end the request
                         break
-        except NotFound:
-            raise await self._not_found() from None
+        except (NotFound, NoSuchPage) as error:
+            raise await self._not_found(error) from None
         if not text.stopped and finish not in _FINISH:  # "abort" or nothing: the server was stopped
             raise TransientError(
                 f"{self._url} broke off its answer (finish_reason {finish or 'missing'})", SEE_LOG
@@ -205,11 +205,13 @@ class CompletionsModel:
             return {}
         return value if isinstance(value, dict) else {}
 
-    async def _not_found(self) -> ModelMisconfigured:
+    async def _not_found(self, error: NotFound | NoSuchPage) -> ModelRefused:
         """Find out whether the path or the model is missing, and return the error that says so."""
         try:
             names = await self._served()
         except (TransientError, ModelUnreachable, ModelRefused):
+            if isinstance(error, NoSuchPage):
+                return error
             return ModelMisconfigured(
                 f"{self._url} has no /completions or doesn't serve {self._model!r}; check --base-url and --model"
             )

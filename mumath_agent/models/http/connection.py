@@ -17,8 +17,9 @@ from mumath_agent.models.http.wire import api_url, auth_header, broken, checked,
 
 READ_TIMEOUT_S = 300.0
 """The longest silence; shorter than an attempt may last, so that a server that hangs isn't waited for to the end."""
-LIST_TIMEOUT_S = 5.0
-"""The longest silence after a request that takes no thought, such as for the list of models."""
+LIST_TIMEOUT_S = 3.0
+"""The longest silence after a request that takes no thought, such as for the list of models, and for its connection:
+with the start of a command no more than 5 s."""
 _CONNECT_S = 5.0
 _SILENT_S = 6.0
 """After so long a silence the user is told."""
@@ -48,7 +49,9 @@ class Connection:
         """The address, ending in "/v1"."""
         self._headers = auth_header((api_key or "").strip())
         self._timeout = httpx.Timeout(None, connect=_CONNECT_S, read=read_timeout_s)
-        self._list_timeout = httpx.Timeout(None, connect=_CONNECT_S, read=min(read_timeout_s, LIST_TIMEOUT_S))
+        self._list_timeout = httpx.Timeout(
+            None, connect=LIST_TIMEOUT_S, read=min(read_timeout_s, LIST_TIMEOUT_S)
+        )
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopClient] = WeakKeyDictionary()
 
     @asynccontextmanager

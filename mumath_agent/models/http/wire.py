@@ -4,6 +4,7 @@ HTTP responses and broken connections become events, a `TransientError` (to be r
 retried). The API key never appears in a message.
 """
 
+import html
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -33,6 +34,10 @@ _NO_TOOLS = {
     r"does(?:n't| not) support (?:tools|tool|function)": "choose a model that was trained on tool calls",
 }
 """How servers say that they take no tools, and what helps."""
+_HTML = re.compile(r"<(?:!doctype\s+html|html|head|title|body|h1|p)\b", re.IGNORECASE)
+_TITLE = re.compile(r"<title\b[^>]*>([^<]*)</title", re.IGNORECASE)
+_TITLE_CHARS = 60
+_CHECK_ADDRESS = "check the server's address (--base-url)"
 _NO_SERVER = "is a server running there? `mumath-agent serve MODEL` starts one"
 
 
@@ -50,6 +55,10 @@ class NoToolCalls(ModelMisconfigured):
 
 class NotAnApi(ModelRefused):
     """What answered doesn't speak OpenAI's protocol: a website, say."""
+
+
+class NoSuchPage(NotAnApi):
+    """A website answered that has nothing at this path; a server's own 404 may look like that, too."""
 
 
 def api_url(base_url: str) -> str:
@@ -89,24 +98,27 @@ async def checked(response: httpx.Response) -> httpx.Response:
     Raises:
         TransientError: the server is busy (`Overloaded`) or failed.
         ModelRefused: the server refused the request; `TooLong` if the text doesn't fit, `NotFound` for a 404,
-            `KeyRefused` for a 401 or 403, `NoToolCalls` if it takes no tools.
+            `KeyRefused` for a 401 or 403, `NoToolCalls` if it takes no tools, `NotAnApi` if a web page says so.
     """
     if response.is_success:
         return response
     await response.aread()
-    error = _error(response)
-    message = f"{response.request.url} answered {response.status_code}: {_one_line(error, response.request)}"
+    error, page = _error(response), _web_page(response.text, response.request)
+    message = f"{response.request.url} answered {response.status_code}"
+    message += f" with {page}" if page else f": {_one_line(error, response.request)}"
+    see = f"{SEE_LOG}, and {_CHECK_ADDRESS}" if page else SEE_LOG
     retry_after = response.headers.get("retry-after")
     if response.status_code == 429 or (response.status_code == 503 and retry_after):
         raise Overloaded(message, "send fewer requests at once or wait", _seconds(retry_after or ""))
-    if response.status_code == 408:
-        raise TransientError(message, SEE_LOG)
-    if response.status_code in (400, 413, 422) and (refused := too_long(error, message)):
-        raise refused
     if no_tools := without_tools(error, message):
         raise no_tools
-    if response.status_code >= 500:
-        raise TransientError(message, SEE_LOG)
+    if response.status_code == 408 or response.status_code >= 500:
+        raise TransientError(message, see)
+    if page:
+        key = f" and {API_KEY}" if response.status_code in (401, 403) else ""
+        raise (NoSuchPage if response.status_code == 404 else NotAnApi)(f"{message}; {_CHECK_ADDRESS}{key}")
+    if response.status_code in (400, 413, 422) and (refused := too_long(error, message)):
+        raise refused
     if response.status_code == 404:
         raise NotFound(f"{message}; check --base-url and --model")
     if response.status_code in (401, 403):
@@ -126,11 +138,21 @@ def without_tools(error: object, message: str) -> NoToolCalls | None:
 def not_an_api(response: httpx.Response, content: bytes) -> NotAnApi:
     """Return the error that a successful response means which isn't what OpenAI's protocol says."""
     request = response.request
-    sent = _one_line(content.decode("utf-8", "replace"), request, _SNIPPET_CHARS)
+    text = content.decode("utf-8", "replace")
+    sent = _web_page(text, request) or _one_line(text, request, _SNIPPET_CHARS)
     return NotAnApi(
-        f"{request.url} isn't an OpenAI-compatible API: it answered {request.method} with {sent}; "
-        "check the server's address (--base-url)"
+        f"{request.url} isn't an OpenAI-compatible API: it answered {request.method} with {sent}; {_CHECK_ADDRESS}"
     )
+
+
+def _web_page(text: str, request: httpx.Request) -> str:
+    """Return "a web page" and its title, if a response's text is one; else nothing."""
+    begins = text[:_NO_STREAM_BYTES].lstrip()
+    if not (begins.startswith("<") and _HTML.search(begins)):
+        return ""
+    title = _TITLE.search(text)
+    named = html.unescape(title[1]).strip() if title else ""
+    return f'a web page, "{_one_line(named, request, _TITLE_CHARS)}"' if named else "a web page"
 
 
 async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
@@ -187,9 +209,9 @@ def broken(error: httpx.RequestError, base_url: str) -> TransientError | ModelUn
     """Return the error that a failed connection means."""
     limits = error.request.extensions.get("timeout", {})
     if isinstance(error, httpx.ReadTimeout):  # a retry would wait as long again
-        return ModelUnreachable(
-            f"{base_url} took the request, but sent nothing for {limits.get('read', 0):g} s; {SEE_LOG}"
-        )
+        waited = f"{base_url} took the request, but sent nothing for {limits.get('read', 0):g} s; {SEE_LOG}"
+        named = "; with --model and --dialect it isn't asked what it serves"
+        return ModelUnreachable(waited + (named if error.request.method == "GET" else ""))
     if isinstance(error, httpx.ConnectTimeout) and error.request.method == "GET":
         return ModelUnreachable(
             f"nothing answers at {base_url} within {limits.get('connect', 0):g} s; {_NO_SERVER}"

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from benchmarks.commands.grading import grade_pairs, regrade
-from benchmarks.grading.pairs import ExpectedPair, GradedPair, load_pairs
+from benchmarks.grading.fuzz import KINDS, fuzzed
+from benchmarks.grading.pairs import Agreement, ExpectedPair, GradedPair, KindCounts, load_pairs
 from benchmarks.perf.grading import measure
 from benchmarks.runs import load_run
 from mumath_agent.errors import InputError
@@ -67,7 +68,7 @@ def test_agreement_is_exit_code_0_and_one_json_document(tmp_path: Path) -> None:
     result = _call("grade-pairs", _file(tmp_path, *AGREED), "--json", "--timeout", "0.5")
     found = json.loads(result.stdout)
     assert result.exit_code == 0
-    assert list(found) == ["n", "agreed", "agreement", "seconds", "pairs_per_s", "differing"]
+    assert list(found) == ["n", "agreed", "agreement", "seconds", "pairs_per_s", "kinds", "differing"]
     assert (found["n"], found["agreed"], found["agreement"], found["differing"]) == (8, 8, 1.0, [])
     assert found["pairs_per_s"] == pytest.approx(found["n"] / found["seconds"], rel=0.05)
 
@@ -86,6 +87,52 @@ def test_differing_rows_are_listed_and_exit_code_1(tmp_path: Path) -> None:
     ]
     shown = _call("grade-pairs", path).stdout
     assert "2 of 5 agree (40.00%)" in shown and "[/" not in shown
+
+
+@pytest.mark.worker
+def test_no_made_pair_is_falsely_equal_and_the_same_seed_makes_the_same_pairs() -> None:
+    """The kinds are those of `fuzz.py`; a night's run takes another seed (`test_fuzz.py`)."""
+    found = json.loads(_call("grade-pairs", "--fuzz", len(KINDS) * 12, "--seed", 1, "--json").stdout)
+    assert {
+        name: (counts["n"], counts["false_equal"]) for name, counts in found["kinds"].items()
+    } == dict.fromkeys(KINDS, (12, 0))
+    assert found["differing"] == []
+    assert fuzzed(100, 7) == fuzzed(100, 7) != fuzzed(100, 8)
+
+
+@pytest.mark.worker
+def test_kinds_are_shown_and_the_seed_is_said() -> None:
+    shown = _call("grade-pairs", "--fuzz", 40)
+    assert "--seed " in shown.stderr and "false unequal" in shown.stdout and "choices" in shown.stdout
+
+
+def test_what_is_falsely_equal_and_unequal_is_counted() -> None:
+    outcomes = [
+        (True, Outcome.INCORRECT),
+        (False, Outcome.CORRECT),
+        (False, Outcome.UNGRADED),
+        (True, Outcome.CORRECT),
+    ]
+    rows = [
+        GradedPair(
+            pair=ExpectedPair(line=1, gold="5", pred="5", equal=equal, kind="k"),
+            verdict=Verdict(outcome=outcome, method="text"),
+        )
+        for equal, outcome in outcomes
+    ]
+    assert Agreement(graded=tuple(rows), seconds=1.0).kinds == {"k": KindCounts(4, 1, 1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "give either a file of pairs or --fuzz"),
+        (["p.jsonl", "--fuzz", "5"], "give either a file of pairs or --fuzz"),
+        (["p.jsonl", "--seed", "5"], "--seed goes with --fuzz"),
+    ],
+)
+def test_a_file_and_made_pairs_exclude_each_other(arguments: list[str], said: str) -> None:
+    assert said in str(_call("grade-pairs", *arguments).exception)
 
 
 def test_brackets_in_an_answer_are_no_markup(tmp_path: Path) -> None:

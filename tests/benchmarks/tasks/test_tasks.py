@@ -372,7 +372,7 @@ def test_the_self_check_command(tmp_path: Path) -> None:
 
 
 def test_a_failing_gold_makes_the_exit_code_1(tmp_path: Path) -> None:
-    row = {"problem": "P", "answer": "x" * 3000 + "[bold]", "level": 1, "type": "A"}
+    row = {"problem": "P", "answer": "x" * 3000 + "(1)[bold]", "level": 1, "type": "A"}
     (tmp_path / "math.jsonl").write_text(json.dumps(row))
     done = command("self-check", "--data-dir", tmp_path)
     assert done.exit_code == 1 and "ungraded" in done.stdout

@@ -15,6 +15,7 @@ from mumath_agent.errors import KernelError, ModelUnreachable
 from mumath_agent.records import Outcome, StopReason
 from mumath_agent.testing import ScriptedModel
 from tests.programs import mumath_agent as mumath_agent_here
+from tests.waiting import HANG_S
 
 ASK = "```python\nprint(17 * 23)\n```\n"
 BOXED = "It is $\\boxed{391}$."
@@ -182,6 +183,30 @@ def test_grade_is_a_reward_that_never_raises(answer: str | None, target: str, ou
     assert grade(answer, target) is outcome
 
 
+_FORKED = """
+import os, sys
+from concurrent.futures import ThreadPoolExecutor
+from mumath_agent import grade
+pairs = [("1+x", "x+1"), ("x-1", "x+1"), ("2", "3")] * 4
+with ThreadPoolExecutor(4) as threads:
+    found = [str(outcome) for outcome in threads.map(lambda pair: grade(*pair), pairs)]
+    assert found == ["correct", "incorrect", "incorrect"] * 4
+children = []
+for _ in range(2):
+    if not (child := os.fork()):
+        os._exit([str(grade(*pair)) for pair in pairs[:2]] != ["correct", "incorrect"])
+    children.append(child)
+codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+sys.exit(codes != [0, 0] or str(grade("1+x", "x+1")) != "correct")
+"""
+
+
+@pytest.mark.worker
+def test_threads_and_forked_processes_grade_side_by_side() -> None:
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", _FORKED], check=False, timeout=HANG_S)
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
@@ -204,7 +229,7 @@ def test_a_setting_nothing_can_be_done_with_is_named(settings: dict[str, Any], t
         ("What is 3 times 4?", "must be a list of problems, even if there is one"),
         ({"question": "q"}, "must be a list of problems"),
         ([{"id": "z", "question": "a"}, {"id": "z", "question": "b"}], "2 problems have the id 'z'"),
-        ([{"question": "a", "answer": {"a": 1}}], "the answer is {'a': 1}; it must be text or a number"),
+        ([{"question": "a", "answer": {"a": 1}}], "the answer is {'a': 1}; write it as one text"),
     ],
 )
 def test_problems_that_can_not_be_attempted_are_said(problems: Any, told: str) -> None:

@@ -212,6 +212,25 @@ def test_a_notebook_that_gives_the_same_is_0(record: RunRecord, tmp_path: Path) 
 
 
 @pytest.mark.kernel
+def test_all_notebooks_of_a_folder_are_replayed(record: RunRecord, tmp_path: Path) -> None:
+    for name in ("p10", "p9"):
+        write_notebook(record, tmp_path / f"{name}.ipynb")
+    (tmp_path / "notes.txt").write_text("not a notebook")
+    done = replay(tmp_path, "--concurrency", "1")
+    assert (done.code, done.stderr) == (0, "")
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["p9", "p10", "cells"]
+    (tmp_path / "bad.ipynb").write_text("{")
+    done = replay(tmp_path)
+    assert done.code == 2 and "cells: 2 same; sessions: 2" in done.stdout and len(done.errors) == 1
+
+
+def test_a_folder_without_notebooks_is_refused(tmp_path: Path) -> None:
+    done = replay(tmp_path)
+    assert (done.code, done.stdout) == (2, "")
+    assert done.stderr == f"error: {tmp_path} holds no notebook (.ipynb)\n"
+
+
+@pytest.mark.kernel
 def test_a_run_with_a_difference_is_1_and_shows_it(record: RunRecord, tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     path.write_text(lines(record, replace(said_41(record), sample=1)))

@@ -82,6 +82,12 @@ def test_stdin_to_json_is_one_object() -> None:
         (["--file", "-", "--csv", __file__], b"q", "is there already and isn't a table of solve --csv"),
         (["--file", "-", "--csv", "no/x.csv"], b"q", "can't write the table no/x.csv: there is no folder no"),
         (["q", "--output", "f"], b"", "--output goes with --file"),
+        (["q", "--serve", "m", "--local", "l"], b"", "--serve and --local name two models"),
+        (
+            ["--file", "-"],
+            b'{"question": "q", "answer": [1, 2]}',
+            "stdin line 1: the answer is [1, 2]; write it as one text",
+        ),
         pytest.param(["q", "--model", "m"], b"", "--model m needs --base-url", marks=pytest.mark.kernel),
         pytest.param(
             ["q", "--dialect", "chat"], b"", "--dialect chat is for models", marks=pytest.mark.kernel
@@ -96,6 +102,33 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(
     assert ended.code == 2
     assert len(ended.stderr.splitlines()) == 1 and message in ended.stderr
     assert ended.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["solve", "What", "is", "2+2"],
+            "(is 2+2); quote a QUESTION that has spaces",
+        ),
+        (["solve", "What", "2+2"], "(2+2); quote a QUESTION that has spaces"),
+        (
+            ["replay", "my", "run.jsonl"],
+            "(run.jsonl); quote a FILE that has spaces",
+        ),
+        (["What is 2+2?"], 'To ask a question: mumath-agent solve "What is 2+2?"'),
+        (["What", "is", "2+2?", "--json"], 'To ask a question: mumath-agent solve "What is 2+2?"'),
+        (["-3 + 4"], 'To ask a question: mumath-agent solve "-3 + 4"'),
+        (["x" * 200], 'To ask a question: mumath-agent solve "QUESTION"'),
+        (["slove", "What is 2+2?"], "No such command 'slove'. Did you mean 'solve'"),
+        (["--no-such"], "No such option: --no-such"),
+    ],
+)
+def test_a_hint_stands_in_the_line_of_a_usage_error(arguments: list[str], said: str) -> None:
+    ended = mumath_agent(*arguments, COLUMNS="400")
+    assert ended.code == 2 and ended.stdout == ""
+    (line,) = (line for line in ended.stderr.splitlines() if line.startswith("Error: "))
+    assert said.replace("mumath-agent ", "") in line.replace("mumath-agent ", "").replace("mumath_agent ", "")
 
 
 def test_an_option_out_of_range_is_a_usage_error() -> None:

@@ -76,6 +76,32 @@ def test_a_file_that_another_command_writes_to_is_refused(
     assert path.read_text() == "" and not (tmp_path / "out.jsonl").exists()
 
 
+@pytest.mark.parametrize("option", ["--output", "--checkpoint", "--csv"])
+def test_what_can_not_be_written_is_said_before_a_server_is_started(
+    problems: Path, tmp_path: Path, option: str
+) -> None:
+    """The model isn't looked for either, and there is no vLLM here: each of them would be another message."""
+    path = tmp_path / "held"
+    path.write_text("" if option != "--csv" else "not a table\n")
+    more = {"--output": [], "--csv": [], "--checkpoint": ["--output", str(tmp_path / "out.jsonl")]}[option]
+    asked = [
+        "--file",
+        str(problems),
+        option,
+        str(path),
+        *more,
+        "--serve",
+        "no/such-model",
+        "--vllm-python",
+        "no",
+    ]
+    with only_writer(path):
+        ended = mumath_agent("solve", *asked)
+    said = "isn't a table of solve --csv" if option == "--csv" else f"{path} is in use by another command"
+    assert refused(ended, said)
+    assert path.exists() and not (tmp_path / "out.jsonl").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("/dev/null", "a device"), ("/dev/full", "a device"), ("pipe", "a pipe"), ("folder", "a folder")],

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,11 @@ from mumath_agent.answers import extract_answer
 from mumath_agent.dialects import Fenced
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
-from mumath_agent.grading.comparison import Pair, Rows, compare
+from mumath_agent.grading.comparison import MAX_CHARS, Pair, Rows, compare
 from mumath_agent.grading.lists import brackets
 from mumath_agent.records import Outcome, Verdict
 from mumath_agent.transcript import Transcript
-from tests.waiting import HANG_S
+from tests.waiting import HANG_S, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +56,77 @@ async def test_a_stalled_comparison_is_given_up_and_the_next_is_made(grader: Gra
     verdict = await grader.grade(STALLS, "5")
     assert (verdict.outcome, verdict.method) == (Outcome.UNGRADED, "limit")
     assert (await grader.grade("x+1", "1+x")).outcome is Outcome.CORRECT
+
+
+@pytest.mark.worker
+async def test_a_spare_is_warm_before_a_stalled_worker_is_killed() -> None:
+    async with Grader(timeout_s=2.0) as grader, anyio.create_task_group() as tasks:
+        await grader.grade("x+1", "1+x")
+        tasks.start_soon(grader.grade, STALLS, "5")
+        assert await eventually(lambda: len(_workers_of(os.getpid())) == 2)
+    assert _workers_of(os.getpid()) == []
+
+
+@pytest.mark.worker
+@pytest.mark.parametrize(
+    ("answer", "target", "expected"),
+    [
+        (f"({STALLS}, x+1, 1+y)", "(5, 1+x, y+1)", Outcome.UNGRADED),
+        (f"({STALLS}, x+1, 1+y)", "(5, 1+x, y+2)", Outcome.INCORRECT),
+        (f"({STALLS}, {STALLS}+1, {STALLS}+2, {STALLS}+3, x)", "(5, 6, 7, 8, y)", Outcome.UNGRADED),
+    ],
+)
+async def test_an_item_that_stalls_costs_the_others_nothing(
+    answer: str, target: str, expected: Outcome
+) -> None:
+    """Each pair has its own limit; after three that stall the others of their answer aren't tried."""
+    async with Grader(timeout_s=0.5) as grader:
+        assert (await grader.grade(answer, target)).outcome is expected
+
+
+@pytest.mark.worker
+@pytest.mark.parametrize("last", [17, 18])
+async def test_a_list_of_many_roots_is_compared_pair_by_pair(grader: Grader, last: int) -> None:
+    roots = [rf"\sqrt{{{n}}}" for n in range(2, 18)]
+    others = [rf"\frac{{{n}}}{{\sqrt{{{n}}}}}" for n in [*range(2, 17), last]]
+    verdict = await grader.grade(",".join(others[::-1]), ",".join(roots))
+    assert (verdict.outcome is Outcome.CORRECT) is (last == 17)
+
+
+def _sets(rows: Sequence[Sequence[object]]) -> str:
+    return ",".join("{" + ",".join(map(str, row)) + "}" for row in rows)
+
+
+@pytest.mark.parametrize("number", ["{}", "{}.5", "-{}", "{}/7"])
+@pytest.mark.parametrize(("sets", "items"), [(30, 18), (38, 14), (2, 90), (90, 2)])
+def test_sets_of_sets_are_compared_at_once(sets: int, items: int, number: str) -> None:
+    """Comparing each of 30 sets of 18 numbers with each other took half a minute; they are looked up instead."""
+    rows: list[list[object]] = [[number.format((7 * s + i) % 9) for i in range(items)] for s in range(sets)]
+    backwards = [row[::-1] for row in rows[::-1]]
+    if len(_sets(rows)) > MAX_CHARS:
+        rows, backwards = rows[:7], backwards[-7:]
+    assert compare(_sets(backwards), _sets(rows)) == Verdict(outcome=Outcome.CORRECT, method="list")
+    backwards[0] = [*backwards[0][:-1], number.format(77)]
+    verdict = compare(_sets(backwards), _sets(rows))
+    assert isinstance(verdict, Verdict) and verdict.outcome is not Outcome.CORRECT
+
+
+def test_sets_that_would_take_too_many_comparisons_are_not_graded() -> None:
+    rows = [[rf"\sqrt{{{20 * s + i}}}" for i in range(6)] for s in range(20)]
+    others = [[rf"\sqrt{{{20 * s + i + 1}}}" for i in range(6)] for s in range(20)]
+    verdict = compare(_sets(rows), _sets(others))
+    assert isinstance(verdict, Verdict) and verdict.method == "limit"
+
+
+def test_a_rounded_item_leaves_the_other_to_the_item_that_needs_it() -> None:
+    """0.3333 may be 1/3 and 0.33325, of which only the first is 0.33333."""
+    verdict = compare("0.3333, 0.33333", r"\frac{1}{3}, 0.33325")
+    assert isinstance(verdict, Verdict) and verdict.outcome is Outcome.CORRECT
+
+
+@pytest.mark.parametrize("text", ["1" * 10_000, "(" * 100 + ")" * 100, "x" * 5000])
+def test_the_same_text_is_equal_before_any_limit(text: str) -> None:
+    assert compare(f" {text}", text) == Verdict(outcome=Outcome.CORRECT, method="text")
 
 
 @pytest.mark.worker

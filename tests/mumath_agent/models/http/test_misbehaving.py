@@ -16,7 +16,7 @@ Answer = bytes | None
 """What a server sends before it closes the connection; None: it never answers."""
 
 NEVER: Answer = None
-PAGE = b"<!doctype html>\n<html><title>Welcome</title>\n" + b"<p>hello</p>\n" * 500
+PAGE = b"<!doctype html>\n<html><title>Welcome</title>\n" + b"<p>hello</p>\n" * 99
 KEY = "sk-secret-123"
 
 
@@ -69,6 +69,7 @@ def serving(listed: Answer, written: Answer = NEVER) -> Iterator[str]:
 def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "LIST_TIMEOUT_S", 0.3)
     monkeypatch.setattr(connection, "_SILENT_S", 0.1)
+    monkeypatch.setattr(retries, "_GROWING", lambda _: 0.01)
     monkeypatch.setattr(retries, "_BUSY_S", 1.0)
     monkeypatch.setattr(retries, "_TELL_AFTER_S", 0.0)
     monkeypatch.setattr(retries, "_TELL_EVERY_S", 0.0)
@@ -93,7 +94,15 @@ CHAT = (*NAMED, "--dialect", "chat")
         (NEVER, ("--wall", "0.1"), 3, "didn't say what it serves within 0.1 s (--wall)"),
         (BUSY, (), 3, "answered 429: slow down, tried"),
         (BUSY, ("--wall", "0.2"), 3, "didn't say what it serves within 0.2 s (--wall)"),
-        (answer(200, PAGE, "text/html"), (), 3, "isn't an OpenAI-compatible API: it answered GET with <!doctype"),
+        (answer(200, PAGE, "text/html"), (), 3, 'it answered GET with a web page, "Welcome"; check the server\'s'),
+        (answer(200, b"<html><p>hi"), (), 3, "it answered GET with a web page; check the server's address"),
+        (answer(404, PAGE, "text/html"), (), 3, 'answered 404 with a web page, "Welcome"; check the server\'s address'),
+        (answer(400, PAGE), (), 3, 'answered 400 with a web page, "Welcome"; check the server\'s address (--base-url)'),
+        (answer(401, PAGE), (), 3, "Welcome\"; check the server's address (--base-url) and MUMATH_API_KEY"),
+        (answer(429, PAGE), (), 3, 'answered 429 with a web page, "Welcome", tried'),
+        (answer(502, PAGE), (), 3, 'page, "Welcome", tried 5 times; see the server\'s log, and check the server\'s'),
+        (answer(404, b"<html><title>" + b"&lt;\n x" * 99), (), 3, "answered 404 with a web page; check"),
+        (answer(404, b"<html><title>a &lt;\n" + b"x" * 99 + b"</title>"), (), 3, 'page, "a < ' + "x" * 55 + '…"'),
         (answer(200, b'{"data": ['), (), 3, 'isn\'t an OpenAI-compatible API: it answered GET with {"data": [;'),
         (answer(200, b'{"hello": 1}'), (), 3, "isn't an OpenAI-compatible API"),
         (answer(200, b""), (), 3, "isn't an OpenAI-compatible API: it answered GET with no message"),
@@ -126,7 +135,10 @@ def stream(*texts: str, end: bytes = b"") -> bytes:
 @pytest.mark.parametrize(
     ("written", "options", "code", "said"),
     [
-        (answer(200, PAGE, "text/html"), ASKED, 3, "isn't an OpenAI-compatible API: it answered POST with <!doctype"),
+        (answer(200, PAGE, "text/html"), ASKED, 3, 'it answered POST with a web page, "Welcome"; check'),
+        (answer(404, PAGE), ASKED, 2, "doesn't serve 'm', but a, b; choose with --model"),
+        (answer(404, PAGE), CHAT, 3, 'answered 404 with a web page, "Welcome"; check the server\'s address'),
+        (answer(403, PAGE), CHAT, 3, 'answered 403 with a web page, "Welcome"; check'),
         (answer(200, PAGE, "text/html"), CHAT, 3, "isn't an OpenAI-compatible API"),
         (answer(200, b'{"choices": ['), ASKED, 3, "isn't an OpenAI-compatible API"),
         (answer(401, b"no"), ASKED, 2, "answered 401: no; set MUMATH_API_KEY"),

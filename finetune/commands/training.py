@@ -22,7 +22,7 @@ Start = Annotated[
     typer.Option(
         "--start",
         "--from",  # torchrun takes any --start for one of its own options
-        help="Folder of a tokenizer, a model or a finished stage; or a model's name on the hub.",
+        help="Folder of a tokenizer, a model or a finished stage; a model's GGUF file, or its name on the hub.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document to stdout.")]

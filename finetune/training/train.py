@@ -99,7 +99,7 @@ def train(
     Args:
         recipe: the settings.
         data: JSONL file of training rows.
-        start: folder of a tokenizer, a model or a finished stage, or a model's name on the Hugging Face hub.
+        start: folder of a tokenizer, a model or a finished stage; a model's GGUF file, or its name on the hub.
         out: folder to write.
         solve_rate: called every `recipe.solve_every` steps; its result goes into the log.
         track: where the curves go besides out/log.jsonl.

@@ -44,6 +44,51 @@ def tokenizer(
     show(f"{out}: {size} tokens")
 
 
+def prune(
+    start: Annotated[str, typer.Argument(help="Folder, GGUF file or hub name of a model.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    keep_text: Annotated[
+        list[Path] | None,
+        typer.Option(help="JSONL of training rows, or plain text, whose tokens are kept; may be repeated."),
+    ] = None,
+    min_count: Annotated[int, typer.Option(min=1, help="Keep what occurs at least so often.")] = 1,
+    keep_first: Annotated[
+        int, typer.Option(min=0, help="Keep so many tokens besides, from the first: the commonest.")
+    ] = 0,
+    drop_layers: Annotated[
+        str | None, typer.Option(help="Layers to leave out, counted from 0: 10-14, say, or 3,5.")
+    ] = None,
+    dialect: Annotated[str, typer.Option(help="How the rows' solutions are written.")] = "fenced",
+    as_json: Json = False,
+) -> None:
+    """Make a model smaller before training: a vocabulary of what the texts need, and fewer layers.
+
+    Examples:
+        python -m finetune prune SmolLM2-135M-Instruct.Q4_1.gguf --keep-text cot.jsonl --keep-text code.jsonl --out base
+        python -m finetune prune base --drop-layers 10-14 --out smaller
+    """
+    from finetune.training.pruning import layer_numbers
+    from finetune.training.pruning import prune as make_smaller
+
+    if not (keep_text or drop_layers):
+        raise InputError("nothing to leave out; give --keep-text, --drop-layers, or both")
+    found = make_smaller(
+        start,
+        out,
+        texts=keep_text or (),
+        min_count=min_count,
+        keep_first=keep_first,
+        drop_layers=layer_numbers(drop_layers) if drop_layers else (),
+        dialect=dialect,
+    )
+    if as_json:
+        print_json(asdict(found))
+        return
+    show(f"{out}: {found.summary}")
+    for text in found.texts:
+        show(f"  {text.name}: {text.tokens_before:,} tokens before, {text.tokens_after:,} after")
+
+
 def train(
     recipe: Annotated[Path, typer.Argument(help="TOML file, or the name of a recipe that comes with this.")],
     data: Annotated[list[Path], typer.Option(help="JSONL file of training rows; once for each stage.")],

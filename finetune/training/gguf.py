@@ -9,6 +9,7 @@ Llama's query and key matrices, whose halves llama.cpp interleaves.
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
@@ -76,6 +77,8 @@ def gguf_folder(file: Path) -> Path:
                 raise InputError(f"can't write {known}: {error.strerror}") from None
         finally:
             shutil.rmtree(partial_folder, ignore_errors=True)
+            with suppress(OSError):  # empty, if the file can't be used
+                known.rmdir()
     return known
 
 

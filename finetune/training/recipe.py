@@ -75,6 +75,9 @@ class Recipe(_Frozen):
     """None: start from the weights of the start folder."""
     lora: Lora | None = None
     """None: train all weights."""
+    frozen_layers: int | None = Field(default=None, ge=0)
+    """Leave the input embeddings (and an output matrix tied to them) and so many of the lower layers as they are: no
+    gradient goes below. 0 leaves only the embeddings, None trains everything."""
     optimizer: Optimizer
     seed: int = 0
     steps: int | None = Field(default=None, gt=0)
@@ -103,6 +106,9 @@ class Recipe(_Frozen):
     eval_rows: int = Field(default=256, ge=0)
     """Rows held out from training, for the evaluation loss."""
     eval_every: int = Field(default=200, gt=0)
+    patience: int | None = Field(default=None, gt=0)
+    """Stop after so many evaluations in a row that aren't better than the best one, and keep the weights of the best
+    one. None: make all steps and keep the last weights."""
     solve_every: int | None = Field(default=None, gt=0)
     """Steps between two measurements of the share of problems solved, if problems are given."""
     checkpoint_every: int = Field(default=200, gt=0)
@@ -116,6 +122,14 @@ class Recipe(_Frozen):
             raise ValueError("batch_tokens must be a multiple of microbatch_tokens")
         if self.packing and self.held_tokens < self.max_tokens:
             raise ValueError("packing needs room for a row of max_tokens in a pass")
+        if self.frozen_layers is not None and (self.lora or self.model):
+            raise ValueError(
+                "frozen_layers is for all weights of a model that is there: not with model or lora"
+            )
+        if self.patience and (not self.eval_rows or self.eval_every % self.checkpoint_every):
+            raise ValueError(
+                "patience needs eval_rows, and an eval_every that is a multiple of checkpoint_every"
+            )
         return self
 
     @property

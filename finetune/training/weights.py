@@ -31,7 +31,7 @@ from transformers import (
 )
 
 from finetune.training.attention import implementation
-from finetune.training.distributed import Processes, shard
+from finetune.training.distributed import Processes, layers, shard
 from finetune.training.gguf import gguf_folder
 from finetune.training.recipe import Lora, Recipe, Shape
 from mumath_agent.errors import InputError
@@ -84,13 +84,13 @@ def make_model(
     """
     _require(recipe, start, processes)
     if processes.count == 1:
-        model = _whole(recipe, tokenizer, start, processes)
+        model = freeze(_whole(recipe, tokenizer, start, processes), recipe.frozen_layers)
         if not (recipe.lora and recipe.lora.quantize):  # a quantised model was loaded onto its device
             model = model.to(processes.device)  # type: ignore[arg-type]
     else:
         source = _whole(recipe, tokenizer, start, processes) if processes.is_first else None
         with torch.device("meta"):
-            model = _empty(recipe, tokenizer, start)
+            model = freeze(_empty(recipe, tokenizer, start), recipe.frozen_layers)
         shard(model, source, processes, half=recipe.precision == "bf16")
     if recipe.gradient_checkpointing:
         model.activation_checkpointing_enable()
@@ -179,6 +179,24 @@ def adapted_by(lora: Lora | None, model: PreTrainedModel) -> Model:
         adapted = get_peft_model(model, config)
     assert isinstance(adapted, PeftModel)
     return adapted
+
+
+def freeze(model: Model, lower_layers: int | None) -> Model:
+    """Leave the embeddings and so many lower layers untrained; None leaves nothing.
+
+    Raises:
+        InputError: the model has no more layers than that.
+    """
+    if lower_layers is None:
+        return model
+    stack = layers(model)
+    if lower_layers >= len(stack):
+        raise InputError(
+            f"frozen_layers = {lower_layers} leaves nothing to train: the model has {len(stack)} layers"
+        )
+    for part in (model.get_input_embeddings(), *stack[:lower_layers]):
+        part.requires_grad_(False)
+    return model
 
 
 def _dtype(recipe: Recipe) -> torch.dtype:

@@ -67,8 +67,8 @@ def prune(
         python -m finetune prune SmolLM2-135M-Instruct.Q4_1.gguf --keep-text cot.jsonl --keep-text code.jsonl --out base
         python -m finetune prune base --drop-layers 10-14 --out smaller
     """
-    from finetune.training.pruning import layer_numbers
     from finetune.training.pruning import prune as make_smaller
+    from finetune.training.recipe import layer_numbers
 
     if not (keep_text or drop_layers):
         raise InputError("nothing to leave out; give --keep-text, --drop-layers, or both")

@@ -269,20 +269,3 @@ def _state(
                 yield ".".join([*parts[:2], place[parts[2]], *parts[3:]]), value
         else:
             yield name, value[rows] if name in _EMBEDDINGS else value
-
-
-def layer_numbers(text: str) -> tuple[int, ...]:
-    """Return the numbers of "10-14,20": single ones and ranges, ends included.
-
-    Raises:
-        InputError: it is anything else.
-    """
-    numbers: set[int] = set()
-    for part in text.split(","):
-        first, dash, last = (piece.strip() for piece in part.partition("-"))
-        if not (first.isdecimal() and (last.isdecimal() if dash else True)) or int(last or first) < int(
-            first
-        ):
-            raise InputError(f"{text!r} doesn't name layers; give numbers and ranges, such as 10-14,20")
-        numbers.update(range(int(first), int(last or first) + 1))
-    return tuple(sorted(numbers))

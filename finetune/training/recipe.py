@@ -174,6 +174,23 @@ def read_stages(path: Path) -> tuple[Recipe, ...]:
     return (read_recipe(path),)
 
 
+def layer_numbers(text: str) -> tuple[int, ...]:
+    """Return the numbers of "10-14,20": single ones and ranges, ends included.
+
+    Raises:
+        InputError: it is anything else.
+    """
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
+        if not (first.isdecimal() and (last.isdecimal() if dash else True)) or int(last or first) < int(
+            first
+        ):
+            raise InputError(f"{text!r} doesn't name layers; give numbers and ranges, such as 10-14,20")
+        numbers.update(range(int(first), int(last or first) + 1))
+    return tuple(sorted(numbers))
+
+
 def _table(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

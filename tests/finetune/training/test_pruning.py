@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
 from finetune.training.encode import read_rows, whole_text
-from finetune.training.pruning import layer_numbers, prune, renumbered, tokens_to_keep
+from finetune.training.pruning import prune, renumbered, tokens_to_keep
+from finetune.training.recipe import layer_numbers
 from finetune.training.tokenizer import load_tokenizer
 from mumath_agent.dialects import Fenced
 from mumath_agent.errors import InputError

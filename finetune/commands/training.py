@@ -239,6 +239,46 @@ def bench_packing(
         show(f"| {name} | {rate:.0f} | {rate / reference:.2f}x | {100 * speed.padding:.1f} % |")
 
 
+def bench_recipe(
+    recipe: Annotated[Path, typer.Argument(help="TOML file, or the name of a recipe that comes with this.")],
+    data: Annotated[Path, typer.Option(help="JSONL file of training rows.")],
+    start: Start,
+    vary: Annotated[
+        list[str] | None, typer.Option(help="A line of TOML that changes the recipe; once for each variant.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Passes of each variant.")] = 4,
+    as_json: Json = False,
+) -> None:
+    """Measure what variants of a recipe cost: processor time for each token, compared with the recipe as it is.
+
+    Example:
+        python -m finetune bench-recipe 135m --data code.jsonl --start base --vary "frozen_layers = 20"
+    """
+    import torch
+
+    from finetune.training.distributed import join_processes
+    from finetune.training.recipe import read_stages, varied
+    from finetune.training.recipe_speed import measure
+    from finetune.training.train import prepare
+    from finetune.training.weights import find_start
+
+    read, folder = read_stages(recipe)[-1], find_start(start)
+    recipes = {"as it is": read} | {changes: varied(read, changes) for changes in vary or ()}
+    torch.set_num_threads(read.threads or torch.get_num_threads())
+    with join_processes(on_cpu=read.threads is not None) as processes:
+        runs = {
+            name: prepare(one, data=data, start=folder, processes=processes) for name, one in recipes.items()
+        }
+        costs = measure(runs, rounds=rounds)
+    if as_json:
+        print_json({name: asdict(cost) for name, cost in costs.items()})
+        return
+    show("| recipe | ms/token | of them updates | speed |\n|---|---|---|---|")
+    for name, cost in costs.items():
+        speed = costs["as it is"].total / cost.total
+        show(f"| {name} | {cost.total:.2f} | {cost.updates:.2f} | {speed:.2f}x |")
+
+
 def _answered(path: Path, *, limit: int | None = None) -> list[Problem]:
     """Read problems that all have an answer to compare with."""
     problems = load_problems(path, limit=limit)

@@ -157,6 +157,24 @@ def read_recipe(path: Path) -> Recipe:
         raise InputError(f"{path}: {f'{where}: ' if where else ''}{first['msg']}") from None
 
 
+def varied(recipe: Recipe, changes: str) -> Recipe:
+    """Return the recipe with the changes of a line of TOML, such as "frozen_layers = 10" or "optimizer.rate = 1e-4".
+
+    Raises:
+        InputError: it isn't TOML, or has an unknown or impossible key.
+    """
+    settings = recipe.model_dump()
+    try:
+        for name, value in tomllib.loads(changes).items():
+            before = settings.get(name)
+            settings[name] = before | value if isinstance(before, dict) and isinstance(value, dict) else value
+        return Recipe.model_validate(settings)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{changes!r} isn't TOML: {error}") from None
+    except ValidationError as error:
+        raise InputError(f"{changes!r}: {error.errors()[0]['msg']}") from None
+
+
 def read_stages(path: Path) -> tuple[Recipe, ...]:
     """Return the recipes that a file, or a name of one that comes with the project, stands for: one a stage.
 

@@ -16,6 +16,7 @@ from finetune.training.checkpoints import checkpoints
 from finetune.training.recipe import RECIPES, Recipe, read_recipe
 from finetune.training.train import MANIFEST, TrainingRun, prepare, train
 from mumath_agent.errors import InputError
+from tests.programs import call
 
 pytestmark = pytest.mark.train
 
@@ -123,3 +124,16 @@ def test_an_interrupted_run_stops_where_an_unbroken_one_does(
     assert [again[key] for key in ("steps", "best_step", "tokens")] == [
         manifest[key] for key in ("steps", "best_step", "tokens")
     ]
+
+
+def test_variants_of_a_recipe_are_compared_by_what_they_cost(
+    corpus: Path, stage1: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text((RECIPES / "tiny-stage2.toml").read_text("utf-8"), encoding="utf-8")
+    options = ("--data", corpus / "stage2.jsonl", "--start", stage1, "--rounds", 1, "--json")
+    done = call("finetune", "bench-recipe", path, *options, "--vary", "frozen_layers = 1")
+    assert done.code == 0, done.stderr
+    costs = json.loads(done.stdout)
+    assert list(costs) == ["as it is", "frozen_layers = 1"]
+    assert all(cost["passes"] > 0 for cost in costs.values())

@@ -27,7 +27,7 @@ from mumath_agent.errors import InputError, MissingExtra
 
 Array = npt.NDArray[np.float32]
 
-_CONFIGS: dict[str, type[PreTrainedConfig]] = {"llama": LlamaConfig, "qwen2": Qwen2Config}
+_CONFIGS: dict[str, Callable[..., PreTrainedConfig]] = {"llama": LlamaConfig, "qwen2": Qwen2Config}
 _PARTS = {
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
@@ -191,7 +191,9 @@ def _weights(read: _Gguf) -> Iterator[tuple[str, Array]]:
         except (NotImplementedError, ValueError) as error:
             raise InputError(f"{read.file}: {tensor.name} can't be de-quantised: {error}") from None
         value = value.reshape([int(size) for size in reversed(tensor.shape)])
-        yield f"{name}.{kind}", np.ascontiguousarray(order.get(part, lambda same: same)(value))
+        if part in order:
+            value = order[part](value)
+        yield f"{name}.{kind}", np.ascontiguousarray(value)
 
 
 def _halves(matrix: Array, *, heads: int) -> Array:

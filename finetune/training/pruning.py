@@ -236,7 +236,7 @@ def _write_model(
         config.layer_types = [config.layer_types[number] for number in layers]
     for name in ("bos", "eos", "pad"):
         setattr(config, f"{name}_token_id", getattr(smaller, f"{name}_token_id"))
-    made = AutoModelForCausalLM.from_config(config)
+    made = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     made.load_state_dict(dict(_state(model.state_dict(), kept, layers)))
     made.generation_config.eos_token_id = smaller.eos_token_id
     made.generation_config.bos_token_id = smaller.bos_token_id

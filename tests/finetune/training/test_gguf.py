@@ -77,7 +77,7 @@ def agrees(file: Path, texts: Sequence[str]) -> None:
     """Check that llama.cpp and the folder made of the file see the same ids, and want the same token next."""
     folder = find_start(str(file))
     tokenizer = load_tokenizer(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     with llama_cpp(file) as server:
         for text in texts:
             ids = tokenizer(text)["input_ids"]

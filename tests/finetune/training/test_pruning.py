@@ -90,7 +90,8 @@ def test_logits_of_kept_tokens_are_the_same(model: Path, corpus: Path, tmp_path:
     row = whole_text(read_rows(corpus / "few.jsonl")[0], tokenizer, Fenced())
     before, after = ids(tokenizer, row), ids(smaller, row)
     kept = [
-        tokenizer.convert_tokens_to_ids(token) for token in smaller.convert_ids_to_tokens(range(len(smaller)))
+        tokenizer.convert_tokens_to_ids(token)
+        for token in smaller.convert_ids_to_tokens(list(range(len(smaller))))
     ]
     assert [kept[token] for token in after] == before
     assert len(smaller) < len(tokenizer) and smaller.eos_token_id == after[-1]

@@ -94,7 +94,7 @@ def test_a_tiny_file_becomes_a_folder(tmp_path: Path) -> None:
     file = write_tiny(tmp_path / "tiny.gguf")
     folder = gguf_folder(file)
     assert gguf_folder(file) == folder
-    model = AutoModelForCausalLM.from_pretrained(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder)
     given = {tensor.name: dequantize(tensor.data, tensor.tensor_type) for tensor in GGUFReader(file).tensors}
     assert np.array_equal(model.get_input_embeddings().weight.detach().numpy(), given["token_embd.weight"])
     assert not model.config.tie_word_embeddings

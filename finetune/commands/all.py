@@ -74,7 +74,9 @@ def embedded(
     keep_first: Annotated[int, typer.Option(min=0, help="With --start: see `prune`.")] = 0,
     drop_layers: Annotated[str | None, typer.Option(help="With --start: see `prune`.")] = None,
     weights: EngineWeights = "float16",
-    problems: Annotated[int, typer.Option(min=1, help="Held-out problems to measure with.")] = 200,
+    problems: Annotated[
+        int | None, typer.Option(min=1, help="Held-out problems to measure with. [200]")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make the embedded model by `all --size embedded`, or from a model by --start; export it. Run again to go on.
@@ -88,7 +90,7 @@ def embedded(
     from finetune.release.export import Weights
     from finetune.release.folder import release
 
-    plan = replace(PLANS[Size.EMBEDDED], weights=weights, held_out=problems)
+    plan = replace(PLANS[Size.EMBEDDED], weights=weights)
     if start is not None:
         if len(data or ()) != 2:
             raise InputError("--start needs --data twice: the rows of stage 1 and those of stage 2")
@@ -105,6 +107,8 @@ def embedded(
         raise InputError(
             "--data, --keep-text and --drop-layers are for a model to begin with; give --start, too"
         )
+    if problems is not None:
+        plan = replace(plan, held_out=problems)
     work = work.resolve()
     _run(plan, work, gsm8k=gsm8k, vllm=vllm, as_json=as_json)
     finished = work / "model" / "stage2"

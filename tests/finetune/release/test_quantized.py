@@ -94,7 +94,7 @@ def test_a_given_model_is_made_smaller_trained_in_two_stages_and_exported(
     (tmp_path / "stage.toml").write_text(text, encoding="utf-8")
     (tmp_path / "both.toml").write_text('stages = ["stage.toml", "stage.toml"]', encoding="utf-8")
     rows = (str(corpus / "stage1.jsonl"), str(corpus / "stage2.jsonl"))
-    given = Given(start=str(model), data=rows, drop_layers=(0,))
+    given = Given(start=str(model), data=rows, drop_layers=(0,), min_count=1000)
     plan = Plan(rows=given, recipe=str(tmp_path / "both.toml"), held_out=2, weights="int4")
     ended: list[str] = []
     work = tmp_path / "work"

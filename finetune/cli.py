@@ -8,7 +8,7 @@ from finetune.commands.problems import corpus, held_out
 from finetune.commands.scaling import on_ray
 from finetune.commands.selecting import overlap, select
 from finetune.commands.synthesizing import synthesize
-from finetune.commands.training import audit, bench_packing, evaluate, tokenizer, train
+from finetune.commands.training import audit, bench_packing, bench_recipe, evaluate, prune, tokenizer, train
 from mumath_agent.commands import console
 from mumath_agent.commands.program import add, program
 
@@ -16,7 +16,19 @@ app = program()
 add(app, run_all, "all")
 for command in (embedded, held_out, seeds, augment, synthesize, select, overlap, corpus):
     add(app, command)
-for command in (tokenizer, audit, train, evaluate, export, verify, card, ablations, bench_packing):
+for command in (
+    tokenizer,
+    prune,
+    audit,
+    train,
+    evaluate,
+    export,
+    verify,
+    card,
+    ablations,
+    bench_packing,
+    bench_recipe,
+):
     add(app, command)
 add(app, on_ray, passes_on=True)
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +10,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from finetune.commands.exporting import EngineWeights
 from finetune.commands.problems import Gsm8k
-from finetune.pipeline.plans import PLANS, Size
+from finetune.pipeline.plans import PLANS, Given, Plan, Size
+from finetune.training.recipe import layer_numbers
 from mumath_agent.commands.console import print_json, stderr, stdout
+from mumath_agent.errors import InputError
 from mumath_agent.records import to_json
 
 if TYPE_CHECKING:
@@ -46,7 +50,7 @@ def run_all(
         python -m finetune all --work runs/tiny
         python -m finetune all --work runs/small --size small
     """
-    _run(size, work, gsm8k=gsm8k, vllm=vllm, as_json=as_json)
+    _run(PLANS[size], work, gsm8k=gsm8k, vllm=vllm, as_json=as_json)
 
 
 def embedded(
@@ -54,21 +58,72 @@ def embedded(
     out: Annotated[Path, typer.Option(help="Folder of the finished model.")],
     gsm8k: Gsm8k = None,
     vllm: Vllm = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="Folder, GGUF file or hub name of a model to begin with; needs --data twice."),
+    ] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="With --start: the rows of stage 1, and again: of stage 2.")
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="With --start: the recipe of both stages.")] = "135m",
+    keep_text: Annotated[
+        list[Path] | None,
+        typer.Option(help="With --start: files whose tokens are kept besides those of the rows."),
+    ] = None,
+    min_count: Annotated[int, typer.Option(min=1, help="With --start: see `prune`.")] = 1,
+    keep_first: Annotated[int, typer.Option(min=0, help="With --start: see `prune`.")] = 0,
+    drop_layers: Annotated[str | None, typer.Option(help="With --start: see `prune`.")] = None,
+    weights: EngineWeights = "float16",
+    problems: Annotated[
+        int | None, typer.Option(min=1, help="Held-out problems to measure with. [200]")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the embedded model by `all --size embedded`, and export it to a folder. Run again to go on.
+    """Make the embedded model by `all --size embedded`, or from a model by --start; export it. Run again to go on.
 
-    Example:
+    Examples:
         python -m finetune embedded --gsm8k gsm8k/train.jsonl --work runs/embedded --out runs/weights
+        python -m finetune embedded --start SmolLM2-135M-Instruct.Q4_1.gguf --data cot.jsonl --data code.jsonl \
+            --keep-first 8000 --weights int4 --work runs/135m --out runs/weights
     """
+    from finetune.pipeline.all import training_rows
+    from finetune.release.export import Weights
     from finetune.release.folder import release
 
-    _run(Size.EMBEDDED, work, gsm8k=gsm8k, vllm=vllm, as_json=as_json)
-    release(work / "model" / "stage2", out, data=(work / "cot.jsonl", work / "code.jsonl"), run=work / "run")
-    typer.echo(f"{out}: done", err=as_json)
+    plan = replace(PLANS[Size.EMBEDDED], weights=weights)
+    if start is not None:
+        if len(data or ()) != 2:
+            raise InputError("--start needs --data twice: the rows of stage 1 and those of stage 2")
+        given = Given(
+            start=str(Path(start).resolve()) if Path(start).exists() else start,
+            data=_pair(data or []),
+            keep_text=tuple(str(path.resolve()) for path in keep_text or ()),
+            min_count=min_count,
+            keep_first=keep_first,
+            drop_layers=layer_numbers(drop_layers) if drop_layers else (),
+        )
+        plan = replace(plan, rows=given, recipe=recipe, vocabulary=0)
+    elif data or keep_text or drop_layers:
+        raise InputError(
+            "--data, --keep-text and --drop-layers are for a model to begin with; give --start, too"
+        )
+    if problems is not None:
+        plan = replace(plan, held_out=problems)
+    work = work.resolve()
+    _run(plan, work, gsm8k=gsm8k, vllm=vllm, as_json=as_json)
+    finished = work / "model" / "stage2"
+    released = release(
+        finished, out, data=training_rows(plan, work), run=work / "run", weights=Weights(weights)
+    )
+    typer.echo(f"{out}: {released.size}", err=as_json)
 
 
-def _run(size: Size, work: Path, *, gsm8k: Path | None, vllm: Path | None, as_json: bool) -> None:
+def _pair(data: Sequence[Path]) -> tuple[str, str]:
+    first, second = (str(path.resolve()) for path in data)
+    return first, second
+
+
+def _run(plan: Plan, work: Path, *, gsm8k: Path | None, vllm: Path | None, as_json: bool) -> None:
     # Bound to what stderr is now: while a step runs, stderr is the step's log.
     terminal = Console(file=sys.stderr, highlight=False)
     results = terminal if stdout() is stderr else stdout()
@@ -80,9 +135,7 @@ def _run(size: Size, work: Path, *, gsm8k: Path | None, vllm: Path | None, as_js
     with terminal.status("starting") as status:
         from finetune.pipeline.all import run
 
-        reports = run(
-            PLANS[size], work.resolve(), gsm8k=gsm8k, vllm=vllm, on_begin=status.update, on_end=tell
-        )
+        reports = run(plan, work.resolve(), gsm8k=gsm8k, vllm=vllm, on_begin=status.update, on_end=tell)
     if as_json:
         print_json([to_json(report) for report in reports])
     else:

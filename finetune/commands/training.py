@@ -22,7 +22,7 @@ Start = Annotated[
     typer.Option(
         "--start",
         "--from",  # torchrun takes any --start for one of its own options
-        help="Folder of a tokenizer, a model or a finished stage; or a model's name on the hub.",
+        help="Folder of a tokenizer, a model or a finished stage; a model's GGUF file, or its name on the hub.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document to stdout.")]
@@ -42,6 +42,51 @@ def tokenizer(
 
     size = learn_tokenizer(data, out, vocab_size=vocab_size)
     show(f"{out}: {size} tokens")
+
+
+def prune(
+    start: Annotated[str, typer.Argument(help="Folder, GGUF file or hub name of a model.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    keep_text: Annotated[
+        list[Path] | None,
+        typer.Option(help="JSONL of training rows, or plain text, whose tokens are kept; may be repeated."),
+    ] = None,
+    min_count: Annotated[int, typer.Option(min=1, help="Keep what occurs at least so often.")] = 1,
+    keep_first: Annotated[
+        int, typer.Option(min=0, help="Keep so many tokens besides, from the first: the commonest.")
+    ] = 0,
+    drop_layers: Annotated[
+        str | None, typer.Option(help="Layers to leave out, counted from 0: 10-14, say, or 3,5.")
+    ] = None,
+    dialect: Annotated[str, typer.Option(help="How the rows' solutions are written.")] = "fenced",
+    as_json: Json = False,
+) -> None:
+    """Make a model smaller before training: a vocabulary of what the texts need, and fewer layers.
+
+    Examples:
+        python -m finetune prune SmolLM2-135M-Instruct.Q4_1.gguf --keep-text cot.jsonl --keep-text code.jsonl --out base
+        python -m finetune prune base --drop-layers 10-14 --out smaller
+    """
+    from finetune.training.pruning import prune as make_smaller
+    from finetune.training.recipe import layer_numbers
+
+    if not (keep_text or drop_layers):
+        raise InputError("nothing to leave out; give --keep-text, --drop-layers, or both")
+    found = make_smaller(
+        start,
+        out,
+        texts=keep_text or (),
+        min_count=min_count,
+        keep_first=keep_first,
+        drop_layers=layer_numbers(drop_layers) if drop_layers else (),
+        dialect=dialect,
+    )
+    if as_json:
+        print_json(asdict(found))
+        return
+    show(f"{out}: {found.summary}")
+    for text in found.texts:
+        show(f"  {text.name}: {text.tokens_before:,} tokens before, {text.tokens_after:,} after")
 
 
 def train(
@@ -192,6 +237,46 @@ def bench_packing(
     for name, speed in speeds.items():
         rate = speed.tokens_per_s
         show(f"| {name} | {rate:.0f} | {rate / reference:.2f}x | {100 * speed.padding:.1f} % |")
+
+
+def bench_recipe(
+    recipe: Annotated[Path, typer.Argument(help="TOML file, or the name of a recipe that comes with this.")],
+    data: Annotated[Path, typer.Option(help="JSONL file of training rows.")],
+    start: Start,
+    vary: Annotated[
+        list[str] | None, typer.Option(help="A line of TOML that changes the recipe; once for each variant.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Passes of each variant.")] = 4,
+    as_json: Json = False,
+) -> None:
+    """Measure what variants of a recipe cost: processor time for each token, compared with the recipe as it is.
+
+    Example:
+        python -m finetune bench-recipe 135m --data code.jsonl --start base --vary "frozen_layers = 20"
+    """
+    import torch
+
+    from finetune.training.distributed import join_processes
+    from finetune.training.recipe import read_stages, varied
+    from finetune.training.recipe_speed import measure
+    from finetune.training.train import prepare
+    from finetune.training.weights import find_start
+
+    read, folder = read_stages(recipe)[-1], find_start(start)
+    recipes = {"as it is": read} | {changes: varied(read, changes) for changes in vary or ()}
+    torch.set_num_threads(read.threads or torch.get_num_threads())
+    with join_processes(on_cpu=read.threads is not None) as processes:
+        runs = {
+            name: prepare(one, data=data, start=folder, processes=processes) for name, one in recipes.items()
+        }
+        costs = measure(runs, rounds=rounds)
+    if as_json:
+        print_json({name: asdict(cost) for name, cost in costs.items()})
+        return
+    show("| recipe | ms/token | of them updates | speed |\n|---|---|---|---|")
+    for name, cost in costs.items():
+        speed = costs["as it is"].total / cost.total
+        show(f"| {name} | {cost.total:.2f} | {cost.updates:.2f} | {speed:.2f}x |")
 
 
 def _answered(path: Path, *, limit: int | None = None) -> list[Problem]:

@@ -4,7 +4,8 @@
     benchmarks ─▶ card
 
 Rules augment; the embedded model and the questions' own solutions teach. A plan of word problems has training rows
-without any of that. What is measured are problems of template schemas that no other step has seen. `Steps` writes down
+without any of that. A plan with given rows begins with a given model, which is made smaller in place of learning a
+tokenizer. What is measured are problems of template schemas that no other step has seen. `Steps` writes down
 what is done. The benchmarks are another program, and run as one.
 """
 
@@ -23,13 +24,15 @@ from finetune.data.records import SolutionFormat
 from finetune.data.seeds import SeedsConfig, seeds
 from finetune.data.select.stage import SelectConfig, select
 from finetune.data.synthesize import SynthesizeConfig, synthesize
-from finetune.pipeline.plans import Plan, Synthesis, WordProblems
+from finetune.pipeline.plans import Given, Plan, Synthesis, WordProblems
 from finetune.pipeline.steps import StepFailed, StepReport, Steps
 from finetune.release.agreement import compare_engines
 from finetune.release.card import NAME, read_evaluation, write_card
+from finetune.release.export import Weights
 from finetune.release.folder import release
 from finetune.training.audit import audit
 from finetune.training.encode import read_rows
+from finetune.training.pruning import prune
 from finetune.training.recipe import Recipe, read_stages
 from finetune.training.stages import train_stages
 from finetune.training.tokenizer import load_tokenizer
@@ -83,35 +86,42 @@ def run(
         "gsm8k": sha256(gsm8k) if gsm8k else None,
         "version": __version__,
     }
+    if isinstance(plan.rows, Given):
+        identity["files"] = {str(path): sha256(path) for path in plan.rows.files}
     with only_user(work):
         steps = Steps(work, identity, on_begin=on_begin, on_end=on_end)
         make(plan, work, steps, gsm8k=gsm8k)
-        measure(work, steps, vllm=vllm)
+        measure(plan, work, steps, vllm=vllm)
         return steps.reports
 
 
 def make(plan: Plan, work: Path, steps: Steps, *, gsm8k: Path | None = None) -> None:
     """Make the model, from nothing to the exported folder."""
-    held_out, tokenizer, model = work / "held-out.jsonl", work / "tokenizer", work / "model"
-    data, recipes = _data(work), read_stages(Path(plan.recipe))
+    held_out, model = work / "held-out.jsonl", work / "model"
+    data, recipes, rows = training_rows(plan, work), read_stages(Path(plan.recipe)), plan.rows
+    start = work / ("base" if isinstance(rows, Given) else "tokenizer")
     steps.do("held-out", lambda: _held_out(held_out, plan.held_out))
-    if isinstance(plan.rows, Synthesis):
-        _synthesize(plan.rows, work, steps, held_out=held_out, gsm8k=gsm8k)
+    if isinstance(rows, Given):
+        steps.do("prune", lambda: _prune(rows, start))
+    elif isinstance(rows, Synthesis):
+        _synthesize(rows, work, steps, held_out=held_out, gsm8k=gsm8k)
     else:
-        _write_corpora(plan.rows, work, steps, gsm8k=gsm8k)
-    steps.do("tokenizer", lambda: _tokenizer(data, tokenizer, plan.vocabulary))
-    steps.do("audit", lambda: _audit(data[-1], tokenizer, recipes[-1]))
-    steps.do("train", lambda: _train(recipes, data, start=tokenizer, out=model))
-    steps.do("export", lambda: _export(model / "stage2", work / "exported", data))
+        _write_corpora(rows, work, steps, gsm8k=gsm8k)
+    if not isinstance(rows, Given):
+        steps.do("tokenizer", lambda: _tokenizer(data, start, plan.vocabulary))
+    steps.do("audit", lambda: _audit(data[-1], start, recipes[-1]))
+    steps.do("train", lambda: _train(recipes, data, start=start, out=model))
+    steps.do("export", lambda: _export(model / "stage2", work / "exported", data, Weights(plan.weights)))
 
 
-def measure(work: Path, steps: Steps, *, vllm: Path | None = None) -> None:
+def measure(plan: Plan, work: Path, steps: Steps, *, vllm: Path | None = None) -> None:
     """Measure the exported folder: do its engines agree, and what does it solve? Its card says so."""
     exported, runs = work / "exported", work / "run"
     with _serve(exported, steps, vllm) as base_url:
         steps.do("verify", lambda: _verify(exported, base_url))
         steps.do("benchmarks", lambda: _benchmark(work / "held-out.jsonl", runs, exported, base_url))
-        steps.do("card", lambda: _card(exported, work / "model" / "stage2", data=_data(work), run=runs))
+        data = training_rows(plan, work)
+        steps.do("card", lambda: _card(exported, work / "model" / "stage2", data=data, run=runs))
 
 
 def _synthesize(plan: Synthesis, work: Path, steps: Steps, *, held_out: Path, gsm8k: Path | None) -> None:
@@ -158,14 +168,34 @@ def _write_corpora(plan: WordProblems, work: Path, steps: Steps, *, gsm8k: Path 
     steps.do("corpus code", lambda: corpus(code_rows).rows)
 
 
+def training_rows(plan: Plan, work: Path) -> tuple[Path, Path]:
+    """Return the files of the rows of stage 1 and of stage 2."""
+    if isinstance(plan.rows, Given):
+        cot, code = plan.rows.data
+        return Path(cot), Path(code)
+    return _data(work)
+
+
 def _data(work: Path) -> tuple[Path, Path]:
-    """Return the training rows of stage 1 and of stage 2."""
     return work / "cot.jsonl", work / "code.jsonl"
 
 
 def _held_out(out: Path, size: int) -> str:
     write_held_out(out, size=size)
     return f"{out.name}: {size:,} problems"
+
+
+def _prune(given: Given, out: Path) -> str:
+    texts = tuple(map(Path, (*given.data, *given.keep_text)))
+    found = prune(
+        given.start,
+        out,
+        texts=texts,
+        min_count=given.min_count,
+        keep_first=given.keep_first,
+        drop_layers=given.drop_layers,
+    )
+    return f"{out.name}: {found.summary}"
 
 
 def _tokenizer(data: Sequence[Path], out: Path, vocabulary: int) -> str:
@@ -182,13 +212,13 @@ def _train(recipes: Sequence[Recipe], data: Sequence[Path], *, start: Path, out:
     return f"{out.name}/{last.name}: done"
 
 
-def _export(checkpoint: Path, out: Path, data: Sequence[Path]) -> str:
-    return f"{out.name}: {release(checkpoint, out, data=data).size}"
+def _export(checkpoint: Path, out: Path, data: Sequence[Path], weights: Weights) -> str:
+    return f"{out.name}: {release(checkpoint, out, data=data, weights=weights).size}"
 
 
 def _verify(exported: Path, base_url: str | None) -> str:
     agreement = compare_engines(exported, base_url=base_url)
-    if not agreement.is_equal:
+    if not agreement.is_expected:
         raise StepFailed(agreement.summary)
     return agreement.summary
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,16 +27,39 @@ class WordProblems:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Rows that are there already, for a model that is there already: it is made smaller, then trained on them."""
+
+    start: str
+    """Folder, GGUF file or hub name of the model."""
+    data: tuple[str, str]
+    """Files of the rows of stage 1 and of stage 2."""
+    keep_text: tuple[str, ...] = ()
+    """Files whose tokens are kept besides those of the rows; see `prune`."""
+    min_count: int = 1
+    keep_first: int = 0
+    drop_layers: tuple[int, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that the model is made from."""
+        start = (Path(self.start),) if Path(self.start).is_file() else ()
+        return (*start, *map(Path, self.data), *map(Path, self.keep_text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything that decides what model is made."""
 
-    rows: Synthesis | WordProblems
-    vocabulary: int
-    """Tokens of the tokenizer."""
+    rows: Synthesis | WordProblems | Given
+    vocabulary: int = 0
+    """Tokens of the tokenizer that is learned; a given model has one."""
     recipe: str
     """The recipe of both stages of training, by name."""
     held_out: int
     """Problems to measure with."""
+    weights: str = "float16"
+    """Precision of the embedded engine's weights."""
 
 
 class Size(StrEnum):

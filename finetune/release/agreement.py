@@ -9,6 +9,7 @@ from finetune.release.engines import MAX_TOKENS, Reference, Writer, embedded, se
 from finetune.release.verify import Comparison, compare, prompts
 from mumath_agent.dialects import get_text_dialect
 from mumath_agent.errors import InputError
+from mumath_agent.models.embedded_engine import QUANTIZED
 from mumath_agent.serving import serving
 
 
@@ -22,6 +23,8 @@ class Agreement:
     """Those compared with transformers."""
     skipped: tuple[str, ...]
     """Those that aren't there, and why."""
+    quantized: bool = False
+    """The embedded engine has quantised weights of its own, with which some tokens differ."""
 
     @property
     def is_equal(self) -> bool:
@@ -29,13 +32,26 @@ class Agreement:
         return all(comparison.is_equal for comparison in self.comparisons)
 
     @property
+    def is_expected(self) -> bool:
+        """True if nothing differs but what quantised weights explain."""
+        return not any(
+            difference.in_prompt or not (self.quantized and engine == "embedded engine")
+            for one in self.comparisons
+            for engine, difference in one.differences.items()
+            if difference is not None
+        )
+
+    @property
     def summary(self) -> str:
         """The result in one line."""
         equal = sum(comparison.is_equal for comparison in self.comparisons)
         tokens = sum(comparison.tokens for comparison in self.comparisons)
+        same = sum(comparison.equal_tokens for comparison in self.comparisons)
+        counted = f"{tokens} tokens" if self.is_equal else f"{same} of {tokens} tokens before a difference"
+        engines = ", ".join(self.engines)
+        quantized = " (quantised)" if self.quantized else ""
         return (
-            f"{equal} of {len(self.comparisons)} prompts equal, {tokens} tokens: "
-            f"transformers, {', '.join(self.engines)}"
+            f"{equal} of {len(self.comparisons)} prompts equal, {counted}: transformers, {engines}{quantized}"
         )
 
 
@@ -83,4 +99,9 @@ def compare_engines(
             raise InputError("only transformers is there: nothing to compare it with")
         texts = prompts(marks, questions)
         found = tuple(compare(text, reference, engines, stop=marks.stop) for text in texts)
-    return Agreement(comparisons=found, engines=tuple(engines), skipped=tuple(skipped))
+    return Agreement(
+        comparisons=found,
+        engines=tuple(engines),
+        skipped=tuple(skipped),
+        quantized="embedded engine" in engines and (folder / QUANTIZED).is_file(),
+    )

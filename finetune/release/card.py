@@ -24,6 +24,7 @@ from finetune.release.export import GRAPH
 from finetune.training.tokenizer import load_tokenizer
 from finetune.training.train import MANIFEST
 from mumath_agent.errors import InputError
+from mumath_agent.models.embedded_engine import QUANTIZED
 from mumath_agent.records import Outcome, RunRecord
 from mumath_agent.runs.jsonl import load_records, replace_file
 
@@ -225,6 +226,7 @@ def _model(folder: Path) -> dict[str, Any]:
         "config": json.loads((folder / "config.json").read_text("utf-8")),
         "parameters": parameters,
         "stored": ", ".join(sorted(stored)),
+        "is_quantized": (folder / QUANTIZED).is_file(),
         "has_graph": all((folder / name).is_file() for name in GRAPH),
         "end_token": load_tokenizer(folder).eos_token,
     }

@@ -3,10 +3,14 @@
     config.json  generation_config.json  tokenizer.json  tokenizer_config.json     read by vLLM and transformers
     model.safetensors                                                              the weights, stored once
     model.onnx  genai_config.json                                                  the embedded engine's graph
+    model.onnx.data                                                                its own weights, if quantised
 
 An adapter (LoRA) is merged into the weights it was trained on. A small Llama also gets the embedded engine's graph: its
 weights are rounded to float16 first, and all engines then compute in float32 from the same values. Other models are
 stored in bfloat16, in which servers compute, and get no graph.
+
+For a larger Llama the embedded engine can have weights of its own, quantised: int8, or int4 with the tied embeddings in
+int8. They are rounded in blocks of 32, so this engine then writes other tokens here and there; `verify` shows where.
 
 The graph from onnxruntime-genai's model builder brings a second, float32 copy of the weights. Here each of them is
 replaced by an external tensor that points into model.safetensors, a cast and a transposition; onnxruntime folds these
@@ -20,6 +24,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,16 +41,36 @@ from finetune.training.train import MANIFEST
 from finetune.training.weights import ADAPTER, find_start
 from mumath_agent.dialects.families import DIALECT_KEY
 from mumath_agent.errors import InputError, MuMathError
+from mumath_agent.models.embedded_engine import QUANTIZED
 
 WEIGHTS = "model.safetensors"
 GRAPH = ("model.onnx", "genai_config.json")
 EMBEDDED_PARAMETERS = 100_000_000
-"""Larger models are too slow for an engine that runs on one CPU thread beside the kernels."""
+"""Larger models are too slow for an engine that computes in float32 on one CPU thread beside the kernels."""
 _SHARDS = "model.safetensors.index.json"
 _SMALL = 64
 """Initialisers of fewer elements stay in the graph."""
 
 Array = npt.NDArray[np.float32]
+
+
+class Weights(StrEnum):
+    """The precision of the embedded engine's weights."""
+
+    FLOAT16 = "float16"
+    INT8 = "int8"
+    INT4 = "int4"
+
+
+_BUILDER: dict[Weights, tuple[str, ...]] = {
+    Weights.FLOAT16: ("-p", "fp32"),
+    Weights.INT8: ("-p", "int8", "--extra_options", "algo_config=rtn"),
+    Weights.INT4: (
+        *("-p", "int4", "--extra_options"),
+        *("algo_config=k_quant", "matmul_mixed_precision=last_matmul:int8"),
+    ),
+}
+"""What the model builder is told for each."""
 
 
 class ExportFailed(MuMathError):
@@ -62,8 +87,13 @@ class Stored:
     value: Array
 
 
-def export(checkpoint: Path, out: Path) -> str | None:
+def export(checkpoint: Path, out: Path, *, weights: Weights = Weights.FLOAT16) -> str | None:
     """Write the folder; other files in it, such as a README, stay.
+
+    Args:
+        checkpoint: folder of a model.
+        out: folder to write.
+        weights: precision of the embedded engine's weights; the other engines' stay as they are.
 
     Returns:
         Why the embedded engine's format was left out, or None if it is there.
@@ -79,16 +109,16 @@ def export(checkpoint: Path, out: Path) -> str | None:
     if out.resolve() == checkpoint.resolve():
         raise InputError(f"{out} is the checkpoint itself, whose weights would be lost; name another --out")
     model, tokenizer = _whole(checkpoint), load_tokenizer(checkpoint)
-    left_out = _unfit_for_embedding(model, tokenizer)
+    left_out = _unfit_for_embedding(model, tokenizer, weights)
     out.mkdir(parents=True, exist_ok=True)
     _write_checkpoint(model, tokenizer, out, half=torch.bfloat16 if left_out else torch.float16)
     if (checkpoint / MANIFEST).is_file():
         recipe = json.loads((checkpoint / MANIFEST).read_text("utf-8"))["identity"]["recipe"]
         _edit_json(out / "config.json", **{DIALECT_KEY: recipe["dialect"]})
-    for name in GRAPH:  # an earlier export's would point into other weights
+    for name in (*GRAPH, QUANTIZED):  # an earlier export's would point into other weights
         (out / name).unlink(missing_ok=True)
     if left_out is None:
-        _write_graph(out)
+        _write_graph(out, weights)
     return left_out
 
 
@@ -106,12 +136,16 @@ def _whole(checkpoint: Path) -> PreTrainedModel:
     return merged
 
 
-def _unfit_for_embedding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> str | None:
+def _unfit_for_embedding(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, weights: Weights
+) -> str | None:
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if model.config.model_type != "llama":
         return f"it takes Llamas, this is a {model.config.model_type}"
-    if parameters > EMBEDDED_PARAMETERS:
-        return f"it takes up to {EMBEDDED_PARAMETERS:,} parameters, this has {parameters:,}"
+    if weights is Weights.FLOAT16 and parameters > EMBEDDED_PARAMETERS:
+        return (
+            f"in float16 it takes up to {EMBEDDED_PARAMETERS:,} parameters, this has {parameters:,}; try int4"
+        )
     if len(tokenizer("")["input_ids"]):
         return "it puts no begin token before a prompt, this tokenizer does"
     return None
@@ -141,9 +175,13 @@ def _write_checkpoint(
     _edit_json(out / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
 
 
-def _write_graph(out: Path) -> None:
+def _write_graph(out: Path, weights: Weights) -> None:
     with TemporaryDirectory() as scratch:
-        built = _built(out, Path(scratch))
+        built = _built(out, Path(scratch), weights)
+        if weights is not Weights.FLOAT16:
+            for name in (*GRAPH, QUANTIZED):
+                shutil.copyfile(built / name, out / name)
+            return
         graph = onnx.load(built / "model.onnx")
         point_into(graph, out / WEIGHTS)
         onnx.save(graph, out / "model.onnx")
@@ -155,11 +193,14 @@ def _edit_json(path: Path, **values: str) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _built(folder: Path, scratch: Path) -> Path:
-    """Run the model builder on `folder` and return its output: float32, for the CPU."""
+def _built(folder: Path, scratch: Path, weights: Weights) -> Path:
+    """Run the model builder on `folder` and return its output, for the CPU."""
     out = scratch / "built"
     command = ["-m", "onnxruntime_genai.models.builder", "-m", str(folder.resolve()), "-o", str(out)]
-    options = ["-p", "fp32", "-e", "cpu", "-c", str(scratch / "cache")]
+    options = ["-e", "cpu", "-c", str(scratch / "cache"), *_BUILDER[weights]]
+    tied = json.loads((folder / "config.json").read_text("utf-8")).get("tie_word_embeddings")
+    if weights is not Weights.FLOAT16 and tied:
+        options.append("shared_embeddings=true")
     done = subprocess.run([sys.executable, *command, *options], capture_output=True, text=True)
     if done.returncode != 0:
         last = done.stderr.strip().rsplit("\n", 1)[-1]

@@ -75,6 +75,12 @@ class Comparison:
         """True if all engines wrote the same."""
         return not any(self.differences.values())
 
+    @property
+    def equal_tokens(self) -> int:
+        """Tokens before the first that any engine wrote otherwise."""
+        found = [one for one in self.differences.values() if one is not None]
+        return min((0 if one.in_prompt else one.position for one in found), default=self.tokens)
+
 
 def prompts(dialect: TextDialect, questions: Iterable[str] = ()) -> list[str]:
     """Return the first prompt of each question; without questions, built-in prompts, one of them about to stop."""

@@ -9,7 +9,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,32 @@ class Progress:
     seconds: float = 0.0
     identity: dict[str, Any] | None = None
     """None: there is no checkpoint."""
+    evaluations: list[list[float]] = field(default_factory=list)
+    """Step and loss of each evaluation."""
+
+    @property
+    def best_step(self) -> int | None:
+        """The step of the best evaluation, the first of several; None before the first."""
+        return int(min(self.evaluations, key=lambda one: one[1])[0]) if self.evaluations else None
+
+    def has_waited(self, patience: int | None) -> bool:
+        """Return whether the last `patience` evaluations weren't better than the best before them."""
+        since = [step for step, _ in self.evaluations if step > (self.best_step or 0)]
+        return patience is not None and len(since) >= patience
 
 
 def save_checkpoint(
-    out: Path, model: nn.Module, optimizers: Optimizers, progress: Progress, processes: Processes
+    out: Path,
+    model: nn.Module,
+    optimizers: Optimizers,
+    progress: Progress,
+    processes: Processes,
+    *,
+    keep: int | None = None,
 ) -> None:
     """Write a checkpoint; a crash leaves the previous one or this one, never half of one.
+
+    Older ones are removed, but for that of step `keep`.
 
     Raises:
         InputError: it can't be written (the disk is full, say); the previous one is kept.
@@ -59,9 +79,10 @@ def save_checkpoint(
             save(_state(model, optimizers), checkpoint_id=partial, no_dist=processes.count == 1)
         if processes.is_first:
             replace_file(partial / _PROGRESS, json.dumps(asdict(progress)))
-            partial.replace(out / f"checkpoint-{progress.step}")
+            partial.replace(checkpoint_of(out, progress.step))
             for old in checkpoints(out)[:-1]:
-                shutil.rmtree(old)
+                if old != checkpoint_of(out, keep):
+                    shutil.rmtree(old)
         processes.wait()
 
 
@@ -98,11 +119,13 @@ def read_progress(out: Path) -> Progress:
     return Progress(**json.loads((found[-1] / _PROGRESS).read_text("utf-8"))) if found else Progress()
 
 
-def load_checkpoint(out: Path, model: nn.Module, optimizers: Optimizers, processes: Processes) -> None:
-    """Restore model and optimisers from the newest checkpoint in `out`."""
+def load_checkpoint(
+    out: Path, model: nn.Module, optimizers: Optimizers, processes: Processes, *, step: int
+) -> None:
+    """Restore model and optimisers from the checkpoint of a step."""
     state = _state(model, optimizers)
     with _quiet():
-        load(state, checkpoint_id=checkpoints(out)[-1], no_dist=processes.count == 1)
+        load(state, checkpoint_id=checkpoint_of(out, step), no_dist=processes.count == 1)
     set_state_dict(
         model,
         optimizers,
@@ -110,6 +133,11 @@ def load_checkpoint(out: Path, model: nn.Module, optimizers: Optimizers, process
         optim_state_dict=state["optimizers"],
         options=_OPTIONS,
     )
+
+
+def checkpoint_of(out: Path, step: int | None) -> Path:
+    """Return the folder of a step's checkpoint."""
+    return out / f"checkpoint-{step}"
 
 
 def checkpoints(out: Path) -> list[Path]:

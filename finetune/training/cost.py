@@ -150,8 +150,14 @@ def flops_per_token(recipe: Recipe, model: Architecture) -> float:
 
 
 def trained_parameters(recipe: Recipe, model: Architecture) -> int:
-    """Return the number of weights that are trained: all, or the adapter's."""
-    return model.parameters if recipe.lora is None else lora_parameters(recipe, model)
+    """Return the number of weights that are trained: all, those that aren't frozen, or the adapter's."""
+    if recipe.lora is not None:
+        return lora_parameters(recipe, model)
+    if recipe.frozen_layers is None:
+        return model.parameters
+    untied = 0 if model.tied else model.vocabulary * model.hidden
+    above = model.layers - recipe.frozen_layers
+    return above * (model.layer_matrices // model.layers + 2 * model.hidden) + model.hidden + untied
 
 
 def lora_parameters(recipe: Recipe, model: Architecture) -> int:
@@ -165,7 +171,7 @@ def memory(recipe: Recipe, model: Architecture, *, gpus: int) -> Memory:
     trained = trained_parameters(recipe, model)
     in_muon = 0
     if recipe.optimizer.kind == "muon":
-        in_muon = model.layer_matrices if recipe.lora is None else trained
+        in_muon = min(trained, model.layer_matrices)
     layer = model.layer_matrices // model.layers
     return Memory(
         weights=(4 * trained + _frozen_bytes(recipe, model)) // gpus,
@@ -192,7 +198,7 @@ def activations(recipe: Recipe, model: Architecture) -> int:
 
 def _frozen_bytes(recipe: Recipe, model: Architecture) -> int:
     if recipe.lora is None:
-        return 0
+        return 4 * (model.parameters - trained_parameters(recipe, model))
     if recipe.lora.quantize is not None:  # 4 bits, and a byte of scale for every 64 weights
         return model.layer_matrices // 2 + model.layer_matrices // 64 + 2 * model.other
     return model.parameters * (2 if recipe.precision == "bf16" else 4)

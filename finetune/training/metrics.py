@@ -138,10 +138,8 @@ class Reporter:
         )
         self._unreported, self._reported = [], now
 
-    def evaluation(self, step: int, loss: float | None) -> None:
-        """Report the loss on held-out rows, if any are held out."""
-        if loss is None:
-            return
+    def evaluation(self, step: int, loss: float) -> None:
+        """Report the loss on held-out rows."""
         self._write(step, evaluation_loss=round(loss, 4))
         self._say(f"step {step}/{self._total}  loss on held-out rows {loss:.3f}")
 

@@ -111,13 +111,14 @@ def _narrowed(batch: Batch, columns: int) -> Batch:
 
 
 def _run(training: TrainingRun, scheme: BatchingScheme, batch: Batch) -> float:
-    began = _clock(training)
+    began = clock(training)
     scheme.loss(training, batch).backward()  # type: ignore[no-untyped-call]
     training.model.zero_grad(set_to_none=True)
-    return _clock(training) - began
+    return clock(training) - began
 
 
-def _clock(training: TrainingRun) -> float:
+def clock(training: TrainingRun) -> float:
+    """Return the processor time of this process, or the time by the clock where a GPU computes."""
     if training.processes.device.type == "cuda":
         torch.cuda.synchronize()
         return time.perf_counter()

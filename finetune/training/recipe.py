@@ -75,6 +75,9 @@ class Recipe(_Frozen):
     """None: start from the weights of the start folder."""
     lora: Lora | None = None
     """None: train all weights."""
+    frozen_layers: int | None = Field(default=None, ge=0)
+    """Leave the input embeddings (and an output matrix tied to them) and so many of the lower layers as they are: no
+    gradient goes below. 0 leaves only the embeddings, None trains everything."""
     optimizer: Optimizer
     seed: int = 0
     steps: int | None = Field(default=None, gt=0)
@@ -103,6 +106,9 @@ class Recipe(_Frozen):
     eval_rows: int = Field(default=256, ge=0)
     """Rows held out from training, for the evaluation loss."""
     eval_every: int = Field(default=200, gt=0)
+    patience: int | None = Field(default=None, gt=0)
+    """Stop after so many evaluations in a row that aren't better than the best one, and keep the weights of the best
+    one. None: make all steps and keep the last weights."""
     solve_every: int | None = Field(default=None, gt=0)
     """Steps between two measurements of the share of problems solved, if problems are given."""
     checkpoint_every: int = Field(default=200, gt=0)
@@ -116,6 +122,14 @@ class Recipe(_Frozen):
             raise ValueError("batch_tokens must be a multiple of microbatch_tokens")
         if self.packing and self.held_tokens < self.max_tokens:
             raise ValueError("packing needs room for a row of max_tokens in a pass")
+        if self.frozen_layers is not None and (self.lora or self.model):
+            raise ValueError(
+                "frozen_layers is for all weights of a model that is there: not with model or lora"
+            )
+        if self.patience and (not self.eval_rows or self.eval_every % self.checkpoint_every):
+            raise ValueError(
+                "patience needs eval_rows, and an eval_every that is a multiple of checkpoint_every"
+            )
         return self
 
     @property
@@ -143,6 +157,24 @@ def read_recipe(path: Path) -> Recipe:
         raise InputError(f"{path}: {f'{where}: ' if where else ''}{first['msg']}") from None
 
 
+def varied(recipe: Recipe, changes: str) -> Recipe:
+    """Return the recipe with the changes of a line of TOML, such as "frozen_layers = 10" or "optimizer.rate = 1e-4".
+
+    Raises:
+        InputError: it isn't TOML, or has an unknown or impossible key.
+    """
+    settings = recipe.model_dump()
+    try:
+        for name, value in tomllib.loads(changes).items():
+            before = settings.get(name)
+            settings[name] = before | value if isinstance(before, dict) and isinstance(value, dict) else value
+        return Recipe.model_validate(settings)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{changes!r} isn't TOML: {error}") from None
+    except ValidationError as error:
+        raise InputError(f"{changes!r}: {error.errors()[0]['msg']}") from None
+
+
 def read_stages(path: Path) -> tuple[Recipe, ...]:
     """Return the recipes that a file, or a name of one that comes with the project, stands for: one a stage.
 
@@ -158,6 +190,23 @@ def read_stages(path: Path) -> tuple[Recipe, ...]:
                 raise InputError(f"{path}: {min(others)}: a list of stages has no other keys")
             return tuple(read_recipe(path.parent / str(name)) for name in names)
     return (read_recipe(path),)
+
+
+def layer_numbers(text: str) -> tuple[int, ...]:
+    """Return the numbers of "10-14,20": single ones and ranges, ends included.
+
+    Raises:
+        InputError: it is anything else.
+    """
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
+        if not (first.isdecimal() and (last.isdecimal() if dash else True)) or int(last or first) < int(
+            first
+        ):
+            raise InputError(f"{text!r} doesn't name layers; give numbers and ranges, such as 10-14,20")
+        numbers.update(range(int(first), int(last or first) + 1))
+    return tuple(sorted(numbers))
 
 
 def _table(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -99,7 +99,7 @@ def train(
     Args:
         recipe: the settings.
         data: JSONL file of training rows.
-        start: folder of a tokenizer, a model or a finished stage, or a model's name on the Hugging Face hub.
+        start: folder of a tokenizer, a model or a finished stage; a model's GGUF file, or its name on the hub.
         out: folder to write.
         solve_rate: called every `recipe.solve_every` steps; its result goes into the log.
         track: where the curves go besides out/log.jsonl.
@@ -189,10 +189,9 @@ def run(
     progress = read_progress(out)
     if progress.identity is not None:
         require_same(progress.identity, training.identity, str(out))
-        load_checkpoint(out, training.model, training.optimizers, training.processes)
+        load_checkpoint(out, training.model, training.optimizers, training.processes, step=progress.step)
     layout = layout_of(recipe, seed=recipe.seed)
     batches = endless(training.rows.lengths, layout, skip=progress.step * recipe.passes)
-    tokens, seconds = progress.tokens, progress.seconds
     with Reporter(
         recipe.name,
         out / "log.jsonl",
@@ -202,21 +201,32 @@ def run(
         trackers=open_trackers(track if is_first else (), out, recipe.name, step=progress.step),
     ) as report:
         for step in range(progress.step + 1, training.steps + 1):
+            if progress.has_waited(recipe.patience):
+                break
             began = time.perf_counter()
             metrics = _step(training, list(islice(batches, recipe.passes)), step - 1)
-            tokens += metrics.tokens
-            seconds += time.perf_counter() - began
+            progress = replace(
+                progress,
+                step=step,
+                tokens=progress.tokens + metrics.tokens,
+                seconds=progress.seconds + time.perf_counter() - began,
+                identity=training.identity,
+            )
             report.step(step, metrics)
             if step % recipe.log_every == 0:
-                report.training(step, total_tokens=tokens)
-            if step % recipe.eval_every == 0:
-                report.evaluation(step, evaluation_loss(training))
+                report.training(step, total_tokens=progress.tokens)
+            if step % recipe.eval_every == 0 and (loss := evaluation_loss(training)) is not None:
+                report.evaluation(step, loss)
+                progress = replace(progress, evaluations=[*progress.evaluations, [step, loss]])
             if solve_rate is not None and recipe.solve_every and step % recipe.solve_every == 0:
                 report.solve_rate(step, solve_rate(training))
             if step % recipe.checkpoint_every == 0:
-                here = Progress(step=step, tokens=tokens, seconds=seconds, identity=training.identity)
-                save_checkpoint(out, training.model, training.optimizers, here, training.processes)
-    _finish(training, out, tokens=tokens, seconds=seconds)
+                keep = progress.best_step if recipe.patience else None
+                parts = (training.model, training.optimizers, progress, training.processes)
+                save_checkpoint(out, *parts, keep=keep)
+    if recipe.patience and (best := progress.best_step) is not None:
+        load_checkpoint(out, training.model, training.optimizers, training.processes, step=best)
+    _finish(training, out, progress)
 
 
 def _step(training: TrainingRun, passes: Sequence[Numbers], step: int) -> StepMetrics:
@@ -298,13 +308,15 @@ def _shared_out(batches: Sequence[Numbers], processes: Processes) -> Iterator[tu
         yield (batches[mine], True) if mine < len(batches) else (batches[start], False)
 
 
-def _finish(training: TrainingRun, out: Path, *, tokens: int, seconds: float) -> None:
+def _finish(training: TrainingRun, out: Path, progress: Progress) -> None:
     """Write the model, its tokenizer and the manifest; remove the checkpoints."""
     manifest = {
         "identity": training.identity,
         "parameters": sum(parameter.numel() for parameter in training.model.parameters()),
-        "tokens": tokens,
-        "seconds": round(seconds, 1),
+        "steps": progress.step,
+        "best_step": progress.best_step if training.recipe.patience else None,
+        "tokens": progress.tokens,
+        "seconds": round(progress.seconds, 1),
         "evaluation_loss": evaluation_loss(training),
         "torch": torch.__version__,
     }

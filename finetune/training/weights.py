@@ -2,8 +2,8 @@
 
 start                                  recipe      what is trained
 folder of a tokenizer                  [model]     a new Llama
-folder or hub name of a model          -           all its weights
-folder or hub name of a model          [lora]      a new adapter
+folder, hub name or GGUF of a model    -           all its weights
+folder, hub name or GGUF of a model    [lora]      a new adapter
 folder of a stage with an adapter      [lora]      that adapter, further
 folder of a stage with an adapter      -           all weights, with the adapter merged into them
 """
@@ -31,7 +31,8 @@ from transformers import (
 )
 
 from finetune.training.attention import implementation
-from finetune.training.distributed import Processes, shard
+from finetune.training.distributed import Processes, layers, shard
+from finetune.training.gguf import gguf_folder
 from finetune.training.recipe import Lora, Recipe, Shape
 from mumath_agent.errors import InputError
 
@@ -50,18 +51,27 @@ def _quiet() -> Iterator[None]:
 
 
 def find_start(start: str) -> Path:
-    """Return the folder of a model or tokenizer: `start` itself, or a local copy of what the hub has by that name.
+    """Return the folder of a model or tokenizer: `start` itself, a GGUF file de-quantised, or a copy from the hub.
 
     Raises:
-        InputError: there is neither.
+        InputError: there is none of them, or the file can't be used.
     """
-    if Path(start).is_dir():
-        return Path(start)
+    path = Path(start).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_file():
+        return gguf_folder(path)
+    if path.suffix == ".gguf" or start.count("/") > 1:
+        raise InputError(
+            f"there is no {start}; give a folder, a GGUF file, or a name on the hub (owner/repo)"
+        )
     try:
         return Path(snapshot_download(start, allow_patterns=list(_FILES)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{start} isn't a folder, and the hub didn't give it: {reason}") from None
+        raise InputError(
+            f"{start} isn't a folder or GGUF file, and the hub didn't give it: {reason}"
+        ) from None
 
 
 def make_model(
@@ -74,13 +84,13 @@ def make_model(
     """
     _require(recipe, start, processes)
     if processes.count == 1:
-        model = _whole(recipe, tokenizer, start, processes)
+        model = freeze(_whole(recipe, tokenizer, start, processes), recipe.frozen_layers)
         if not (recipe.lora and recipe.lora.quantize):  # a quantised model was loaded onto its device
             model = model.to(processes.device)  # type: ignore[arg-type]
     else:
         source = _whole(recipe, tokenizer, start, processes) if processes.is_first else None
         with torch.device("meta"):
-            model = _empty(recipe, tokenizer, start)
+            model = freeze(_empty(recipe, tokenizer, start), recipe.frozen_layers)
         shard(model, source, processes, half=recipe.precision == "bf16")
     if recipe.gradient_checkpointing:
         model.activation_checkpointing_enable()
@@ -169,6 +179,24 @@ def adapted_by(lora: Lora | None, model: PreTrainedModel) -> Model:
         adapted = get_peft_model(model, config)
     assert isinstance(adapted, PeftModel)
     return adapted
+
+
+def freeze(model: Model, lower_layers: int | None) -> Model:
+    """Leave the embeddings and so many lower layers untrained; None leaves nothing.
+
+    Raises:
+        InputError: the model has no more layers than that.
+    """
+    if lower_layers is None:
+        return model
+    stack = layers(model)
+    if lower_layers >= len(stack):
+        raise InputError(
+            f"frozen_layers = {lower_layers} leaves nothing to train: the model has {len(stack)} layers"
+        )
+    for part in (model.get_input_embeddings(), *stack[:lower_layers]):
+        part.requires_grad_(False)
+    return model
 
 
 def _dtype(recipe: Recipe) -> torch.dtype:

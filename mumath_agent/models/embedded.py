@@ -77,7 +77,7 @@ class EmbeddedModel:
 
     async def facts(self) -> dict[str, str]:
         """Return the engine and the checksum of the weights, for the record of a run."""
-        weights = (self._folder / "model.safetensors").read_bytes()
+        weights = embedded_engine.weights_file(self._folder).read_bytes()
         return {"engine": "onnxruntime-genai", "weights_sha256": hashlib.sha256(weights).hexdigest()}
 
     async def aclose(self) -> None:

@@ -22,6 +22,8 @@ from mumath_agent.models.stopping import TextUntilStop, new_text_only
 from mumath_agent.protocols import CompletionRequest, OnText
 from mumath_agent.records import Completion, FinishReason, Sampling
 
+QUANTIZED = "model.onnx.data"
+"""The file of the weights, where the engine has quantised ones of its own."""
 _FILES = ("model.onnx", "genai_config.json", "tokenizer.json")
 _SEED_BITS = 2**31 - 1
 
@@ -35,6 +37,12 @@ class Engine:
     context_tokens: int
     vocabulary_tokens: int
     eos_ids: frozenset[int]
+
+
+def weights_file(folder: Path) -> Path:
+    """Return the file with the weights that are computed with."""
+    quantized = folder / QUANTIZED
+    return quantized if quantized.is_file() else folder / "model.safetensors"
 
 
 def load(folder: Path) -> Engine:

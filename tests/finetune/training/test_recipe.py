@@ -1,10 +1,11 @@
 """Recipes say what they mean or are refused; those that come with the project are valid."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from finetune.training.recipe import RECIPES, Recipe, read_recipe, read_stages
+from finetune.training.recipe import RECIPES, Recipe, read_recipe, read_stages, varied
 from mumath_agent.errors import InputError
 
 TINY = (RECIPES / "tiny-stage1.toml").read_text("utf-8")
@@ -14,7 +15,7 @@ SIZES = {"7b": 2e-5, "13b": 2e-5, "34b": 1e-5, "70b": 1e-5}
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_recipes_are_valid(path: Path) -> None:
     first, *later = read_stages(path)
-    assert not path.stem.endswith("stage1") or first.model is not None
+    assert not path.stem.endswith("stage1") or (first.model is None) == path.stem.startswith("135m")
     assert all(stage.model is None for stage in later)
 
 
@@ -88,3 +89,34 @@ def test_lists_of_stages_that_are_none(tmp_path: Path, content: str, message: st
 def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="can't read"):
         read_recipe(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ("frozen_layers = 1", lambda recipe: recipe.frozen_layers == 1),
+        (
+            "optimizer.rate = 1e-4",
+            lambda recipe: (recipe.optimizer.rate, recipe.optimizer.kind) == (1e-4, "muon"),
+        ),
+        ("lora = {rank = 4, alpha = 8}", lambda recipe: recipe.lora is not None and recipe.lora.rank == 4),
+    ],
+)
+def test_a_line_varies_a_recipe(changes: str, found: Callable[[Recipe], bool]) -> None:
+    before = read_recipe(RECIPES / "tiny-stage2.toml")
+    after = varied(before, changes)
+    assert found(after) and not found(before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ("frozen", "isn't TOML"),
+        ("frozn = 1", "Extra inputs"),
+        ("patience = 3", "multiple of checkpoint_every"),
+    ],
+)
+def test_lines_that_vary_nothing(changes: str, message: str) -> None:
+    before = read_recipe(RECIPES / "tiny-stage2.toml").model_copy(update={"eval_every": 15})
+    with pytest.raises(InputError, match=message):
+        varied(before, changes)

@@ -9,7 +9,7 @@ have lost carries the tag `UNCONFIRMED`.
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from random import Random
 
@@ -165,14 +165,20 @@ def interpolation(seed: Question, seeds: Seeds, rng: Random) -> Asked:
 
 def reorganise(seed: Question, seeds: Seeds, rng: Random) -> Asked:
     """Ask for the known solution in titled steps."""
-    values = {"question": seed.problem.question, "solution": _rationale(seed), "answer": _target(seed)}
-    return Asked(values=values, target=_target(seed), check=require_boxed)
+    solution, target = _rationale(seed), _target(seed)
+    values = {"question": seed.problem.question, "solution": solution, "answer": target}
+    return Asked(values=values, target=target, check=lambda text: require_boxed(text, target))
 
 
 def nested(seed: Question, seeds: Seeds, rng: Random) -> Asked:
     """Ask for the known solution as outline, plan and execution."""
     asked = reorganise(seed, seeds, rng)
-    return Asked(values=asked.values, target=asked.target, check=_require_nested)
+
+    def check(text: str) -> None:
+        require_sections(text, SECTIONS)
+        asked.check(text)
+
+    return replace(asked, check=check)
 
 
 ASKS: Mapping[Perspective, Ask] = {
@@ -212,8 +218,3 @@ def _masked(seed: Question, rng: Random) -> Masked:
 def _expressions(problem: WordProblem) -> str:
     """Return the steps, one a line, without a result: "48 / 2" and, of an earlier line's result, "(48 / 2) + 48"."""
     return "\n".join(written_out(problem))
-
-
-def _require_nested(text: str) -> None:
-    require_sections(text, SECTIONS)
-    require_boxed(text)

@@ -142,6 +142,8 @@ async def test_a_reply_that_does_not_count_is_counted(
         (Perspective.REPHRASE, f"<new_question>{EASY.problem.question.replace(' ', '  ')}</new_question>", "unchanged"),
         (Perspective.BF_TRANS, UNKNOWN, "still an unknown"),
         (Perspective.REORGANISE, "<new_solution>It is 17.</new_solution>", "no boxed answer"),
+        (Perspective.REORGANISE, "<new_solution>It is $\\boxed{18}$.</new_solution>", "boxes another answer"),
+        (Perspective.NESTED, NESTED.replace("17", "7"), "boxes another answer"),
         (Perspective.NESTED, BOXED, "missing section"),
         (Perspective.NESTED, NESTED.replace("[Plan]", "Plan"), "missing section"),
         (Perspective.NESTED, NESTED.replace("[Outline]", "[Plan]"), "missing section"),

@@ -107,6 +107,11 @@ def training_side(rows: Iterable[Gsm8kRow]) -> list[Gsm8kRow]:
     return _side(rows, held_out=False)
 
 
+def held_out_side(rows: Iterable[Gsm8kRow]) -> list[Gsm8kRow]:
+    """Return the rows of GSM8K's training split that no corpus trains on."""
+    return _side(rows, held_out=True)
+
+
 def _side(rows: Iterable[Gsm8kRow], *, held_out: bool) -> list[Gsm8kRow]:
     """Return the training or the held-out rows; the hash of a question decides, not its place in the file."""
     known = list(rows)

@@ -151,7 +151,7 @@ async def write_mix(config: MixConfig) -> dict[str, dict[str, int]]:
             begun = JobManifest(identity=identity, rows=len(mixed.rows), counts=mixed.counts)
             write_manifest(config.out / name, begun)
         counts[name] = begun.counts
-    return counts | {"evaluation": write_evaluation(config.out / "evaluation")}
+    return counts | {"evaluation": write_evaluation(config.out / "evaluation", rows)}
 
 
 class _Drawing:

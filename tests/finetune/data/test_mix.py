@@ -24,17 +24,17 @@ from finetune.wordproblems.refusals import forms
 from mumath_agent.errors import InputError
 
 BROKEN: Gsm8kRow = {"question": "What are 2 and 3 kings?", "answer": "2+3=<<2+3=5>>5\n#### 6"}
-ROWS: list[Gsm8kRow] = [
-    BROKEN,
-    *(
-        {
-            "question": f"Nora has {n} red beads and twice as many blue beads. How many beads does Nora have?",
-            "answer": f"Nora has {n}*2=<<{n}*2={2 * n}>>{2 * n} blue beads.\n"
-            f"In all {2 * n}+{n}=<<{2 * n}+{n}={3 * n}>>{3 * n}.\n#### {3 * n}",
-        }
-        for n in range(11, 19)
-    ),
-]
+
+
+def beads(n: int) -> Gsm8kRow:
+    return {
+        "question": f"Nora has {n} red beads and twice as many blue beads. How many beads does Nora have?",
+        "answer": f"Nora has {n}*2=<<{n}*2={2 * n}>>{2 * n} blue beads.\n"
+        f"In all {2 * n}+{n}=<<{2 * n}+{n}={3 * n}>>{3 * n}.\n#### {3 * n}",
+    }
+
+
+ROWS = [BROKEN, *map(beads, range(11, 19))]
 TWO = Exercise(
     question="How many?",
     source="test",
@@ -179,7 +179,7 @@ def test_the_command_writes_both_stages_with_manifests(
     gsm8k.write_text("".join(json.dumps(row) + "\n" for row in ROWS), encoding="utf-8")
     mix_command(out, gsm8k, thoughts=40, programs=40)
     said = capsys.readouterr().out
-    assert "code.jsonl: " in said and "138 everyday" in said
+    assert "code.jsonl: " in said and "138 everyday" in said and f"{len(ROWS) // 4} gsm8k" in said
     for name in ("cot.jsonl", "code.jsonl"):
         lines = (out / name).read_text("utf-8").splitlines()
         assert read_manifest(out / name).rows == len(lines) > 30

@@ -16,6 +16,7 @@ from finetune.wordproblems.people import FEMALE, MALE
 from finetune.wordproblems.problem import numbers_in
 
 _STOP_WORDS = """
+    means therefore thus hence
     a an the of his her their its my your our this that these those to in on at for from by with and or but is are
     was were be been has have had he she it they we you i if then than as so also too more less fewer many much
     most least per each every all both some any no not only just about into onto over under out up down off after

@@ -103,7 +103,7 @@ def fobar(seed: Question, seeds: Seeds, rng: Random) -> Asked:
 def bf_trans(seed: Question, seeds: Seeds, rng: Random) -> Asked:
     """Ask for the question backwards, as an ordinary one without an unknown."""
     masked, answer = _masked(seed, rng), _target(seed)
-    values = {"masked": backward_question(masked, answer), "letter": masked.letter}
+    values = {"masked": backward_question(masked, answer), "letter": masked.letter, "answer": answer}
 
     def check(text: str) -> None:
         if re.search(rf"(?<![A-Za-z]){masked.letter}(?![A-Za-z])", text):
@@ -152,6 +152,7 @@ def expression_replacement(seed: Question, seeds: Seeds, rng: Random) -> Asked:
     def check(text: str) -> None:
         checks.require_untold(text, target, checks.numbers_of(seed.problem.question))
         checks.require_numbers(text, checks.numbers_of(" ".join(used_numbers(changed))))
+        checks.require_no_others(text, f"{seed.problem.question} {values['changed']}")
 
     return Asked(values=values, target=target, check=check, tags=(UNCONFIRMED,))
 

@@ -91,13 +91,17 @@ def require_same_numbers(text: str, seed: str) -> None:
         Unusable: one is lost, or there is another.
     """
     require_numbers(text, numbers_of(seed))
-    if _extra(text, seed):
+    require_no_others(text, seed)
+
+
+def require_no_others(text: str, seed: str) -> None:
+    """Require that the text says no number that the seed doesn't.
+
+    Raises:
+        Unusable: it does.
+    """
+    if set(numbers_of(text)) - set(numbers_of(seed)) - _worded(seed):
         raise Unusable("number added")
-
-
-def _extra(text: str, seed: str) -> set[Fraction]:
-    known = set(numbers_of(seed)) | _worded(seed)
-    return set(numbers_of(text)) - known
 
 
 def _worded(text: str) -> set[Fraction]:

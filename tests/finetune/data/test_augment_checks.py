@@ -123,6 +123,7 @@ REPLIES: list[tuple[Perspective, Question, str | None, str, str | None]] = [
     (P.EXPRESSION_REPLACEMENT, CLIPS, "24", "Nadia sold 48 clips in April and 24 in May. How many more did she sell in April?", "target told"),
     (P.EXPRESSION_REPLACEMENT, CLIPS, "24", "Nadia sold some clips in April and half as many in May. How many more in April?", "number lost"),
     (P.EXPRESSION_REPLACEMENT, CLIPS, "24", "48 - (48 / 2)", "asks nothing"),
+    (P.EXPRESSION_REPLACEMENT, CLIPS, "24", "Nadia sold clips to 48 friends in each of 5 weeks. How many is that?", "number added"),
 ]  # fmt: skip
 
 

@@ -62,7 +62,7 @@ GOOD = dict.fromkeys(Perspective, OTHER) | {
     Perspective.CHANGED_GOAL: OTHER.replace(
         "how much fruit is that", "how many more figs than dates are there"
     ),
-    Perspective.EXPRESSION_REPLACEMENT: OTHER.replace("how much fruit is that", "by how many do figs lead"),
+    Perspective.EXPRESSION_REPLACEMENT: "<new_question>Anna has 12 figs and eats 5. How many are left?</new_question>",
     Perspective.REORGANISE: BOXED,
     Perspective.NESTED: NESTED,
 }

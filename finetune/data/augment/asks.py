@@ -104,6 +104,7 @@ def bf_trans(seed: Question, seeds: Seeds, rng: Random) -> Asked:
     """Ask for the question backwards, as an ordinary one without an unknown."""
     masked, answer = _masked(seed, rng), _target(seed)
     values = {"masked": backward_question(masked, answer), "letter": masked.letter, "answer": answer}
+    values |= {"question": seed.problem.question, "hidden": masked.value}
 
     def check(text: str) -> None:
         if re.search(rf"(?<![A-Za-z]){masked.letter}(?![A-Za-z])", text):

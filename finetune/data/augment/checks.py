@@ -44,6 +44,17 @@ _WORDED = {
     "thrice": ("3",),
     "dozen": ("12",),
 }
+_MULTIPLIERS = (
+    (("twice", "double", "doubles", "doubled", "doubling"), "2"),
+    (("thrice", "triple", "triples", "tripled"), "3"),
+    (("half", "halves", "halved", "halve"), "2"),
+    (("third", "thirds"), "3"),
+    (("quarter", "quarters", "fourth", "fourths"), "4"),
+    (("fifth", "fifths"), "5"),
+    (("tenth", "tenths"), "10"),
+    (("dozen", "dozens"), "12"),
+)
+"""Words that are numbers, too: one may stand for another of its row, or for its number."""
 _SAME_STORY = 0.75
 _SAME_GOAL = 0.85
 _LEAST_ADDED = 3
@@ -92,6 +103,18 @@ def require_same_numbers(text: str, seed: str) -> None:
     """
     require_numbers(text, numbers_of(seed))
     require_no_others(text, seed)
+    if _unsaid(seed, text):
+        raise Unusable("number lost")
+    if _unsaid(text, seed):
+        raise Unusable("number added")
+
+
+def _unsaid(one: str, other: str) -> bool:
+    """Return whether one text has a word such as "twice" that the other says neither so nor as a number."""
+    said, numbers = set(_WORD.findall(other.lower())), numbers_of(other)
+    words = set(_WORD.findall(one.lower()))
+    rows = [(row, number) for row, number in _MULTIPLIERS if not words.isdisjoint(row)]
+    return any(said.isdisjoint(row) and Fraction(number) not in numbers for row, number in rows)
 
 
 def require_no_others(text: str, seed: str) -> None:

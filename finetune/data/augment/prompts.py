@@ -14,7 +14,7 @@ from finetune.data.jobs import sha256
 from mumath_agent.problems import read_text
 
 FOLDER = Path(__file__).parents[1] / "prompts"
-PLACES = ("question", "solution", "answer", "masked", "letter", "harder", "expressions", "changed")
+PLACES = ("question", "solution", "answer", "masked", "letter", "harder", "expressions", "changed", "hidden")
 _COMMENT = re.compile(r"\A\s*<!--.*?-->\s*", re.DOTALL)
 _PLACE = re.compile(rf"\{{({'|'.join(PLACES)})\}}")
 

@@ -85,6 +85,9 @@ REPLIES: list[tuple[Perspective, Question, str | None, str, str | None]] = [
     (P.REPHRASE, SUM, None, "How much is $\\frac{3}{8}$ of 56?", None),
     (P.REPHRASE, SUM, None, "Calculate $\\frac{3}{8} \\cdot 56$.", None),
     (P.REPHRASE, SUM, None, "How much is three eighths of 56?", "number lost"),
+    (P.REPHRASE, CLIPS, None, "Nadia sold 48 clips in April and as many in May. How many clips is that?", "number lost"),
+    (P.REPHRASE, CLIPS, None, "Nadia sold 48 clips in April and half that in May. Is that double or how many?", "number added"),
+    (P.REPHRASE, WALLET, None, "A wallet costs $100. Betty owns $50 and gets $15 from her parents and more from others. What is missing?", "number lost"),
     # BF-Trans: the known answer and the other numbers, no unknown, not the number itself, not forwards
     (P.BF_TRANS, CLIPS, "48", "Nadia sold clips in April and half as many in May. She sold 72 clips in both months. To how many friends did she sell clips in April?", None),
     (P.BF_TRANS, CLIPS, "48", "Nadia sold 72 clips in both months, X of them in April. Half of X were sold in May. What is X?", "still an unknown"),

@@ -84,6 +84,12 @@ def from_nowhere(problem: WordProblem) -> bool:
     return not uses_all and not all(_is_named(constant, words) for constant in constants)
 
 
+def worded(question: str) -> set[Fraction]:
+    """Return the constants that words of the question mean: 2 of "half", 12 of "a dozen"."""
+    words = set(_WORD.findall(question))
+    return {Fraction(constant) for constant in _CONSTANT_WORDS if _is_named(constant, words)}
+
+
 def tied(gaps: Sequence[str]) -> list[bool]:
     """Return for each number, given the text between them, whether a hyphen or an article ties it to the next word."""
     return [bool(_TIED_BEFORE.search(before)) or after.startswith("-") for before, after in pairwise(gaps)]

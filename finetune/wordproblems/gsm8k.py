@@ -6,14 +6,14 @@ drawn anew where the reading is unambiguous.
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from random import Random
 from typing import TypedDict
 
-from finetune.wordproblems.general import tied, why_not_general
+from finetune.wordproblems.general import tied, why_not_general, worded
 from finetune.wordproblems.naming import name_of, note_before
 from finetune.wordproblems.people import FEMALE, MALE
 from finetune.wordproblems.problem import (
@@ -90,8 +90,9 @@ class Converted:
 class _Reader:
     """A reader of one answer: it matches literals to question numbers, earlier results and constants."""
 
-    def __init__(self, numbers: Sequence[str], *, first: bool) -> None:
+    def __init__(self, numbers: Sequence[str], *, first: bool, worded: Collection[Fraction]) -> None:
         self._first = first
+        self._worded = worded
         self._used: set[str] = set()
         self.numbers = [Fraction(text) for text in numbers]
         self.steps: list[Step] = []
@@ -106,12 +107,17 @@ class _Reader:
             raise Unreadable("not a plain expression") from error
         self._operand(tree)
 
-    def _operand(self, node: ast.expr) -> str:
+    def _operand(self, node: ast.expr, *, scales: bool = False) -> str:
         if isinstance(node, ast.BinOp) and type(node.op) in _OPS:
-            left, right = self._operand(node.left), self._operand(node.right)
+            scales = isinstance(node.op, ast.Mult | ast.Div)
+            left, right = self._operand(node.left), self._operand(node.right, scales=scales)
             return self._step(_OPS[type(node.op)], left, right)
         if isinstance(node, ast.Constant):
-            return self._literal(Fraction(str(node.value)))
+            value = Fraction(str(node.value))
+            if scales and value in self._worded and value in self.numbers:
+                self.clear = False
+                return _digits(value)  # "half" of something, though the question has a 2 as well
+            return self._literal(value)
         raise Unreadable("not a plain expression")
 
     def _step(self, op: str, left: str, right: str) -> str:
@@ -179,7 +185,8 @@ def read(row: Gsm8kRow, number: int, *, rounded: bool = False) -> Converted:
     numbers = tuple(digits for _, _, digits in spans)
     body, stated = split_gsm8k_answer(row["answer"])
     try:
-        steps, clear = _steps(body, numbers, first=rounded)
+        reader = _Reader(numbers, first=rounded, worded=() if rounded else worded(question))
+        steps, clear = _steps(body, reader)
         reached, wanted = exact_results(numbers, steps)[-1], Fraction(_plain(stated))
     except (ValueError, ZeroDivisionError):
         raise Unreadable("not a number") from None
@@ -197,8 +204,7 @@ def read(row: Gsm8kRow, number: int, *, rounded: bool = False) -> Converted:
     )
 
 
-def _steps(body: str, numbers: Sequence[str], *, first: bool) -> tuple[tuple[Step, ...], bool]:
-    reader = _Reader(numbers, first=first)
+def _steps(body: str, reader: _Reader) -> tuple[tuple[Step, ...], bool]:
     for match in _MARK.finditer(body):
         expression = _plain(re.sub(r"(\d+(?:\.\d+)?)%", r"(\1/100)", match[1]))
         expression = re.sub(r"(?<![\d.])0+(?=\d)", "", expression)

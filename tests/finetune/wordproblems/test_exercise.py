@@ -86,6 +86,14 @@ def test_numbers_stay_where_the_program_may_not_hold_for_others(question: str, a
             assert vary(one, Random(seed)).numbers == one.problem.numbers
 
 
+def test_half_is_half_though_the_question_has_a_two_as_well() -> None:
+    row: Gsm8kRow = {
+        "question": "A film starts in 2 hours. Homework takes 30 minutes, cleaning half as long. How long is that?",
+        "answer": "<<30/2=15>>15, <<30+15=45>>45\n#### 45",
+    }
+    assert [step.expression for step in read(row, 0).problem.steps] == ["n1 / 2", "n1 + a"]
+
+
 def test_equal_numbers_are_used_one_after_the_other() -> None:
     row: Gsm8kRow = {
         "question": "Bags cost $5 and boxes $7. Ida takes 2 bags and 5 boxes. What does she pay?",

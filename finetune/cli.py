@@ -4,7 +4,7 @@ from finetune.commands.ablating import ablations
 from finetune.commands.all import embedded, run_all
 from finetune.commands.augmenting import augment, seeds
 from finetune.commands.exporting import card, export, verify
-from finetune.commands.problems import corpus, held_out
+from finetune.commands.problems import corpus, held_out, mix
 from finetune.commands.scaling import on_ray
 from finetune.commands.selecting import overlap, select
 from finetune.commands.synthesizing import synthesize
@@ -14,7 +14,7 @@ from mumath_agent.commands.program import add, program
 
 app = program()
 add(app, run_all, "all")
-for command in (embedded, held_out, seeds, augment, synthesize, select, overlap, corpus):
+for command in (embedded, held_out, seeds, augment, synthesize, select, overlap, corpus, mix):
     add(app, command)
 for command in (
     tokenizer,

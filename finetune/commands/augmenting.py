@@ -108,7 +108,8 @@ def augment(
         return
     with shown("augmenting") as on_progress:
         manifest = run(partial(augment_seeds, config, on_progress))
-    _print_counts(str(out), manifest.counts)
+    show(f"{out}: {manifest.rows:,} questions")
+    _print_yields(manifest.counts)
 
 
 def _print_estimate(found: Estimate) -> None:
@@ -118,6 +119,23 @@ def _print_estimate(found: Estimate) -> None:
     )
     if found.left_out:
         _print_counts("left out", found.left_out)
+
+
+def _print_yields(counts: Mapping[str, int]) -> None:
+    """Print a line a perspective: how many seeds and samples gave a question, and why the others didn't."""
+    for perspective in Perspective:
+        kept = counts.get(perspective.value, 0)
+        start = f"{perspective}, "
+        lost = {key.removeprefix(start): number for key, number in counts.items() if key.startswith(start)}
+        if total := kept + sum(lost.values()):
+            reasons = "".join(
+                f"; {number:,} {reason}" for reason, number in sorted(lost.items(), key=_most_first)
+            )
+            show(f"{perspective}: {kept:,} of {total:,} kept{reasons}")
+
+
+def _most_first(item: tuple[str, int]) -> tuple[int, str]:
+    return -item[1], item[0]
 
 
 def _print_counts(what: str, counts: Mapping[str, int]) -> None:

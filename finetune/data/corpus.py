@@ -102,6 +102,16 @@ def dev_split(gsm8k_rows: Iterable[Gsm8kRow], *, stage: Stage, size: int, seed: 
         yield _row(f"dev-gsm8k-{index}", one.problem, stage, Random(seed), again=False)
 
 
+def training_side(rows: Iterable[Gsm8kRow]) -> list[Gsm8kRow]:
+    """Return GSM8K's rows without those that are held out."""
+    return _side(rows, held_out=False)
+
+
+def held_out_side(rows: Iterable[Gsm8kRow]) -> list[Gsm8kRow]:
+    """Return the rows of GSM8K's training split that no corpus trains on."""
+    return _side(rows, held_out=True)
+
+
 def _side(rows: Iterable[Gsm8kRow], *, held_out: bool) -> list[Gsm8kRow]:
     """Return the training or the held-out rows; the hash of a question decides, not its place in the file."""
     known = list(rows)
@@ -127,7 +137,7 @@ def _rows(gsm8k: Sequence[Converted], held_out: bool, stage: Stage, size: int, s
 
 
 def _from_gsm8k(one: Converted, rng: Random) -> WordProblem:
-    return one.problem if rng.random() < GSM8K_ORIGINAL_SHARE else vary(one, rng)
+    return one.problem if rng.random() < GSM8K_ORIGINAL_SHARE else vary(one, rng, trusting=True)
 
 
 def _row(name: str, problem: WordProblem, stage: Stage, rng: Random, *, again: bool) -> Row:

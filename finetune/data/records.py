@@ -10,6 +10,9 @@ from enum import StrEnum
 
 from mumath_agent.records import Problem
 
+UNCONFIRMED = "target:unconfirmed"
+"""The tag of a problem whose target may not be the answer: `select` trusts it only where most attempts have it."""
+
 
 class SolutionFormat(StrEnum):
     """The format of a solution, and with it the stage of training it is for."""

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 
@@ -17,10 +18,14 @@ Formula = tuple[Step, ...]
 def formula(text: str, names: Collection[str]) -> Formula:
     """Compile an infix expression over `names` to steps in evaluation order.
 
+    Several expressions are divided by semicolons; a name that is given to one can be used in those after it, and is
+    what a program calls its result: "cost = price * pens; change = paid - cost".
+
     Raises:
         ValueError: `text` isn't an expression of two operands or more, or uses an unknown name or operator.
     """
     steps: list[Step] = []
+    found: dict[str, str] = {}
 
     def operand(node: ast.expr) -> str:
         match node:
@@ -28,6 +33,8 @@ def formula(text: str, names: Collection[str]) -> Formula:
                 left, right = operand(node.left), operand(node.right)
                 steps.append(Step(op=_OPS[type(node.op)], left=left, right=right))
                 return f"#{len(steps) - 1}"
+            case ast.Name() if node.id in found:
+                return found[node.id]
             case ast.Name() if node.id in names:
                 return node.id
             case ast.Name():
@@ -36,10 +43,15 @@ def formula(text: str, names: Collection[str]) -> Formula:
                 return ast.unparse(node)
         raise ValueError(f"{text!r} has {ast.unparse(node)!r}; only numbers and + - * / // % can be used")
 
-    try:
-        operand(ast.parse(text.strip(), mode="eval").body)
-    except SyntaxError:
-        raise ValueError(f"{text!r} isn't a formula") from None
+    for part in text.split(";"):
+        name, given, expression = part.rpartition("=")
+        try:
+            result = operand(ast.parse(expression.strip(), mode="eval").body)
+        except SyntaxError:
+            raise ValueError(f"{text!r} isn't a formula") from None
+        if given and steps:
+            found[name.strip()] = result
+            steps[-1] = replace(steps[-1], name=name.strip())
     if not steps:
         raise ValueError(f"{text!r} computes nothing")
     return tuple(steps)

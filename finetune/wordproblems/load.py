@@ -19,7 +19,7 @@ from finetune.wordproblems.schema import Schema
 from finetune.wordproblems.table import OrderFile, SchemaTable, TopicFile, compiled
 from mumath_agent.errors import InputError
 
-TOPICS = Path(__file__).parent / "topics"
+TOPICS, TOPICS2, EVERYDAY = (Path(__file__).parent / name for name in ("topics", "topics2", "everyday"))
 _ORDER = "order.toml"
 _MESSAGES = {"extra_forbidden": "unknown key", "missing": "missing key"}
 _T = TypeVar("_T", bound=BaseModel)
@@ -40,6 +40,18 @@ def stories(*, held_out: bool | None = None) -> tuple[Schema, ...]:
 def bare() -> tuple[Schema, ...]:
     """Return the schemas of bare arithmetic."""
     return _topics().bare
+
+
+@cache
+def new_stories() -> tuple[Schema, ...]:
+    """Return the schemas that the second corpus adds to those of the first."""
+    return read_topics(TOPICS2).stories
+
+
+@cache
+def everyday_stories() -> tuple[Schema, ...]:
+    """Return the schemas that are for evaluation only."""
+    return read_topics(EVERYDAY).stories
 
 
 @cache

@@ -7,7 +7,7 @@ chain of thought, a program with its output, or a wrong program, a remark and th
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from random import Random
 from typing import Any
@@ -48,6 +48,8 @@ _PLAN_WORDS = {
 }
 STEP_NAMES = "abcdefghijklm"
 
+UNTOLD = "result"
+"""The name of a step that is a result of its own, but nothing says of what."""
 ERROR_REMARK = "The code above has encountered a problem. Now point out its mistakes and then correct them."
 NEGATIVE_REMARK = "The result is negative, so the operands must be swapped."
 
@@ -59,6 +61,10 @@ class Step:
     op: str
     left: str
     right: str
+    name: str = field(default="", compare=False)
+    """What the result is in the story; "" for a part of a longer expression."""
+    note: str = field(default="", compare=False)
+    """What the step finds, in words."""
 
     @property
     def expression(self) -> str:
@@ -74,6 +80,8 @@ class WordProblem:
     numbers: tuple[str, ...]
     steps: tuple[Step, ...]
     source: str
+    names: tuple[str, ...] = field(default=(), compare=False)
+    """What the numbers are in the story, where that is known; "" for one whose name isn't."""
 
     @property
     def answer(self) -> Fraction:

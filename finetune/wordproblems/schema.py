@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from finetune.wordproblems.formula import Formula, results
@@ -70,6 +70,7 @@ class Schema:
             numbers=tuple(telling.digits),
             steps=_bound(ask.steps, telling.order),
             source=f"template/{self.name}",
+            names=tuple(telling.order),
         )
 
     def _draw(self, rng: Random, steps: Formula) -> dict[str, Value]:
@@ -103,4 +104,4 @@ def _bound(steps: Formula, order: Sequence[str]) -> tuple[Step, ...]:
     def renamed(operand: str) -> str:
         return names.get(operand, operand)
 
-    return tuple(Step(op=step.op, left=renamed(step.left), right=renamed(step.right)) for step in steps)
+    return tuple(replace(step, left=renamed(step.left), right=renamed(step.right)) for step in steps)

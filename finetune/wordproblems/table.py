@@ -82,9 +82,9 @@ def _schema(name: str, table: SchemaTable, words: Mapping[str, str]) -> Schema:
             if kind not in KINDS:
                 raise ValueError(f"no kind {kind!r}; the kinds are {', '.join(KINDS)}")
     with _key("numbers"):
-        draws, derived = _numbers(table.numbers)
+        draws, derived = numbers_table(table.numbers)
     with _key("where"):
-        where = tuple(_condition(text, table.numbers) for text in table.where)
+        where = tuple(condition(text, table.numbers) for text in table.where)
     with _key("bodies"):
         bodies = tuple(compile_body(body, names) for body in table.bodies)
     return Schema(
@@ -104,7 +104,7 @@ def _schema(name: str, table: SchemaTable, words: Mapping[str, str]) -> Schema:
     )
 
 
-def _numbers(kinds: Mapping[str, str]) -> tuple[dict[str, Draw], dict[str, Formula]]:
+def numbers_table(kinds: Mapping[str, str]) -> tuple[dict[str, Draw], dict[str, Formula]]:
     """Return the numbers that are drawn, and those that are computed from numbers before them."""
     draws: dict[str, Draw] = {}
     derived: dict[str, Formula] = {}
@@ -116,7 +116,8 @@ def _numbers(kinds: Mapping[str, str]) -> tuple[dict[str, Draw], dict[str, Formu
     return draws, derived
 
 
-def _condition(text: str, numbers: Mapping[str, str]) -> Formula:
+def condition(text: str, numbers: Mapping[str, str]) -> Formula:
+    """Compile a comparison with ">" to the difference that must be positive."""
     large, more, small = text.partition(">")
     if not more:
         raise ValueError(f"{text!r} has no '>'")

@@ -4,7 +4,7 @@
            └─ program of the rationale ─▶ rules: exact, no model ───────┘
 
 `stage` is the way in; `perspectives` names them and makes the records. With a teacher: `asks` (the request and the
-known answer), `prompts` (the files), `replies` (strict reading), `teacher` (requests). By rules: `programs` (a
-rationale's arithmetic), `backward`, `wording`, `relations` and `own` (one kind of change each), `rules`. `synthesize`
-solves the new questions, `select` drops doubtful ones.
+known answer), `prompts` (the files), `replies` (strict reading), `checks` (form), `teacher` (requests). By rules:
+`programs` (a rationale's arithmetic), `backward`, `wording`, `relations` and `own` (one kind of change each), `rules`.
+`synthesize` solves the new questions, `select` drops doubtful ones.
 """

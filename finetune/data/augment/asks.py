@@ -1,36 +1,48 @@
 """Ask a teacher for each perspective: one small function a perspective, beside its prompt file.
 
-Each says what goes into the prompt, which answer is known of what comes back (the seed's, the masked number, or none),
-and what the block must be like beyond being there.
+Each says what goes into the prompt, which answer is known of what comes back (the seed's, the masked number, that of
+the changed expressions, or none), and what the block must be like beyond being there. What a rule does exactly isn't
+asked for: FOBAR's form, and new numbers where a program gives their answer. A target that the teacher's wording may
+have lost carries the tag `UNCONFIRMED`.
 """
 
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from random import Random
 
-from finetune.data.augment.backward import Masked, backward_question, maskings
+from finetune.data.augment import checks
+from finetune.data.augment.backward import Masked, backward_problems, backward_question, maskings
 from finetune.data.augment.perspectives import Perspective, Unusable
+from finetune.data.augment.programs import decimal, read_program, require_clear
+from finetune.data.augment.relations import other_operations, used_numbers, written_out
 from finetune.data.augment.replies import require_boxed, require_sections
-from finetune.data.records import Question
+from finetune.data.augment.rules import new_numbers as renumbered
+from finetune.data.records import UNCONFIRMED, Question
 from finetune.wordproblems.gsm8k import without_marks
+from finetune.wordproblems.problem import WordProblem
 
+_DRAWS = 12
 SECTIONS = ("[Outline]", "[Plan]", "[Execution]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A request to a teacher."""
+    """A request to a teacher, or what a rule gives without one."""
 
-    values: Mapping[str, str]
-    """The texts for the places of the prompt."""
     target: str | None
     """The answer of what comes back; None where only solving it shows."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """The texts for the places of the prompt."""
     check: Callable[[str], None] = lambda _: None
     """Raises `Unusable` for a block that isn't as asked."""
     tags: tuple[str, ...] = ()
+    question: str | None = None
+    """The question itself, where a rule writes it and no teacher is asked."""
+    rationale: str | None = None
+    """The solution that a rule writes with it."""
 
 
 class Seeds:
@@ -63,32 +75,87 @@ Ask = Callable[[Question, Seeds, Random], Asked]
 
 
 def rephrase(seed: Question, seeds: Seeds, rng: Random) -> Asked:
-    """Ask for the same question in other words: its answer stays."""
-    return Asked(values={"question": seed.problem.question}, target=_target(seed))
+    """Ask for the same question in other words: its numbers stay, and with them its answer."""
+    question, target = seed.problem.question, _target(seed)
+
+    def check(text: str) -> None:
+        checks.require_untold(text, target, checks.numbers_of(question))
+        checks.require_same_numbers(text, question)
+
+    return Asked(values={"question": question}, target=target, check=check)
 
 
 def fobar(seed: Question, seeds: Seeds, rng: Random) -> Asked:
-    """Ask for the question backwards, with an unknown."""
-    masked = _masked(seed, rng)
-    values = {"masked": masked.question, "letter": masked.letter, "answer": _target(seed)}
-    return Asked(values=values, target=masked.value, check=partial(_require_letter, masked, True))
+    """Write the question backwards, with an unknown; where no program shows that it has one answer, that is a guess."""
+    answer = _target(seed)
+    try:
+        reading = read_program(seed)
+        require_clear(reading)
+    except Unusable:
+        masked = _masked(seed, rng)
+        return Asked(question=backward_question(masked, answer), target=masked.value, tags=(UNCONFIRMED,))
+    if not (ways := [way for way, _ in backward_problems(reading.problem, answer)]):
+        raise Unusable("no number that the answer determines")
+    masked = rng.choice(ways)
+    return Asked(question=backward_question(masked, answer), target=masked.value)
 
 
 def bf_trans(seed: Question, seeds: Seeds, rng: Random) -> Asked:
     """Ask for the question backwards, as an ordinary one without an unknown."""
-    masked = _masked(seed, rng)
-    values = {"masked": backward_question(masked, _target(seed)), "letter": masked.letter}
-    return Asked(values=values, target=masked.value, check=partial(_require_letter, masked, False))
+    masked, answer = _masked(seed, rng), _target(seed)
+    values = {"masked": backward_question(masked, answer), "letter": masked.letter, "answer": answer}
+    values |= {"question": seed.problem.question, "hidden": masked.value}
+
+    def check(text: str) -> None:
+        if re.search(rf"(?<![A-Za-z]){masked.letter}(?![A-Za-z])", text):
+            raise Unusable("still an unknown")
+        allowed = checks.numbers_of(f"{masked.question} {answer}")
+        checks.require_untold(text, masked.value, allowed)
+        checks.require_backward(text, masked.question, seed.problem.question, answer)
+
+    return Asked(values=values, target=masked.value, check=check, tags=(UNCONFIRMED,))
 
 
-def alteration(seed: Question, seeds: Seeds, rng: Random) -> Asked:
-    """Ask for another question made of this one; the manner is the prompt's, the answer is open."""
-    return Asked(values={"question": seed.problem.question}, target=None)
+def new_numbers(seed: Question, seeds: Seeds, rng: Random) -> Asked:
+    """Write the question with other numbers, where its program gives their answer; else ask for such a question."""
+    try:
+        made = next(filter(None, islice(renumbered(seed, rng), _DRAWS)), None)
+    except Unusable:
+        made = None
+    if made is None:
+        return alteration(checks.require_new_numbers)(seed, seeds, rng)
+    return Asked(question=made.question, target=made.target, rationale=made.rationale)
+
+
+def alteration(require: Callable[[str, str], None]) -> Ask:
+    """Return the asking for another question made of this one: the manner is the prompt's, the answer is open."""
+
+    def ask(seed: Question, seeds: Seeds, rng: Random) -> Asked:
+        question = seed.problem.question
+        return Asked(values={"question": question}, target=None, check=lambda text: require(text, question))
+
+    return ask
 
 
 def expression_replacement(seed: Question, seeds: Seeds, rng: Random) -> Asked:
-    """Ask for a question for other operations than those of the solution."""
-    return Asked(values={"question": seed.problem.question, "solution": _rationale(seed)}, target=None)
+    """Change the operations of the solution, and ask for a question that they solve."""
+    reading = read_program(seed)
+    if not (ways := list(other_operations(reading.problem))):
+        raise Unusable("no operation to replace")
+    changed = rng.choice(ways)
+    target = decimal(changed.answer)
+    values = {
+        "question": seed.problem.question,
+        "expressions": _expressions(reading.problem),
+        "changed": _expressions(changed),
+    }
+
+    def check(text: str) -> None:
+        checks.require_untold(text, target, checks.numbers_of(seed.problem.question))
+        checks.require_numbers(text, checks.numbers_of(" ".join(used_numbers(changed))))
+        checks.require_no_others(text, f"{seed.problem.question} {values['changed']}")
+
+    return Asked(values=values, target=target, check=check, tags=(UNCONFIRMED,))
 
 
 def interpolation(seed: Question, seeds: Seeds, rng: Random) -> Asked:
@@ -100,25 +167,31 @@ def interpolation(seed: Question, seeds: Seeds, rng: Random) -> Asked:
 
 def reorganise(seed: Question, seeds: Seeds, rng: Random) -> Asked:
     """Ask for the known solution in titled steps."""
-    values = {"question": seed.problem.question, "solution": _rationale(seed), "answer": _target(seed)}
-    return Asked(values=values, target=_target(seed), check=require_boxed)
+    solution, target = _rationale(seed), _target(seed)
+    values = {"question": seed.problem.question, "solution": solution, "answer": target}
+    return Asked(values=values, target=target, check=lambda text: require_boxed(text, target))
 
 
 def nested(seed: Question, seeds: Seeds, rng: Random) -> Asked:
     """Ask for the known solution as outline, plan and execution."""
     asked = reorganise(seed, seeds, rng)
-    return Asked(values=asked.values, target=asked.target, check=_require_nested)
+
+    def check(text: str) -> None:
+        require_sections(text, SECTIONS)
+        asked.check(text)
+
+    return replace(asked, check=check)
 
 
 ASKS: Mapping[Perspective, Ask] = {
     Perspective.REPHRASE: rephrase,
     Perspective.FOBAR: fobar,
     Perspective.BF_TRANS: bf_trans,
-    Perspective.NEW_NUMBERS: alteration,
-    Perspective.ADDED_CONDITION: alteration,
-    Perspective.NEW_CONTEXT: alteration,
-    Perspective.CHANGED_GOAL: alteration,
-    Perspective.HARDER: alteration,
+    Perspective.NEW_NUMBERS: new_numbers,
+    Perspective.ADDED_CONDITION: alteration(checks.require_added_condition),
+    Perspective.NEW_CONTEXT: alteration(checks.require_new_context),
+    Perspective.CHANGED_GOAL: alteration(checks.require_changed_goal),
+    Perspective.HARDER: alteration(checks.require_harder),
     Perspective.EXPRESSION_REPLACEMENT: expression_replacement,
     Perspective.INTERPOLATION: interpolation,
     Perspective.REORGANISE: reorganise,
@@ -144,12 +217,6 @@ def _masked(seed: Question, rng: Random) -> Masked:
     return rng.choice(ways)
 
 
-def _require_letter(masked: Masked, wanted: bool, text: str) -> None:
-    found = re.search(rf"(?<![A-Za-z]){masked.letter}(?![A-Za-z])", text) is not None
-    if found != wanted:
-        raise Unusable("no unknown" if wanted else "still an unknown")
-
-
-def _require_nested(text: str) -> None:
-    require_sections(text, SECTIONS)
-    require_boxed(text)
+def _expressions(problem: WordProblem) -> str:
+    """Return the steps, one a line, without a result: "48 / 2" and, of an earlier line's result, "(48 / 2) + 48"."""
+    return "\n".join(written_out(problem))

@@ -14,7 +14,7 @@ from finetune.data.jobs import sha256
 from mumath_agent.problems import read_text
 
 FOLDER = Path(__file__).parents[1] / "prompts"
-PLACES = ("question", "solution", "answer", "masked", "letter", "harder")
+PLACES = ("question", "solution", "answer", "masked", "letter", "harder", "expressions", "changed", "hidden")
 _COMMENT = re.compile(r"\A\s*<!--.*?-->\s*", re.DOTALL)
 _PLACE = re.compile(rf"\{{({'|'.join(PLACES)})\}}")
 
@@ -35,8 +35,8 @@ def places(perspective: Perspective) -> frozenset[str]:
 
 
 def digests(perspectives: Iterable[Perspective]) -> dict[str, str]:
-    """Return the SHA-256 of the prompt files, by file name."""
-    return {file.name: sha256(file) for file in map(prompt_file, perspectives)}
+    """Return the SHA-256 of the prompt files, by file name; FOBAR is a rule's and has none."""
+    return {file.name: sha256(file) for file in map(prompt_file, perspectives) if file.exists()}
 
 
 @cache

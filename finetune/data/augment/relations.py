@@ -1,8 +1,8 @@
 """Replace expressions by program: "5 more than" becomes "5 fewer than", and a sum a difference.
 
-Both sides of such a relation change by the number's sign and by nothing else, so the new program is the old one with
-that number negated. It is rewritten with the opposite operation where the number is only added or subtracted, and left
-out elsewhere.
+`opposite_relations` writes the question, too; `other_operations` leaves that to a teacher. Both sides of a relation
+change by the number's sign and by nothing else, so the new program is the old one with that number negated. It is
+rewritten with the opposite operation where the number is only added or subtracted, and left out elsewhere.
 """
 
 import re
@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from finetune.data.augment.perspectives import Unusable
+from finetune.data.augment.programs import is_sane
 from finetune.wordproblems.gsm8k import Converted
-from finetune.wordproblems.problem import Step, WordProblem
+from finetune.wordproblems.problem import STEP_NAMES, Step, WordProblem
 
+_OTHER_OPERATION = {"+": "-", "-": "+", "*": "/", "/": "*"}
 _OPPOSITES = {
     "more": "fewer",
     "fewer": "more",
@@ -40,6 +42,35 @@ def opposite_relations(reading: Converted) -> Iterator[WordProblem]:
             except Unusable:
                 continue
             yield replace(reading.problem, question=_retold(reading, index, relation), steps=steps)
+
+
+def other_operations(problem: WordProblem) -> Iterator[WordProblem]:
+    """Yield the problem with the operation of one step turned into its opposite, where all results stay sane."""
+    for index, step in enumerate(problem.steps):
+        changed = replace(step, op=_OTHER_OPERATION[step.op])
+        steps = (*problem.steps[:index], changed, *problem.steps[index + 1 :])
+        other = replace(problem, steps=steps)
+        if (
+            is_sane(other, problem)
+            and 10**2 % other.answer.denominator == 0
+            and other.answer != problem.answer
+        ):
+            yield other
+
+
+def used_numbers(problem: WordProblem) -> list[str]:
+    """Return the numbers of the question that the steps use."""
+    operands = {operand for step in problem.steps for operand in (step.left, step.right)}
+    return [number for index, number in enumerate(problem.numbers) if f"n{index}" in operands]
+
+
+def written_out(problem: WordProblem) -> Iterator[str]:
+    """Yield the steps as expressions over numbers, earlier steps in parentheses: "48 / 2", "48 + (48 / 2)"."""
+    shown = {f"n{index}": number for index, number in enumerate(problem.numbers)}
+    for name, step in zip(STEP_NAMES, problem.steps, strict=False):
+        left, right = (shown.get(of, of) for of in (step.left, step.right))
+        yield f"{left} {step.op} {right}"
+        shown[name] = f"({left} {step.op} {right})"
 
 
 def _negated(step: Step, number: str) -> Step:

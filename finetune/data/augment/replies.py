@@ -4,6 +4,7 @@ A block stands between `<new_question>` and `</new_question>`, or the same with 
 doesn't matter. Only solving shows whether a question keeps its sense, and whether a solution is right.
 """
 
+from finetune.data.augment.checks import as_number
 from finetune.data.augment.perspectives import Unusable
 from mumath_agent.answers import boxed_answers
 from mumath_agent.errors import InputError
@@ -48,14 +49,17 @@ def require_question(text: str) -> None:
         raise Unusable("no question") from None
 
 
-def require_boxed(text: str) -> None:
-    """Require a solution that boxes its answer.
+def require_boxed(text: str, target: str) -> None:
+    """Require a solution that boxes its answer; a number must be the target, other answers are graded later.
 
     Raises:
-        Unusable: it doesn't.
+        Unusable: it doesn't, or boxes another number.
     """
-    if not boxed_answers(text):
+    if not (boxes := boxed_answers(text)):
         raise Unusable("no boxed answer")
+    found, wanted = as_number(boxes[-1]), as_number(target)
+    if found is not None and wanted is not None and found != wanted:
+        raise Unusable("boxes another answer")
 
 
 def require_sections(text: str, sections: tuple[str, ...]) -> None:

@@ -6,7 +6,6 @@ other perspectives without a rule take a teacher. Answers are computed exactly; 
 says follows from the seed's rationale and from the checks of `programs`, which leave out rather than trust.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,11 +29,10 @@ from finetune.data.augment.wording import in_other_words, other_people_and_thing
 from finetune.data.jobs import JobResult
 from finetune.data.records import Question
 from finetune.data.seeds import same_form
-from finetune.wordproblems.gsm8k import Converted, vary
+from finetune.wordproblems.gsm8k import vary
 from finetune.wordproblems.problem import WordProblem
 from mumath_agent.errors import InputError
 
-_TIED_BEFORE = re.compile(r"(?:-|\ban? \$?)\Z", re.IGNORECASE)
 _TRIES_PER_SAMPLE = 12
 """Draws of a rule that draws: suitable numbers, or a new text, may not come at once."""
 
@@ -81,16 +79,7 @@ def new_numbers(seed: Question, rng: Random) -> Iterator[Change | None]:
     require_general(reading)
     while True:
         problem = vary(reading, rng)
-        yield _change(problem) if _changes_well(reading, problem.numbers) else None
-
-
-def _changes_well(reading: Converted, numbers: Sequence[str]) -> bool:
-    """Return whether numbers change, but none that a hyphen or an article ties to the next word."""
-    changed = [
-        i for i, (old, new) in enumerate(zip(reading.problem.numbers, numbers, strict=True)) if old != new
-    ]
-    tied = [_TIED_BEFORE.search(reading.gaps[i]) or reading.gaps[i + 1].startswith("-") for i in changed]
-    return bool(changed) and not any(tied)
+        yield _change(problem) if problem.numbers != reading.problem.numbers else None
 
 
 def new_context(seed: Question, rng: Random) -> Iterator[Change | None]:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from random import Random
 
 from finetune.data.augment.asks import ASKS, Asked, Seeds
+from finetune.data.augment.checks import require_asking, require_other
 from finetune.data.augment.perspectives import Perspective, Unusable, derived, derived_id
 from finetune.data.augment.prompts import rendered
 from finetune.data.augment.replies import QUESTION, SOLUTION, STOP, block, require_question
 from finetune.data.jobs import JobResult
 from finetune.data.records import Question
-from finetune.data.seeds import same_form
 from mumath_agent.errors import ModelRefused
 from mumath_agent.protocols import CompletionModel, CompletionRequest
 from mumath_agent.records import Completion, Sampling
@@ -69,14 +69,14 @@ class Teacher:
     max_tokens: int
 
     async def augment(self, task: Task) -> JobResult[Question]:
-        """Make a request; return its question, or the reason for none.
+        """Make a request, unless a rule does it; return its question, or the reason for none.
 
         Raises:
             ModelUnreachable: the teacher is down.
         """
         try:
             asked = _asked(task, self.seeds)
-            row = _read(task, asked, await self._reply(task, asked))
+            row = _made(task, asked) or _read(task, asked, await self._reply(task, asked))
         except Unusable as reason:
             return JobResult(rows=(), counts={f"{task.perspective}, {reason}": 1})
         return JobResult(rows=(row,), counts={task.perspective.value: 1})
@@ -122,11 +122,13 @@ def estimated(work: Sequence[Task], seeds: Seeds, *, max_new_tokens: int) -> Est
     requests = chars = 0
     for task in work:
         try:
-            chars += len(rendered(task.perspective, _asked(task, seeds).values))
+            asked = _asked(task, seeds)
         except Unusable as reason:
             left_out[f"{task.perspective}, {reason}"] += 1
             continue
-        requests += 1
+        if asked.question is None:
+            chars += len(rendered(task.perspective, asked.values))
+            requests += 1
     return Estimate(
         requests=requests,
         prompt_tokens=chars // _CHARS_PER_TOKEN,
@@ -139,6 +141,21 @@ def _asked(task: Task, seeds: Seeds) -> Asked:
     return ASKS[task.perspective](task.seed, seeds, Random(task.number))
 
 
+def _made(task: Task, asked: Asked) -> Question | None:
+    """Return the record of what a rule wrote; None where a teacher must write."""
+    if asked.question is None:
+        return None
+    return derived(
+        task.seed,
+        task.perspective,
+        id=task.id,
+        question=asked.question,
+        target=asked.target,
+        rationale=asked.rationale,
+        tags=asked.tags,
+    )
+
+
 def _read(task: Task, asked: Asked, completion: Completion) -> Question:
     """Return the record that a reply gives.
 
@@ -147,11 +164,11 @@ def _read(task: Task, asked: Asked, completion: Completion) -> Question:
     """
     rewrites = task.perspective.rewrites_solution
     text = block(completion, SOLUTION if rewrites else QUESTION)
-    asked.check(text)
     if not rewrites:
         require_question(text)
-        if same_form(text) == same_form(task.seed.problem.question):
-            raise Unusable("unchanged")
+        require_other(text, task.seed.problem.question)
+        require_asking(text, task.seed.problem.question)
+    asked.check(text)
     return derived(
         task.seed,
         task.perspective,

@@ -4,6 +4,9 @@ The majority is MuMath's pseudo-answer, counted by equality of answers instead o
 any other class and to hold a share of all attempts at the question, those without an answer included; with a share of
 1 this is MathCoder's rule that all samples agree. Attempts with a fault of form have no vote. Solutions in words and
 with programs vote together, so that a stage-1 file beside a stage-2 file gives the pseudo-answers of MuMath-Code.
+
+A target that the wording of a question may have lost (`UNCONFIRMED`) isn't believed alone: the majority must have it,
+by the same rule, or all attempts at the question are dropped. One lucky attempt confirms nothing.
 """
 
 from collections.abc import Sequence
@@ -28,20 +31,35 @@ async def answer_faults(
     faults = {position: one.fault for position, one in enumerate(attempts) if one.fault is not None}
     known: list[int] = []
     unknown: dict[str, list[int]] = {}
+    doubtful: dict[tuple[str, str], list[int]] = {}
     for position, one in enumerate(attempts):
         if one.target is None:
             unknown.setdefault(one.question, []).append(position)
-        elif position not in faults:
+            continue
+        if one.unconfirmed:
+            doubtful.setdefault((one.question, one.target), []).append(position)
+        if position not in faults:
             known.append(position)
     outcomes = await _outcomes([attempts[position] for position in known], grader, concurrency)
-    for position, outcome in zip(known, outcomes, strict=True):
+    outcome_of = dict(zip(known, outcomes, strict=True))
+    for position, outcome in outcome_of.items():
         if outcome in _REASONS:
             faults[position] = _against_target(attempts[position], _REASONS[outcome])
 
     async def vote(positions: list[int]) -> None:
         faults.update(await _vote(attempts, positions, grader, min_share=min_share, min_votes=min_votes))
 
+    async def confirm(positions: list[int]) -> None:
+        voted = await _vote(attempts, positions, grader, min_share=min_share, min_votes=min_votes)
+        right = [p for p in positions if p in outcome_of and outcome_of[p] is Outcome.CORRECT]
+        if not any(position not in voted for position in right):
+            missed = Fault(
+                reason=Reason.UNCONFIRMED, detail=f"{len(right)} of {len(positions)} have the target"
+            )
+            faults.update({p: missed for p in positions if attempts[p].fault is None})
+
     await for_each(unknown.values(), vote, concurrency=concurrency)
+    await for_each(doubtful.values(), confirm, concurrency=concurrency)
     return faults
 
 

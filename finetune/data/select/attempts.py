@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from finetune.data.records import Solution, SolutionFormat
+from finetune.data.records import UNCONFIRMED, Solution, SolutionFormat
 from finetune.data.select.form import fault_of
 from finetune.data.select.reasons import Fault
 from mumath_agent.dialects import get_dialect
@@ -32,6 +32,8 @@ class Attempt:
     seed_id: str | None = None
     augmentation: str | None = None
     target: str | None = None
+    unconfirmed: bool = False
+    """Whether the target may not be the answer, because a teacher's wording may have lost it."""
     answer: str | None = None
     outcome: Outcome | None = None
     """The record's; None where it wasn't graded."""
@@ -94,6 +96,7 @@ def attempt(record: RunRecord, question: str) -> Attempt:
         seed_id=problem.seed_id,
         augmentation=problem.augmentation,
         target=problem.target,
+        unconfirmed=UNCONFIRMED in problem.tags,
         answer=trajectory.answer.text if trajectory.answer else None,
         outcome=record.verdict.outcome if record.verdict else None,
         fault=fault_of(trajectory, dialect, output_chars=record.settings.limits.output_chars),

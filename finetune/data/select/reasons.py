@@ -17,6 +17,8 @@ class Reason(StrEnum):
     """Its text, cut as training will cut it, has an output that no execution gave."""
     UNEXECUTED = "unexecuted program"
     ERROR_ONLY = "no program ran through"
+    UNCONFIRMED = "target not confirmed"
+    """A teacher's wording may have lost the target, and most attempts at the question don't have it."""
     WRONG = "wrong answer"
     UNGRADED = "ungraded"
     """The target is known, but the grader couldn't decide."""

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count, islice
+from itertools import islice, repeat
 from pathlib import Path
 from random import Random
 from threading import Thread
@@ -28,7 +28,10 @@ pytestmark = pytest.mark.anyio
 
 EASY = Question(
     problem=Problem(
-        id="easy", question="Nora has {12} apples and $5$ pears. How many is that?", target="17", source="own"
+        id="easy",
+        question="Nora has 12 apples and 5 pears. How many pieces of fruit does she have?",
+        target="17",
+        source="own",
     ),
     rationale="12 + 5 = <<12+5=17>>17\n#### 17",
 )
@@ -45,23 +48,43 @@ HARD = Question(
 BARE = Question(problem=Problem(id="bare", question="Why?", source="user"))
 SEEDS = (EASY, HARD, BARE)
 
-PLAIN = "<new_question>Anna has some fruit. How much?</new_question>"
+OTHER = (
+    "<new_question>Anna picks 12 figs and 5 dates in the garden. Together with 2 dates that come from Ben, "
+    "how much fruit is that?</new_question>"
+)
+REPHRASED = "<new_question>How much fruit has Nora, if she owns 12 apples and 5 pears?</new_question>"
+TURNED = "<new_question>Nora has 17 pieces of fruit, {0} of one sort. How many are of the other sort?</new_question>"
 UNKNOWN = "<new_question>Nora has X apples. Which number is X?</new_question>"
 BOXED = "<new_solution>1. Add: 12 + 5 = 17.\nSo $\\boxed{17}$.</new_solution>"
 NESTED = "<new_solution>[Outline]\na\n[Plan]\nb\n[Execution]\n$\\boxed{17}$</new_solution>"
-GOOD = dict.fromkeys(Perspective, PLAIN) | {
-    Perspective.FOBAR: UNKNOWN,
+GOOD = dict.fromkeys(Perspective, OTHER) | {
+    Perspective.REPHRASE: REPHRASED,
+    Perspective.CHANGED_GOAL: OTHER.replace(
+        "how much fruit is that", "how many more figs than dates are there"
+    ),
+    Perspective.EXPRESSION_REPLACEMENT: "<new_question>Anna has 12 figs and eats 5. How many are left?</new_question>",
     Perspective.REORGANISE: BOXED,
     Perspective.NESTED: NESTED,
 }
 KNOWN = {
     Perspective.REPHRASE: {"17"},
-    Perspective.FOBAR: {"12", "5"},
     Perspective.BF_TRANS: {"12", "5"},
+    Perspective.EXPRESSION_REPLACEMENT: {"7"},
     Perspective.REORGANISE: {"17"},
     Perspective.NESTED: {"17"},
 }
 """Targets that may be known of what comes back; None for all others."""
+BY_RULE = (Perspective.FOBAR, Perspective.NEW_NUMBERS)
+"""No teacher is asked for these, where a seed has a program."""
+ASKED = tuple(perspective for perspective in Perspective if perspective not in BY_RULE)
+
+
+def good(perspective: Perspective) -> str:
+    if perspective is not Perspective.BF_TRANS:
+        return GOOD[perspective]
+    one = task(perspective)
+    other = {"12": "5", "5": "12"}[str(ASKS[perspective](EASY, Seeds(SEEDS), Random(one.number)).target)]
+    return TURNED.replace("{0}", other)
 
 
 def teacher(texts: Iterable[str | Completion | Exception]) -> Teacher:
@@ -74,23 +97,23 @@ def task(perspective: Perspective, seed: Question = EASY) -> Task:
     return tasks([seed], [perspective], samples=1, maker="test")[0]
 
 
-@pytest.mark.parametrize("perspective", Perspective)
+@pytest.mark.parametrize("perspective", ASKED)
 async def test_a_good_reply_becomes_a_question(perspective: Perspective) -> None:
     asked = task(perspective)
-    done = await teacher([f"Here it is.\n{GOOD[perspective]}\nDone."]).augment(asked)
+    done = await teacher([f"Here it is.\n{good(perspective)}\nDone."]).augment(asked)
     (row,) = done.rows
     assert done.counts == {perspective.value: 1}
     assert row.problem.target in KNOWN.get(perspective, {None})
     assert (row.problem.seed_id, row.problem.augmentation) == ("easy", perspective)
     assert (row.problem.id, row.problem.source) == (asked.id, "own")
-    block = re.sub(r"\A<\w+>|</\w+>\Z", "", GOOD[perspective])
+    block = re.sub(r"\A<\w+>|</\w+>\Z", "", good(perspective))
     if perspective.rewrites_solution:
         assert (row.problem.question, row.rationale) == (EASY.problem.question, block)
     else:
         assert (row.problem.question, row.rationale) == (block, None)
 
 
-@pytest.mark.parametrize("perspective", Perspective)
+@pytest.mark.parametrize("perspective", ASKED)
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
@@ -117,9 +140,10 @@ async def test_a_reply_that_does_not_count_is_counted(
     ("perspective", "reply", "reason"),
     [
         (Perspective.REPHRASE, f"<new_question>{EASY.problem.question.replace(' ', '  ')}</new_question>", "unchanged"),
-        (Perspective.FOBAR, PLAIN, "no unknown"),
         (Perspective.BF_TRANS, UNKNOWN, "still an unknown"),
         (Perspective.REORGANISE, "<new_solution>It is 17.</new_solution>", "no boxed answer"),
+        (Perspective.REORGANISE, "<new_solution>It is $\\boxed{18}$.</new_solution>", "boxes another answer"),
+        (Perspective.NESTED, NESTED.replace("17", "7"), "boxes another answer"),
         (Perspective.NESTED, BOXED, "missing section"),
         (Perspective.NESTED, NESTED.replace("[Plan]", "Plan"), "missing section"),
         (Perspective.NESTED, NESTED.replace("[Outline]", "[Plan]"), "missing section"),
@@ -143,9 +167,9 @@ async def test_a_block_that_was_cut_off() -> None:
     ("perspective", "seed", "reason"),
     [
         (Perspective.REPHRASE, BARE, "no target"),
-        (Perspective.FOBAR, BARE, "no number to mask"),
+        (Perspective.FOBAR, BARE, "no target"),
         (Perspective.BF_TRANS, HARD, "no number to mask"),
-        (Perspective.EXPRESSION_REPLACEMENT, BARE, "no solution"),
+        (Perspective.EXPRESSION_REPLACEMENT, BARE, "no program"),
         (Perspective.INTERPOLATION, HARD, "nothing harder"),
         (Perspective.NESTED, BARE, "no solution"),
     ],
@@ -158,7 +182,7 @@ async def test_nothing_is_asked_where_there_is_nothing_to_ask(
 
 
 async def test_interpolation_goes_towards_a_harder_seed_and_says_which() -> None:
-    model = ScriptedModel(texts=[PLAIN])
+    model = ScriptedModel(texts=[OTHER])
     asking = Teacher(model=model, seeds=Seeds(SEEDS), temperature=0.0, top_p=1.0, max_tokens=500)
     (row,) = (await asking.augment(task(Perspective.INTERPOLATION))).rows
     assert row.problem.tags == ("harder:hard",)
@@ -167,12 +191,13 @@ async def test_interpolation_goes_towards_a_harder_seed_and_says_which() -> None
     assert [difficulty(seed) for seed in SEEDS] == [0, 3, 0]
 
 
-@pytest.mark.parametrize("perspective", Perspective)
+@pytest.mark.parametrize("perspective", [one for one in Perspective if one is not Perspective.FOBAR])
 def test_a_prompt_has_the_places_that_its_perspective_fills_and_tells_its_source(
     perspective: Perspective,
 ) -> None:
     one = task(perspective)
-    values = ASKS[perspective](EASY, Seeds(SEEDS), Random(one.number)).values
+    seed = HARD if perspective is Perspective.NEW_NUMBERS else EASY  # HARD has no program
+    values = ASKS[perspective](seed, Seeds(SEEDS), Random(one.number)).values
     assert places(perspective) <= values.keys()
     prompt = rendered(perspective, values)
     assert prompt_file(perspective).read_text("utf-8").startswith("<!--") and "<!--" not in prompt
@@ -200,7 +225,7 @@ def test_calculator_marks_are_not_shown_and_the_masked_number_neither() -> None:
 
 
 def test_prompts_are_told_apart_by_their_hashes() -> None:
-    assert len(set(digests(Perspective).values())) == len(Perspective)
+    assert len(set(digests(Perspective).values())) == len(Perspective) - 1  # FOBAR is a rule's
 
 
 def test_ids_are_stable_and_distinct() -> None:
@@ -213,14 +238,15 @@ def test_ids_are_stable_and_distinct() -> None:
 
 async def test_an_estimate_counts_what_is_then_sent() -> None:
     work = tasks(SEEDS, tuple(Perspective), samples=2, maker="m")
-    asking = teacher(PLAIN for _ in count())
+    asking = teacher(repeat(OTHER))
     estimate = estimated(work, Seeds(SEEDS), max_new_tokens=500)
     for one in work:
         await asking.augment(one)
     assert isinstance(asking.model, ScriptedModel)
     assert len(asking.model.prompts) == estimate.requests
     assert sum(len(str(prompt)) for prompt in asking.model.prompts) // 4 == estimate.prompt_tokens
-    assert estimate.requests + sum(estimate.left_out.values()) == len(work)
+    by_rule = 2 * len(BY_RULE)  # of EASY, which has a program
+    assert estimate.requests + sum(estimate.left_out.values()) + by_rule == len(work)
     assert estimate.most_new_tokens == estimate.requests * 500
 
 
@@ -241,7 +267,9 @@ async def test_a_teacher_that_goes_down_loses_nothing_and_is_asked_for_the_rest_
         for n in range(6)
     ]
     work = tasks(seeds, (Perspective.REPHRASE, Perspective.HARDER), samples=1, maker="m")
-    replies = [f"<new_question>Question {n}?</new_question>" for n in range(11)] + ["no"]
+    replies = [
+        f"<new_question>What is the sum of {n // 2} and 1, said once more?</new_question>" for n in range(11)
+    ] + ["no"]
     identity = JobIdentity(stage="augment", inputs={}, settings={})
 
     async def run(name: str, texts: list[str | Exception]) -> ScriptedModel:
@@ -277,7 +305,8 @@ class _Server(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         prompt = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["prompt"]
-        text = f"<new_question>What is {len(prompt)} + {prompt.count('e')}?</new_question>"
+        seed = prompt.rpartition("<question>")[2].partition("</question>")[0].strip()
+        text = f"<new_question>Tell me, please, once you have read all of it, this: {seed}</new_question>"
         event = json.dumps({"choices": [{"text": text, "finish_reason": "stop"}]})
         self._answer("text/event-stream", f"data: {event}\n\ndata: [DONE]\n\n")
 
@@ -309,14 +338,21 @@ def test_the_command_asks_a_server_and_says_what_it_would_ask(
     questions.write_text("".join(json.dumps(to_json(seed)) + "\n" for seed in seeds), encoding="utf-8")
 
     def run(dry_run: bool = False) -> str:
-        augment(questions, out, "rephrase,alteration", teacher=[address], samples=2, dry_run=dry_run)
+        augment(
+            questions,
+            out,
+            "rephrase,fobar,alteration_harder,alteration_changed_goal",
+            teacher=[address],
+            samples=2,
+            dry_run=dry_run,
+        )
         return capsys.readouterr().out
 
-    assert run(dry_run=True).startswith("60 requests, about ") and not out.exists()
-    assert "10 alteration_harder" in run()
+    assert run(dry_run=True).startswith("30 requests, about ") and not out.exists()
+    assert "alteration_harder: 10 of 10 kept" in run()
     rows = load_records(out, Question)
-    assert len(rows) == 60 and {row.problem.seed_id for row in rows} == {seed.problem.id for seed in seeds}
+    assert len(rows) >= 20 and {row.problem.seed_id for row in rows} == {seed.problem.id for seed in seeds}
     identity = read_manifest(out).identity
-    assert (identity.model, len(identity.prompts), identity.settings["temperature"]) == ("teacher", 6, 0.7)
+    assert (identity.model, len(identity.prompts), identity.settings["temperature"]) == ("teacher", 3, 0.7)
     once = out.read_bytes()
-    assert "10 alteration_harder" in run() and out.read_bytes() == once
+    assert " of 10 kept; " in run() and out.read_bytes() == once

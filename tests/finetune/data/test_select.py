@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from finetune.commands.selecting import overlap as overlap_command
 from finetune.commands.selecting import select as select_command
 from finetune.data.jobs import read_manifest
-from finetune.data.records import Solution, SolutionFormat
+from finetune.data.records import UNCONFIRMED, Solution, SolutionFormat
 from finetune.data.select.attempts import Attempt, attempt, read_attempts
 from finetune.data.select.contamination import Index
 from finetune.data.select.questions import NamedQuestion
@@ -187,6 +187,37 @@ def test_the_majority_stands_in_for_an_unknown_target(
     answers: tuple[str | None, ...], rules: dict[str, float], expected: list[str]
 ) -> None:
     assert votes(*answers, **rules) == expected
+
+
+def confirmations(*answers: str | None, **rules: float) -> list[str]:
+    """Return what becomes of attempts at a question whose target, 17, a teacher's wording may have lost."""
+    records = [
+        record(f"Way {n} it is $\\boxed{{{a}}}$." if a else f"Way {n} fails.", sample=n)
+        for n, a in enumerate(answers)
+    ]
+    doubted = [replace(one, problem=replace(one.problem, tags=(UNCONFIRMED,))) for one in records]
+    found = reasons(sorted_out(doubted, Rules(similar=1.0, **rules)))  # type: ignore[arg-type]
+    return [found[f"pens/{n}"] for n in range(len(answers))]
+
+
+@pytest.mark.parametrize(
+    ("answers", "rules", "expected"),
+    [
+        (("17", "17", "16"), {}, ["kept", "kept", Reason.WRONG]),
+        (("17", "17.0", None), {}, ["kept", "kept", Reason.NO_ANSWER]),
+        (("17",), {}, [Reason.UNCONFIRMED]),
+        (("17",), {"min_votes": 1}, ["kept"]),
+        (("17", "16", "16"), {}, [Reason.UNCONFIRMED] * 3),
+        (("17", "17", "16", "16"), {}, [Reason.UNCONFIRMED] * 4),
+        (("17", "17", None, None, None), {}, [Reason.UNCONFIRMED] * 2 + [Reason.NO_ANSWER] * 3),
+        (("16", "16", "16"), {}, [Reason.UNCONFIRMED] * 3),
+        (("17", "17", "16"), {"min_share": 1.0}, [Reason.UNCONFIRMED] * 3),
+    ],
+)
+def test_a_target_that_may_be_lost_is_confirmed_by_the_majority_or_dropped(
+    answers: tuple[str | None, ...], rules: dict[str, float], expected: list[str]
+) -> None:
+    assert confirmations(*answers, **rules) == expected
 
 
 def test_solutions_in_words_vote_on_those_with_programs() -> None:

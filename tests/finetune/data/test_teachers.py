@@ -49,7 +49,8 @@ class _Server(BaseHTTPRequestHandler):
 def _reply(messages: list[dict[str, str]]) -> str:
     last = messages[-1]["content"]
     if "<new_question>" in last:
-        return f"<new_question>What is {len(last)} + 1?</new_question>"
+        seed = last.rpartition("<question>")[2].partition("</question>")[0].strip()
+        return f"<new_question>Once you have read all of it, say this: {seed}</new_question>"
     if "```output" in last:
         return f"The answer is $\\boxed{{{last.splitlines()[1]}}}$."
     return f"We multiply.\n{PROGRAM}" if len(messages) == 2 else "It is 42. The answer is $\\boxed{42}$."

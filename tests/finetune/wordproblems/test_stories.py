@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from finetune.wordproblems.load import bare, read_topic, stories
+from finetune.wordproblems.load import bare, everyday_stories, new_stories, read_topic, stories
 from finetune.wordproblems.numbers import SIZES
 from finetune.wordproblems.people import FEMALE, MALE, PRONOUNS
 from finetune.wordproblems.problem import clean, numbers_in, printed
@@ -15,7 +15,9 @@ from finetune.wordproblems.schema import Schema
 from finetune.wordproblems.words import KINDS, article, plural
 
 
-@pytest.mark.parametrize("one", [*stories(), *bare()], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "one", [*stories(), *bare(), *new_stories(), *everyday_stories()], ids=lambda one: one.name
+)
 def test_every_schema_is_sound(one: Schema) -> None:
     for seed in range(50):
         drawn = one.problem(Random(seed))
@@ -51,7 +53,9 @@ def test_one_thing_is_singular(tmp_path: Path) -> None:
         assert noun == (words[0].one if number == "1" else words[0].many)
 
 
-@pytest.mark.parametrize("one", stories()[::3], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "one", [*stories()[::3], *new_stories(), *everyday_stories()], ids=lambda one: one.name
+)
 def test_no_plural_after_one(one: Schema) -> None:
     for seed in range(40):
         assert not re.search(

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from mumath_agent.sandbox.zmtp import ProtocolError, Wire
 
 MAX_MESSAGE_BYTES = 8 << 20
-PORTION_BYTES, MAX_PORTIONS = 1 << 16, 64
-"""How much is read from a connection at once, and how many such portions without looking at the clock."""
+PORTION_BYTES, MAX_PORTIONS = 1 << 16, 8
+"""How much is read from a connection at once, and how many such portions without looking at the clock: more than a
+connection holds whose other side has ended."""
 
 
 class Channel:
@@ -18,6 +19,7 @@ class Channel:
         self,
         socket_type: str,
         connection: socket.socket,
+        on_data: Callable[[int], None],
         on_message: Callable[[list[bytes]], None],
         on_closed: Callable[[], None],
         on_violation: Callable[[str], None],
@@ -27,6 +29,7 @@ class Channel:
         Args:
             socket_type: our side's ZeroMQ type, "SUB" or "DEALER".
             connection: one end of a socket pair.
+            on_data: called with the number of bytes of each portion, before its messages; it may close the channel.
             on_message: called with the frames of each message.
             on_closed: called when the other side has closed the connection.
             on_violation: called with the reason when the other side breaks the protocol; the channel is closed then.
@@ -34,6 +37,7 @@ class Channel:
         self._socket = connection
         self._socket.setblocking(False)
         self._wire = Wire(socket_type, max_bytes=MAX_MESSAGE_BYTES)
+        self._on_data = on_data
         self._on_message = on_message
         self._on_closed = on_closed
         self._on_violation = on_violation
@@ -93,6 +97,9 @@ class Channel:
         if not data:
             self.close()
             self._on_closed()
+            return False
+        self._on_data(len(data))
+        if not self._open:
             return False
         try:
             for frames in self._wire.decode(data):

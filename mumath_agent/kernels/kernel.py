@@ -31,7 +31,7 @@ START_TIMEOUT_S = 60.0
 CLOSE_TIMEOUT_S = 5.0
 SETTLE_S = 0.25
 """How far apart a cell's reply and its idle status may be. A kernel that lost one can't be trusted with another."""
-MAX_CELL_BYTES = 32 << 20
+MAX_CELL_BYTES, MAX_CELL_MESSAGES = 32 << 20, 12_000
 """The most one cell may send. Our own kernel keeps below it; a program that took the kernel over need not."""
 MAX_JUNK = 100
 """How many messages may be malformed or wrongly signed."""
@@ -79,7 +79,7 @@ class Kernel:
         self._waiting: set[asyncio.Future[None]] = set()
         """Several at a time: one task may close the kernel while another, cancelled, is about to leave its cell."""
         self._cell: RunningCell | None = None
-        self._cell_bytes = 0
+        self._bytes_left, self._messages_left = MAX_CELL_BYTES, MAX_CELL_MESSAGES
         self._welcome = False
         self._broken = ""
         self._junk = 0
@@ -105,8 +105,9 @@ class Kernel:
         self._loop.add_reader(self.process.channel.fileno(), self._on_server_news)
         if not server.forks:  # its guardian says how it ended
             self._loop.add_reader(server.control, self._on_guardian_news)
-        self._iopub = Channel("SUB", pairs[0][0], self._on_message, self._on_closed, self._on_violation)
-        self._shell = Channel("DEALER", pairs[1][0], self._on_message, self._on_closed, self._on_violation)
+        hear = (self._on_data, self._on_message, self._on_closed, self._on_violation)
+        self._iopub = Channel("SUB", pairs[0][0], *hear)
+        self._shell = Channel("DEALER", pairs[1][0], *hear)
         self._iopub.write(encode([b"\x01"]))  # subscribe to everything
 
     @classmethod
@@ -166,7 +167,7 @@ class Kernel:
         header = self._signer.header("execute_request")
         content = {"code": text, "silent": False, "store_history": False, "allow_stdin": False}
         self._cell = RunningCell(header["msg_id"], max_chars=self._sandbox.max_output_chars)
-        self._cell_bytes = 0
+        self._bytes_left, self._messages_left = MAX_CELL_BYTES, MAX_CELL_MESSAGES
         self._shell.write(encode(self._signer.pack(header, content)))
         return self._cell
 
@@ -268,7 +269,16 @@ class Kernel:
         for channel in (self._iopub, self._shell):
             channel.receive_all()
 
+    def _on_data(self, size: int) -> None:
+        self._bytes_left -= size
+        if self._bytes_left < 0:
+            self._on_violation("it sent too many bytes")
+
     def _on_message(self, frames: list[bytes]) -> None:
+        self._messages_left -= 1
+        if self._messages_left < 0:
+            self._on_violation("it sent too many messages")
+            return
         try:
             message: Message = self._signer.unpack(frames)
         except ValueError:  # junk, or forged without the key
@@ -279,11 +289,7 @@ class Kernel:
         if message["header"].get("msg_type") == "iopub_welcome":
             self._welcome = True
         if self._cell is not None:
-            self._cell_bytes += sum(map(len, frames))
-            if self._cell_bytes > MAX_CELL_BYTES:
-                self._on_violation(f"it sent more than {MAX_CELL_BYTES >> 20} MB")
-            else:
-                self._cell.add(message)
+            self._cell.add(message)
         self._wake()
 
     def _on_closed(self) -> None:

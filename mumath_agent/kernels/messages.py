@@ -15,8 +15,8 @@ from mumath_agent.records import ExecutionStatus, StreamName
 from mumath_agent.sandbox.messages import Message
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/\n]*={0,2}\n?")
-MAX_ARTEFACT_CHARS = 4 << 20
-"""The limit for all figures of a cell together; a figure that doesn't fit is left out."""
+MAX_ARTEFACT_CHARS, MAX_ARTEFACTS = 4 << 20, 100
+"""The limits for all figures of a cell together; a figure that doesn't fit is left out."""
 MAX_TURNS = 2000
 """How many turns of the two streams are kept; what is printed after them counts as stdout, then stderr."""
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -38,7 +38,8 @@ class RunningCell:
         self.error_lines: tuple[str, ...] = ()
         """The failing line, if it is known, then the error's name and message; empty while nothing went wrong."""
         self.result: str | None = None
-        self.artefacts: tuple[str, ...] = ()
+        self._figures: list[str] = []
+        self._figure_room = MAX_ARTEFACT_CHARS
         self.replied = False
         self.idle = False
         self.on_output: Callable[[str, str], None] | None = None
@@ -58,6 +59,11 @@ class RunningCell:
     def stderr(self) -> str:
         """Everything printed to stderr so far."""
         return "".join(self._streams["stderr"])
+
+    @property
+    def artefacts(self) -> tuple[str, ...]:
+        """The figures shown so far, as data URLs."""
+        return tuple(self._figures)
 
     @property
     def stream_order(self) -> tuple[tuple[StreamName, int], ...]:
@@ -99,7 +105,7 @@ class RunningCell:
 
     def _print(self, name: Any, text: Any) -> None:
         """Keep `text`, up to a hard limit: streams are cut long before in the kernel, other output isn't."""
-        if name not in ("stdout", "stderr") or not isinstance(text, str) or not self._room[name]:
+        if name not in ("stdout", "stderr") or not isinstance(text, str) or not (text and self._room[name]):
             return
         kept = _valid(text[: self._room[name]])
         self._room[name] = max(0, self._room[name] - len(kept))
@@ -112,9 +118,15 @@ class RunningCell:
     def _keep_figure(self, content: Message) -> None:
         data = content.get("data")
         image = data.get("image/png") if isinstance(data, dict) else None
-        room = MAX_ARTEFACT_CHARS - sum(map(len, self.artefacts))
-        if isinstance(image, str) and len(image) <= room and _BASE64.fullmatch(image):
-            self.artefacts += (f"data:image/png;base64,{image.replace(chr(10), '')}",)
+        if (
+            not isinstance(image, str)
+            or len(image) > self._figure_room
+            or len(self._figures) >= MAX_ARTEFACTS
+        ):
+            return
+        if _BASE64.fullmatch(image):
+            self._figure_room -= len(image)
+            self._figures.append(f"data:image/png;base64,{image.replace(chr(10), '')}")
 
     def _fail(self, content: Message) -> None:
         lines = content.get("traceback")

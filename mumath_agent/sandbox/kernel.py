@@ -29,8 +29,8 @@ SOCKET_TYPES = {"shell": "ROUTER", "control": "ROUTER", "stdin": "ROUTER", "iopu
 MAX_REQUEST_BYTES = 64 << 20
 SEND_TIMEOUT_S = 5.0
 """A client that doesn't read for this long has lost its connection."""
-MAX_SHOWN_BYTES = 16 << 20
-"""How much one cell may show in total; the rest is dropped."""
+MAX_SHOWN_BYTES, MAX_SHOWN = 16 << 20, 5000
+"""How much one cell may show in total, in bytes, and in messages besides what it prints; the rest is dropped."""
 INFO = {
     "status": "ok",
     "protocol_version": PROTOCOL,
@@ -72,7 +72,7 @@ class KernelLoop:
         self._shell = shell
         self._server = os.getppid()
         self._cells = 0
-        self._shown_bytes = 0
+        self._shown_bytes = self._shown = 0
         self._interruptible = False
         self._ended = False
         shell.publish = self.publish
@@ -270,7 +270,7 @@ class KernelLoop:
 
     def _run(self, code: str, *, silent: bool) -> Message | None:
         """Run a cell; return the error it ended in, if any."""
-        self._shown_bytes = 0
+        self._shown_bytes = self._shown = 0
         self._shell.last_error = None
         belong_to(self._cells)
         sys.stdout, sys.stderr = self._streams  # an earlier cell may have changed these
@@ -308,6 +308,10 @@ class KernelLoop:
         self, peers: list[Peer], kind: str, content: Message, parent: Message, topic: bytes | None = None
     ) -> None:
         """Send to `peers`; with a topic, only to those that subscribed to it."""
+        if topic is not None and kind not in ("status", "stream", "error"):
+            self._shown += 1
+            if self._shown > MAX_SHOWN:
+                return
         frames = self._signer.pack(self._signer.header(kind), content, parent)
         data = encode(frames if topic is None else [topic, *frames])
         if topic is not None and topic != b"status":

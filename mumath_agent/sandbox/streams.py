@@ -22,8 +22,8 @@ PROMPT_LINES = 100
 """How many lines of a cell are sent as they come, so that a cell that dies leaves what it printed."""
 PROMPT_TURNS = 1000
 """How many times in a cell a stream is sent because the other one has its turn, so that their order is kept."""
-PAUSE_S = 0.01
-"""How long later lines gather before they are sent."""
+PAUSE_S, LONG_PAUSE_S, PROMPT_PORTIONS = 0.01, 0.5, 1000
+"""How long later lines gather before they are sent, and how long once that many portions were sent."""
 
 _cell: contextvars.ContextVar[int] = contextvars.ContextVar("cell")
 """The number of the cell a thread belongs to: the one that started it."""
@@ -88,7 +88,7 @@ class Stream(io.TextIOBase):
             self._head_chars = 0
             self._tail: list[str] = []
             self._tail_chars = self._left_out = 0
-            self._lines = self._turns = 0
+            self._lines = self._turns = self._portions = 0
             self._sent_at = 0.0
 
     def write(self, text: str) -> int:
@@ -108,6 +108,7 @@ class Stream(io.TextIOBase):
             text, self._head, self._head_chars = "".join(self._head), [], 0
             self._sent_at = time.monotonic()
             if text:
+                self._portions += 1
                 self._publish(text)
 
     def end_turn(self) -> None:
@@ -145,7 +146,10 @@ class Stream(io.TextIOBase):
     def _is_time(self) -> bool:
         """Return whether to send a line at once: true for the first ones, and later if the last was some time ago."""
         self._lines += 1
-        return self._lines <= PROMPT_LINES or time.monotonic() - self._sent_at > PAUSE_S
+        if self._lines <= PROMPT_LINES:
+            return True
+        pause_s = PAUSE_S if self._portions < PROMPT_PORTIONS else LONG_PAUSE_S
+        return time.monotonic() - self._sent_at > pause_s
 
     def _trim(self) -> None:
         """Drop what is too old for the tail."""

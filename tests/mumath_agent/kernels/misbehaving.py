@@ -286,6 +286,30 @@ for _ in range(3):
         EITHER,
     ),
 ]
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+"""A figure of one pixel."""
+FIGURE = f"('display_data', {{'data': {{'image/png': '{PIXEL}', 'text/plain': ''}}}})"
+SMALL_PARTS = f"""
+    {FIGURE},
+    ('display_data', {{'data': {{'text/plain': 'x'}}}}),
+    ('update_display_data', {{'data': {{'text/plain': 'x'}}, 'transient': {{'display_id': '1'}}}}),
+    ('execute_result', {{'data': {{'image/png': '{PIXEL}', 'text/plain': 'x'}}}}),
+    ('error', {{'traceback': ['x', 'y']}}),
+    ('stream', {{'name': 'stdout', 'text': ''}}),
+    ('stream', {{'name': 'stdout', 'text': 'x'}}),
+    ('stream', {{'name': 'stderr', 'text': 'x'}}),
+    ('comm_msg', {{}}),
+"""
+FORGERIES += [
+    Case(
+        f"many_small_{what}{how}",
+        f"{KERNEL}parts = [{parts}]\nfor n in range(100_000):\n    {reset}kernel.publish(*parts[n % len(parts)])",
+        {OK, ERROR, DIED},
+        EITHER,
+    )
+    for what, parts in (("figures", FIGURE), ("parts", SMALL_PARTS))
+    for how, reset in (("", ""), ("_past_its_own_limits", "kernel._shown = kernel._shown_bytes = 0; "))
+]
 FORGERIES += [
     Case(
         f"endless_{what}_on_{channel}",

@@ -6,6 +6,7 @@ program's session.
 
 import asyncio
 import threading
+import time
 
 import psutil
 import pytest
@@ -20,6 +21,8 @@ pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
 OUR_MEMORY_BYTES = 400 << 20
 """What our own process may take on top to read whatever a program sends."""
+OUR_LOOP_S = 0.4
+"""CPU time in which our loop comes back to its other work, whatever a program sends; twice what is promised."""
 
 
 def time_limit_s(case: Case) -> float:
@@ -49,13 +52,25 @@ async def test_a_misbehaving_program_is_ended_and_the_session_goes_on(case: Case
         assert (execution.state_lost or following.state_lost) in case.lost
         assert await eventually(lambda: process.num_fds() <= descriptors + 6)
         assert watch.grown_bytes < OUR_MEMORY_BYTES
+        assert watch.longest_s < OUR_LOOP_S
         assert len(execution.stdout) + len(execution.stderr) + len(execution.result or "") < 3 * 300_000
 
 
 class Watch:
-    """Sees how much memory our own process takes on top of what it had."""
+    """Sees how much memory our own process takes on top of what it had, and how long our loop stands still."""
 
     def __enter__(self) -> "Watch":
+        self.longest_s = 0.0
+        """CPU time of the longest turn of our loop."""
+        run = asyncio.Handle._run
+
+        def timed(handle: asyncio.Handle) -> None:
+            before = time.thread_time()
+            run(handle)
+            self.longest_s = max(self.longest_s, time.thread_time() - before)
+
+        self._patch = pytest.MonkeyPatch()
+        self._patch.setattr(asyncio.Handle, "_run", timed)
         self._process = psutil.Process()
         self._before = self._most = self._process.memory_info().rss
         self._over = threading.Event()
@@ -68,6 +83,7 @@ class Watch:
             self._most = max(self._most, self._process.memory_info().rss)
 
     def __exit__(self, *_: object) -> None:
+        self._patch.undo()
         self._over.set()
         self._thread.join()
 

@@ -11,6 +11,9 @@ PORTION_BYTES, MAX_PORTIONS = 1 << 16, 8
 """How much is read from a connection at once, and how many such portions without looking at the clock: more than a
 connection holds whose other side has ended."""
 
+MAX_EMPTY = 100
+"""How often a connection may turn out to hold nothing when the event loop says that it holds something."""
+
 
 class Channel:
     """One connection to a kernel, read as data comes and written as far as there is room."""
@@ -44,7 +47,8 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._unsent = bytearray()
         self._open = True
-        self._loop.add_reader(connection.fileno(), self._receive)
+        self._empty = 0
+        self._loop.add_reader(connection.fileno(), self._on_readable)
         self.write(self._wire.opening)
 
     def write(self, data: bytes) -> None:
@@ -85,6 +89,14 @@ class Channel:
             self._unsent.clear()
         if not self._unsent:
             self._loop.remove_writer(self._socket.fileno())
+
+    def _on_readable(self) -> None:
+        """Take in a portion. What makes a connection readable without any data is an urgent byte, which stays."""
+        if not self._receive() and self._open:
+            self._empty += 1
+            if self._empty > MAX_EMPTY:
+                self.close()
+                self._on_violation("it sends urgent bytes")
 
     def _receive(self) -> bool:
         """Take in one portion; return False if there was none."""

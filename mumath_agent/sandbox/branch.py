@@ -150,6 +150,7 @@ def mount_copy(origin: int, copy: int, work_mb: int) -> tuple[int, int]:
     report, reported = os.pipe()
     if (helper := os.fork()) == 0:
         try:
+            signal.alarm(int(DEADLINE_S))  # the files are a program's; the server waits for nobody's for long
             os.write(reported, "{} {}".format(*_mount_copy(origin, copy, work_mb)).encode())
         except BaseException as error:
             os.write(reported, f"{type(error).__name__}: {error}"[:500].encode())

@@ -42,6 +42,8 @@ from mumath_agent.sandbox.warm import programs
 MAX_MESSAGE_BYTES = 1 << 16
 MAX_DESCRIPTORS = 8
 END = object()
+MAX_REMARKS = 16
+"""How much a kernel may say on its line without being asked: an honest one answers late at times."""
 FIRST_DESCRIPTOR = 3
 """Where a kernel finds its channel to the agent; its line to the server and its sockets follow."""
 
@@ -60,6 +62,8 @@ class Child:
     """The descriptor where system calls of the kernel, its branches and its origin wait for permission."""
     introduced: bool = False
     """True once it has sent its listener, which it does before it runs anything; nothing it sends later is trusted."""
+    remarks: int = 0
+    """How often it said something on its line without being asked."""
 
 
 class ForkServerLoop:
@@ -116,7 +120,7 @@ class ForkServerLoop:
             os._exit(0)  # the agent is gone
         spec = KernelSpec.from_bytes(data)
         channel = socket.socket(fileno=descriptors[0])
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours, theirs = _line()
         try:
             process = os.fork() if self._spec.forks else 0
         except OSError as error:
@@ -164,17 +168,22 @@ class ForkServerLoop:
     def _heard_kernel(self, child: Child) -> None:
         try:
             data, descriptors, _, _ = socket.recv_fds(child.line, 4096, 1)
-        except OSError:
+        except OSError:  # also where it is readable without holding data: urgent bytes
             data, descriptors = b"", []
-        if not data:
-            self._selector.unregister(child.line)  # closed by the kernel, which then can't be copied
-        elif descriptors and not child.introduced and data == b"listener":  # "none" may come with a program's
+        branchings = [b for b in self._branchings if b.origin == child.process]
+        child.remarks += child.introduced and not branchings
+        if (
+            not data or child.remarks > MAX_REMARKS
+        ):  # closed or misused by the kernel, which then can't be copied
+            self._forget(child.line)
+            data = b"it has cut its line to the fork server"
+        if descriptors and not child.introduced and data == b"listener":  # "none" may come with a program's
             child.listener = descriptors[0]
             self._watch(child.listener, functools.partial(self._called, child.listener))
         else:
             for descriptor in descriptors:  # only a program sends any now
                 os.close(descriptor)
-            for branching in [b for b in self._branchings if b.origin == child.process]:
+            for branching in branchings:
                 self._fail(branching, data.decode("utf-8", "replace"))
         child.introduced = True
 
@@ -182,7 +191,7 @@ class ForkServerLoop:
 
     def _branch(self, origin: Child, data: bytes, descriptors: list[int]) -> None:
         channel = socket.socket(fileno=descriptors[0])
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours, theirs = _line()
         streams = [os.memfd_create(name) for name in ("1", "2")]
         given = [theirs.detach(), *descriptors[1:], *streams]
         spec = KernelSpec.from_bytes(data)
@@ -192,7 +201,9 @@ class ForkServerLoop:
                 raise BranchError("it has ended")
             if any(b.listener == origin.listener for b in self._branchings):
                 raise BranchError("it or a relative is being copied already")
-            origin.line.send(BRANCH, socket.MSG_DONTWAIT)
+            if origin.line.fileno() < 0:
+                raise BranchError("it has cut its line to the fork server")
+            origin.line.send(BRANCH)
         except (OSError, BranchError) as error:
             self._fail(branching, str(error))
         else:
@@ -295,6 +306,13 @@ def _only(descriptors: list[int]) -> list[socket.socket]:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     os.closerange(FIRST_DESCRIPTOR + len(aside), soft)
     return [socket.socket(fileno=FIRST_DESCRIPTOR + n) for n in range(len(aside))]
+
+
+def _line() -> tuple[socket.socket, socket.socket]:
+    """Return the two ends of a line to a kernel. Ours never waits, whatever a program sends on the other."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    ours.setblocking(False)
+    return ours, theirs
 
 
 def hand_over(channel: socket.socket, process: int) -> None:

@@ -27,7 +27,7 @@ _REFUSE, _UNKNOWN, _PRETEND = _ERRNO | errno.EPERM, _ERRNO | errno.ENOSYS, _ERRN
 _SYS_SECCOMP = 317 if linux.X86_64 else 277
 _SET_MODE_FILTER, _FILTER_FLAG_NEW_LISTENER = 1, 8
 
-_AF_UNIX, _SOCK_STREAM = 1, 1
+_AF_UNIX, _SOCK_STREAM, _MSG_OOB = 1, 1, 1
 _CLONE_THREAD = 0x10000
 FORK_FLAGS: Final = 0x01200011
 """CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD: what the C library's `fork` passes to `clone`."""
@@ -80,6 +80,9 @@ def _cases(call: str, supervised: bool) -> list[_Case]:
         ],
         "clone3": [(_UNKNOWN, ())],  # its flags are behind a pointer; the C library falls back to clone
         "unshare": [(asked, (_Argument(0, BRANCH_NAMESPACES),))],
+        # Urgent bytes between Unix sockets: no program needs them, and Linux had holes there (CVE-2025-38236).
+        "sendto": [(_ALLOW, (_Argument(3, 0, _MSG_OOB),))],
+        "sendmsg": [(_ALLOW, (_Argument(2, 0, _MSG_OOB),))],
         "socketpair": [(_ALLOW, (_Argument(0, _AF_UNIX), _Argument(1, _SOCK_STREAM, 0xF)))],
         "ioctl": [(_ALLOW, (_Argument(1, query),)) for query in _TERMINAL_QUERIES],
         "fcntl": [(_ALLOW, (_Argument(1, control),)) for control in _FILE_CONTROLS],

@@ -27,7 +27,7 @@ ppoll:271:73 pread64:17:67 preadv:295:69 pselect6:270:72 pwrite64:18:68 pwritev:
 readlinkat:267:78 readv:19:65 recvfrom:45:207 recvmsg:47:212 rename:82:- renameat2:316:276 renameat:264:38
 restart_syscall:219:128 rmdir:84:- rseq:334:293 rt_sigaction:13:134 rt_sigpending:127:136 rt_sigprocmask:14:135
 rt_sigreturn:15:139 rt_sigsuspend:130:133 rt_sigtimedwait:128:137 sched_get_priority_max:146:125
-sched_get_priority_min:147:126 sched_yield:24:124 select:23:- sendfile:40:71 sendmsg:46:211 sendto:44:206
+sched_get_priority_min:147:126 sched_yield:24:124 select:23:- sendfile:40:71
 set_robust_list:273:99 set_tid_address:218:96 setitimer:38:103 setsockopt:54:208 shutdown:48:210 sigaltstack:131:132
 signalfd4:289:74 signalfd:282:- stat:4:- statfs:137:43 statx:332:291 sync_file_range:277:84 sysinfo:99:179
 timer_delete:226:111 timer_getoverrun:225:109 timer_gettime:224:108 timer_settime:223:110 timerfd_create:283:85
@@ -40,7 +40,7 @@ _CHECKED = """
 clock_getres:229:114 clock_gettime:228:113 clock_nanosleep:230:115 clone3:435:435 clone:56:220 fcntl:72:25
 get_robust_list:274:100 getpgid:121:155 getpriority:140:141 getsid:124:156 ioctl:16:29 prctl:157:167
 prlimit64:302:261 sched_getaffinity:204:123 sched_getparam:143:121 sched_getscheduler:145:120
-sched_setaffinity:203:122 socketpair:53:199 timer_create:222:107 unshare:272:97
+sched_setaffinity:203:122 sendmsg:46:211 sendto:44:206 socketpair:53:199 timer_create:222:107 unshare:272:97
 """
 """Calls allowed with some arguments only; `seccomp.py` says with which."""
 

@@ -7,6 +7,7 @@ and all ambushes, at the same time on one fork server; each alone is a slow test
 
 import asyncio
 import re
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +29,13 @@ LEVELS = {
     "full": Sandbox(),
     "without_namespaces": Sandbox(layers=frozenset({"landlock", "seccomp", "rlimits"})),
 }
-ASSAULTS = {
+URGENT = {
+    "an_urgent_byte": "for wire in wires: wire.send(b'x', socket.MSG_OOB)",
+    "urgent_bytes_between_others": "for wire in wires:\n    for _ in range(50):\n"
+    "        wire.send(b'x', socket.MSG_OOB); wire.send(b'yz')",
+    "an_urgent_byte_and_a_hang_up": "for wire in wires: wire.send(b'x', socket.MSG_OOB); wire.shutdown(socket.SHUT_WR)",
+}
+ASSAULTS = URGENT | {
     "junk": "for wire in wires: wire.sendall(b'junk' * 1000)",
     "endless_junk": "while True: wires[0].sendall(b'junk' * 1000)",
     "descriptors": "for _ in range(500):\n    for wire in wires: socket.send_fds(wire, [b'x'], [1, 1, 1])",
@@ -38,6 +45,8 @@ ASSAULTS = {
     "itself": "for wire in wires: socket.send_fds(wire, [b'listener'], [wire.fileno()])",
     "a_pipe": "for wire in wires: socket.send_fds(wire, [b'listener'], [os.pipe()[0]])",
     "a_hang_up": "for n in range(3, 20):\n    try: os.close(n)\n    except OSError: pass\nfor w in wires: w.close()",
+    "a_byte_at_a_time": "for _ in range(200):\n    for wire in wires: wire.send(b'x')",
+    "a_deaf_half": "for wire in wires: wire.shutdown(socket.SHUT_RD)",
     "half_a_hang_up": "for wire in wires: wire.shutdown(socket.SHUT_WR)",
     "asking_to_fork": "while True:\n    try: os.fork()\n    except OSError: pass",
     "dying": "os._exit(1)",
@@ -81,6 +90,24 @@ async def assert_kernels_start(sandbox: Sandbox | None = None) -> None:
 @pytest.mark.parametrize("level", LEVELS)
 async def test_other_kernels_live_on_whatever_programs_send(level: str) -> None:
     await assert_others_live_on(LEVELS[level], ASSAULTS.values())
+
+
+@pytest.mark.filterwarnings("ignore:model-written programs run at:UserWarning")
+async def test_other_kernels_live_on_where_nothing_keeps_programs_from_urgent_bytes() -> None:
+    sandbox = Sandbox(layers=frozenset({"namespaces", "landlock", "rlimits"}), unsafe_local=True)
+    await assert_others_live_on(sandbox, URGENT.values())
+
+
+@pytest.mark.parametrize("code", URGENT.values(), ids=URGENT.keys())
+@pytest.mark.filterwarnings("ignore:model-written programs run at:UserWarning")
+async def test_urgent_bytes_cost_our_loop_nothing(code: str) -> None:
+    """They would keep a connection readable that has nothing to read, and our loop awake, for ever."""
+    sandbox = Sandbox(layers=frozenset({"namespaces", "landlock", "rlimits"}), unsafe_local=True)
+    async with JupyterExecutor(sandbox, interrupt_grace_s=0.3) as enemy:
+        await enemy.run(f"{FIND_WIRES}{code}", timeout_s=0.5)
+        before = time.process_time()
+        await asyncio.sleep(2)
+        assert time.process_time() - before < 1
 
 
 @pytest.mark.slow

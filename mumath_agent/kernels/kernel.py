@@ -16,6 +16,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Self
 
+from mumath_agent.dialects.marks import remark
 from mumath_agent.errors import KernelError
 from mumath_agent.kernels.channel import Channel
 from mumath_agent.kernels.forkserver import ForkServer
@@ -299,7 +300,7 @@ class Kernel:
     def _on_violation(self, why: str) -> None:
         """Kill a kernel that doesn't keep to the protocol."""
         if not self._broken and not self.process.ended:
-            self._broken = why
+            self._broken = remark(why)
             self.kill()
             self._iopub.close()
             self._shell.close()

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from mumath_agent.dialects.marks import remark, seen
 from mumath_agent.dialects.output import shortened
 from mumath_agent.records import ExecutionStatus, StreamName
 from mumath_agent.sandbox.messages import Message
@@ -19,9 +20,6 @@ MAX_ARTEFACT_CHARS, MAX_ARTEFACTS = 4 << 20, 100
 """The limits for all figures of a cell together; a figure that doesn't fit is left out."""
 MAX_TURNS = 2000
 """How many turns of the two streams are kept; what is printed after them counts as stdout, then stderr."""
-_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Control characters except tab and newline, and characters that change the direction of writing: they make a text look
-like another one, on a terminal and to a tokenizer."""
 
 
 class RunningCell:
@@ -107,7 +105,7 @@ class RunningCell:
         """Keep `text`, up to a hard limit: streams are cut long before in the kernel, other output isn't."""
         if name not in ("stdout", "stderr") or not isinstance(text, str) or not (text and self._room[name]):
             return
-        kept = _valid(text[: self._room[name]])
+        kept = _text(text[: self._room[name]])
         self._room[name] = max(0, self._room[name] - len(kept))
         piece = kept if self._room[name] else f"{kept}\n[... the rest is left out ...]\n"
         self._streams[name].append(piece)
@@ -131,9 +129,10 @@ class RunningCell:
     def _fail(self, content: Message) -> None:
         lines = content.get("traceback")
         if not isinstance(lines, list) or not lines:
-            lines = [f"{content.get('ename')}: {content.get('evalue')}"]
-        self._error_name = str(content.get("ename"))
-        self.error_lines = tuple(shortened(_valid(str(line)), self._max_chars) for line in lines[:2])
+            lines = [f"{remark(content.get('ename')) or 'Error'}: {_text(content.get('evalue'))}"]
+        self._error_name = remark(content.get("ename"))
+        texts = tuple(shortened(_text(line), self._max_chars) for line in lines[:2])
+        self.error_lines = texts if any(texts) else ("Error",)
 
 
 def stream_order(pieces: Iterable[tuple[StreamName, int]]) -> tuple[tuple[StreamName, int], ...]:
@@ -151,12 +150,11 @@ def stream_order(pieces: Iterable[tuple[StreamName, int]]) -> tuple[tuple[Stream
 
 def _plain_text(content: Message) -> str:
     data = content.get("data")
-    text = data.get("text/plain") if isinstance(data, dict) else None
-    return _valid(text) if isinstance(text, str) else ""
+    return _text(data.get("text/plain")) if isinstance(data, dict) else ""
 
 
-def _valid(text: str) -> str:
-    """Return `text` as it may be shown: without invisible characters, and without surrogates no file could hold."""
-    if not text.isascii():
-        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return _UNSEEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text)
+def _text(said: object) -> str:
+    """Return what may be shown of `said`, which should be a text: no unseen characters, no lone surrogates."""
+    if not isinstance(said, str):
+        return ""
+    return seen(said if said.isascii() else said.encode("utf-8", "backslashreplace").decode("utf-8"))

@@ -184,7 +184,7 @@ class ForkServerLoop:
             for descriptor in descriptors:  # only a program sends any now
                 os.close(descriptor)
             for branching in branchings:
-                self._fail(branching, data.decode("utf-8", "replace"))
+                self._fail(branching, data[:200].decode("utf-8", "replace"))
         child.introduced = True
 
     # Branches

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from mumath_agent.sandbox.zmtp import ProtocolError, Wire
 
-MAX_MESSAGE_BYTES = 8 << 20
+MAX_MESSAGE_BYTES = 6 << 20
 PORTION_BYTES, MAX_PORTIONS = 1 << 16, 8
 """How much is read from a connection at once, and how many such portions without looking at the clock: more than a
 connection holds whose other side has ended."""

@@ -286,6 +286,29 @@ for _ in range(3):
         EITHER,
     ),
 ]
+NESTED = {
+    "lists": "b'[' + b'[],' * 2_000_000 + b'[]]'",
+    "objects": "b'{\"a\": [' + b'{},' * 1_500_000 + b'{}]}'",
+    "depths": "b'[' * 5_000_000",
+    "keys": "b'{' + b','.join(b'\"%d\":[]' % n for n in range(400_000)) + b'}'",
+    "strings": "b'{\"a\": [' + b'\"\",' * 1_500_000 + b'1]}'",
+}
+SIGNED = """
+def send(*parts):
+    peer = next(peer for peer in kernel._peers if peer.channel == "iopub")
+    frames = [b"<IDS|MSG>", kernel._signer._signature(parts), *parts]
+    peer.socket.sendall(sys.modules["mumath_agent.sandbox.zmtp"].encode(frames))
+"""
+FORGERIES += [
+    Case(
+        f"nested_{what}_in_{'content' if place == 3 else 'header'}",
+        f"import sys\n{KERNEL}{SIGNED}parts = [b'{{}}'] * 4\nparts[{place}] = {text}\nfor _ in range(4): send(*parts)",
+        {OK, DIED},
+        EITHER,
+    )
+    for place in (0, 3)
+    for what, text in NESTED.items()
+]
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
 """A figure of one pixel."""
 FIGURE = f"('display_data', {{'data': {{'image/png': '{PIXEL}', 'text/plain': ''}}}})"

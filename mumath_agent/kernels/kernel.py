@@ -34,6 +34,8 @@ SETTLE_S = 0.25
 """How far apart a cell's reply and its idle status may be. A kernel that lost one can't be trusted with another."""
 MAX_CELL_BYTES, MAX_CELL_MESSAGES = 32 << 20, 12_000
 """The most one cell may send. Our own kernel keeps below it; a program that took the kernel over need not."""
+MAX_IDLE_BYTES, MAX_IDLE_MESSAGES = 1 << 20, 1000
+"""The most that may come between two cells. A kernel that says more isn't listened to any longer."""
 MAX_JUNK = 100
 """How many messages may be malformed or wrongly signed."""
 DISK_CHECK_S = 0.25
@@ -79,8 +81,7 @@ class Kernel:
         self._signer = Signer(spec.key, "agent")
         self._waiting: set[asyncio.Future[None]] = set()
         """Several at a time: one task may close the kernel while another, cancelled, is about to leave its cell."""
-        self._cell: RunningCell | None = None
-        self._bytes_left, self._messages_left = MAX_CELL_BYTES, MAX_CELL_MESSAGES
+        self._rest()
         self._welcome = False
         self._broken = ""
         self._junk = 0
@@ -270,6 +271,11 @@ class Kernel:
         for channel in (self._iopub, self._shell):
             channel.receive_all()
 
+    def _rest(self) -> None:
+        """Expect nothing until the next cell: whatever comes is nobody's."""
+        self._cell: RunningCell | None = None
+        self._bytes_left, self._messages_left = MAX_IDLE_BYTES, MAX_IDLE_MESSAGES
+
     def _on_data(self, size: int) -> None:
         self._bytes_left -= size
         if self._bytes_left < 0:
@@ -291,6 +297,8 @@ class Kernel:
             self._welcome = True
         if self._cell is not None:
             self._cell.add(message)
+            if self._cell.ended:
+                self._rest()
         self._wake()
 
     def _on_closed(self) -> None:

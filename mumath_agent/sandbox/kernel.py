@@ -22,7 +22,7 @@ from mumath_agent.sandbox.confine import MAX_OPEN_FILES
 from mumath_agent.sandbox.messages import PROTOCOL, Message, Signer
 from mumath_agent.sandbox.shell import Shell
 from mumath_agent.sandbox.spec import KernelSpec
-from mumath_agent.sandbox.streams import Stream, belong_to, start_threads_in_context
+from mumath_agent.sandbox.streams import Stream, belong_to, belongs_to, start_threads_in_context
 from mumath_agent.sandbox.zmtp import ProtocolError, Wire, encode
 
 SOCKET_TYPES = {"shell": "ROUTER", "control": "ROUTER", "stdin": "ROUTER", "iopub": "XPUB", "hb": "REP"}
@@ -295,7 +295,9 @@ class KernelLoop:
     # What goes out
 
     def publish(self, kind: str, content: Message) -> None:
-        """Send a message to all subscribers."""
+        """Send a message to all subscribers, unless a thread that outlived its cell asks for it."""
+        if not belongs_to(self._cells):
+            return
         if kind not in ("status", "stream"):
             for stream in self._streams:
                 stream.flush()  # keep the order: what was printed before comes before

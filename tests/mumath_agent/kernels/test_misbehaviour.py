@@ -10,7 +10,7 @@ import time
 
 import psutil
 import pytest
-from misbehaving import CASES, FORGERIES, KEPT, LOST, OK, TIMEOUT, Case
+from misbehaving import CASES, FIND_WIRES, FORGERIES, KEPT, KERNEL, LOST, OK, TIMEOUT, Case
 from outside import descendants
 
 from mumath_agent.kernels import JupyterExecutor
@@ -113,6 +113,33 @@ async def test_our_own_loop_goes_on_while_a_program_floods_us(flood: str) -> Non
             await asyncio.sleep(0.01)
         flooding.cancel()
         await asyncio.wait({flooding})
+
+
+AFTERWARDS = {
+    "messages": "kernel._send(kernel._peers, 'stream', {'name': 'stdout', 'text': 'x'}, kernel._parent, b'stream')",
+    "junk on iopub": "wires[-2].sendall(bytes([0, 1, 65]) * 100_000)",
+    "junk on shell": "wires[-1].sendall(bytes([0, 1, 65]) * 100_000)",
+    "commands": "wires[-1].sendall(bytes([4, 0]) * 100_000)",
+    "frames without an end": "wires[-1].sendall(bytes([1, 0]) * 10)",
+    "half a huge frame": "wires[-2].sendall(bytes([2]) + (5 << 20).to_bytes(8, 'big') + bytes(4 << 20))",
+    "endings": "kernel._send(kernel._peers, 'status', {'execution_state': 'idle'}, kernel._parent, b'status')",
+}
+
+
+@pytest.mark.parametrize("act", AFTERWARDS.values(), ids=AFTERWARDS.keys())
+async def test_a_flood_after_the_end_of_a_cell_is_stopped(act: str) -> None:
+    """Our CPU time is that of reading a bounded part; its session begins anew."""
+    flood = (
+        f"def flood():\n    time.sleep(0.1)\n    while True: {act}\nthreading.Thread(target=flood).start()"
+    )
+    async with JupyterExecutor() as executor:
+        first = await executor.run(f"import threading, time\n{FIND_WIRES}{KERNEL}{flood}", timeout_s=HANG_S)
+        assert (first.status, first.state_lost) == (OK, False)
+        before = time.process_time()
+        await asyncio.sleep(2)
+        assert time.process_time() - before < 1
+        following = await executor.run("print('kept')", timeout_s=HANG_S)
+        assert (following.status, following.stdout, following.state_lost) == (OK, "kept\n", True)
 
 
 async def test_a_program_that_hangs_at_exit_does_not_hold_us_up() -> None:

@@ -1,8 +1,10 @@
 """Check what a program prints, shows and draws: whose it is, how much of it is kept, what of it is let through."""
 
+import asyncio
 import base64
 
 import pytest
+from misbehaving import PIXEL
 from outside import HOLDS_THE_INTERPRETER, run
 
 from mumath_agent.kernels import JupyterExecutor, Sandbox
@@ -136,6 +138,36 @@ async def test_a_thread_that_outlives_its_cell_prints_to_no_other(session: Jupyt
     execution = await run(session, late + "threading.Thread(target=late).start()\nprint('early')")
     assert execution.stdout == "early\n"
     assert (await run(session, "time.sleep(0.6)\nprint('mine')")).stdout == "mine\n"
+
+
+LATE = {
+    "prints": "print('answer 999')",
+    "errors": "print('answer 999', file=sys.stderr)",
+    "writes": "os.write(1, b'answer 999'); os.write(2, b'answer 999')",
+    "displays": "display('answer 999')",
+    "figures": "display({'image/png': '" + PIXEL + "', 'text/plain': 'answer 999'}, raw=True)",
+    "publishes": "get_ipython().publish('execute_result', {'data': {'text/plain': 'answer 999'}})",
+    "fails": "get_ipython().publish('error', {'traceback': ['answer 999']})",
+}
+
+
+@pytest.mark.parametrize(
+    "start", ["threading.Thread(target=late).start()", "_thread.start_new_thread(late, ())"]
+)
+@pytest.mark.parametrize("act", LATE.values(), ids=LATE.keys())
+async def test_nothing_late_is_mixed_into_the_next_answer(
+    session: JupyterExecutor, act: str, start: str
+) -> None:
+    """Neither what comes between two cells nor what comes while the next one runs."""
+    late = "import _thread, os, sys, threading, time\ndef late():\n    time.sleep(0.2)\n    for _ in range(60):\n"
+    await run(session, f"{late}        time.sleep(0.005)\n        {act}\n_ = {start}")
+    await asyncio.sleep(0.25)
+    following = [await run(session, f"time.sleep({pause})\nprint('mine')") for pause in (0.05, 0.3)]
+    for execution in following:
+        assert "999" not in f"{execution.stdout}{execution.stderr}{execution.result}{execution.error}"
+        assert (execution.stdout[:5], execution.artefacts) == ("mine\n", ())
+    await run(session, "while _thread._count(): time.sleep(0.01)")
+    assert (await run(session, "import os\n_ = os.write(1, b'mine')")).stdout == "mine"
 
 
 async def test_a_running_thread_prints_to_its_own_cell(session: JupyterExecutor) -> None:

@@ -6,18 +6,18 @@ Messages about other cells (from threads they left behind, say) are ignored, and
 which a program can forge.
 """
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from mumath_agent.dialects.marks import remark, seen
 from mumath_agent.dialects.output import shortened
+from mumath_agent.kernels.figures import as_png
 from mumath_agent.records import ExecutionStatus, StreamName
 from mumath_agent.sandbox.messages import Message
 
-_BASE64 = re.compile(r"[A-Za-z0-9+/\n]*={0,2}\n?")
 MAX_ARTEFACT_CHARS, MAX_ARTEFACTS = 4 << 20, 100
-"""The limits for all figures of a cell together; a figure that doesn't fit is left out."""
+"""The limits for all figures of a cell together."""
+NO_FIGURE = "[A figure is left out: it isn't a PNG image, or it is too large.]\n"
 MAX_TURNS = 2000
 """How many turns of the two streams are kept; what is printed after them counts as stdout, then stderr."""
 
@@ -38,6 +38,8 @@ class RunningCell:
         self.result: str | None = None
         self._figures: list[str] = []
         self._figure_room = MAX_ARTEFACT_CHARS
+        self._figures_end = False
+        """True once a figure was left out; none is looked at after it."""
         self.replied = False
         self.idle = False
         self.on_output: Callable[[str, str], None] | None = None
@@ -116,15 +118,17 @@ class RunningCell:
     def _keep_figure(self, content: Message) -> None:
         data = content.get("data")
         image = data.get("image/png") if isinstance(data, dict) else None
-        if (
-            not isinstance(image, str)
-            or len(image) > self._figure_room
-            or len(self._figures) >= MAX_ARTEFACTS
-        ):
+        if image is None or self._figures_end:
             return
-        if _BASE64.fullmatch(image):
-            self._figure_room -= len(image)
-            self._figures.append(f"data:image/png;base64,{image.replace(chr(10), '')}")
+        fits = (
+            isinstance(image, str) and len(image) <= self._figure_room and len(self._figures) < MAX_ARTEFACTS
+        )
+        if fits and (png := as_png(image)) is not None:
+            self._figure_room -= len(png)
+            self._figures.append(f"data:image/png;base64,{png}")
+        else:
+            self._figures_end = True
+            self._print("stdout", NO_FIGURE)
 
     def _fail(self, content: Message) -> None:
         lines = content.get("traceback")

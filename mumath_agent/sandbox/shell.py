@@ -123,6 +123,8 @@ class Shell(InteractiveShell):
         text = base64.b64encode(image).decode() if isinstance(image, bytes) else str(image)
         if 0 < len(text) <= MAX_IMAGE_CHARS:
             forms["image/png"] = text
+        elif text:
+            forms["text/plain"] = f"{forms.get('text/plain', '')}\n[A figure is left out: it is too large.]"
         return forms
 
     def system(self, cmd: str) -> None:

@@ -40,7 +40,7 @@ for content in shapes:
 print("mine")
 """
     execution = await run(session, REACH + forge)
-    assert (execution.status, execution.stdout.strip()) == (ExecutionStatus.OK, "mine")
+    assert (execution.status, execution.stdout.split()[-1]) == (ExecutionStatus.OK, "mine")
     assert (execution.artefacts, execution.state_lost) == ((), False)
     assert (await run(session, "print('next')")).stdout == "next\n"
 

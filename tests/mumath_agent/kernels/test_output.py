@@ -8,7 +8,7 @@ from misbehaving import PIXEL
 from outside import HOLDS_THE_INTERPRETER, run
 
 from mumath_agent.kernels import JupyterExecutor, Sandbox
-from mumath_agent.kernels.messages import MAX_TURNS
+from mumath_agent.kernels.messages import MAX_ARTEFACTS, MAX_TURNS, NO_FIGURE
 from mumath_agent.records import ExecutionStatus
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
@@ -191,14 +191,31 @@ async def test_a_figure_is_an_artefact(session: JupyterExecutor, code: str) -> N
 
 
 async def test_figures_are_bounded_and_nothing_else_is_taken_for_one(session: JupyterExecutor) -> None:
-    image = "from IPython.display import Image, HTML\nsmall = Image(data=b'\\x89PNG' + bytes(100), format='png')\n"
-    large = "Image(data=b'\\x89PNG' + bytes(4 << 20), format='png')"
-    execution = await run(session, f"{image}display(small, {large}, HTML('<b>'))\nsmall")
+    small = f"display({{'image/png': '{PIXEL}', 'text/plain': 'mine'}}, raw=True)"
+    execution = await run(
+        session, f"for _ in range(3): {small}\nfrom IPython.display import HTML\ndisplay(HTML('<b>'))"
+    )
     assert execution.status is ExecutionStatus.OK, execution.error
-    assert len(execution.artefacts) == 2
-    forged = "display({'image/png': 'https://example.org/', 'text/plain': 'mine'}, raw=True)"
-    execution = await run(session, forged)
-    assert (execution.stdout, execution.artefacts) == ("mine\n", ())
+    assert execution.artefacts == (f"data:image/png;base64,{PIXEL}",) * 3
+    execution = await run(session, f"for _ in range(1000): {small}")
+    assert execution.artefacts == (f"data:image/png;base64,{PIXEL}",) * MAX_ARTEFACTS
+    assert execution.stdout == "mine\n" * (MAX_ARTEFACTS + 1) + NO_FIGURE + "mine\n" * (999 - MAX_ARTEFACTS)
+
+
+NO_FIGURES = [
+    "'https://example.org/'",
+    "'../../etc/passwd'",
+    "base64.b64encode(b'<script>alert(1)</script>').decode()",
+    "base64.b64encode(b'\\x89PNG\\r\\n\\x1a\\n<script>').decode()",
+    "base64.b64encode(b'\\x89PNG' + bytes(1 << 20))",
+]
+
+
+@pytest.mark.parametrize("image", NO_FIGURES)
+async def test_a_figure_that_is_none_is_dropped_with_a_word(session: JupyterExecutor, image: str) -> None:
+    shown = f"import base64\ndisplay({{'image/png': {image}, 'text/plain': 'mine'}}, raw=True)"
+    execution = await run(session, shown)
+    assert (execution.stdout, execution.artefacts) == (f"mine\n{NO_FIGURE}", ())
 
 
 PRINTS_IN_TURN = (

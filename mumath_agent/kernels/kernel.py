@@ -29,6 +29,8 @@ from mumath_agent.sandbox.zmtp import encode
 
 START_TIMEOUT_S = 60.0
 """Generous: a busy machine is slow, not broken."""
+FORK_TIMEOUT_S = 4.5
+"""For a copy, which a program could hold up on purpose; its programs can run again instead."""
 CLOSE_TIMEOUT_S = 5.0
 SETTLE_S = 0.25
 """How far apart a cell's reply and its idle status may be. A kernel that lost one can't be trusted with another."""
@@ -89,6 +91,8 @@ class Kernel:
         self._cut_off = False
         """True once it closed a connection; it may be ending."""
         self._killed = False
+        self._mute = False
+        """True once a copy of it didn't answer; no other is waited for."""
         self._copying = origin._copying if origin is not None else asyncio.Lock()
         pairs = [socket.socketpair() for _ in spec.channels]
         try:
@@ -119,7 +123,7 @@ class Kernel:
         Raises:
             KernelError: the process can't be started or confined.
         """
-        return await cls(server, sandbox)._wait_for_answer()
+        return await cls(server, sandbox)._wait_for_answer(START_TIMEOUT_S)
 
     async def fork(self) -> "Kernel":
         """Return a copy of this kernel with all its state; from here on neither sees what the other does.
@@ -133,10 +137,17 @@ class Kernel:
         if self._work is not None or SECCOMP not in self._server.layers or not self._server.forks:
             raise KernelError(f"a kernel can't be copied at level {self.isolation!r}")
         async with self._copying:
-            return await Kernel(self._server, self._sandbox, self)._wait_for_answer()
+            if self._mute:
+                raise KernelError("the kernel can't be copied: an earlier copy of it never answered")
+            began = time.monotonic()
+            try:
+                return await Kernel(self._server, self._sandbox, self)._wait_for_answer(FORK_TIMEOUT_S)
+            except KernelError:
+                self._mute = time.monotonic() - began > FORK_TIMEOUT_S / 2
+                raise
 
-    async def _wait_for_answer(self) -> Self:
-        until = time.monotonic() + START_TIMEOUT_S
+    async def _wait_for_answer(self, timeout_s: float) -> Self:
+        until = time.monotonic() + timeout_s
         try:
             while not (self.process.ready and self._welcome):  # from here on nothing it says is missed
                 if self.process.error:
@@ -146,7 +157,7 @@ class Kernel:
                     # A server says how a kernel ended, if it still can.
                     raise KernelError(why) if self.process.exit_code is not None else ServerGoneError(why)
                 if time.monotonic() > until:
-                    raise KernelError(f"a kernel was not ready after {START_TIMEOUT_S:g} s")
+                    raise KernelError(f"a kernel was not ready after {timeout_s:g} s")
                 await self._news(until)
         except BaseException:
             await self.close()

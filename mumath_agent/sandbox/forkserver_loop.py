@@ -27,9 +27,10 @@ from mumath_agent.sandbox.branch import (
     GIVEN,
     BranchError,
     Branching,
+    family_of,
     inspect,
     mount_copy,
-    siblings,
+    relatives,
 )
 from mumath_agent.sandbox.confine import confine, limit_open_files
 from mumath_agent.sandbox.kernel import KernelLoop
@@ -41,6 +42,8 @@ from mumath_agent.sandbox.warm import programs
 
 MAX_MESSAGE_BYTES = 1 << 16
 MAX_DESCRIPTORS = 8
+STRAYS_AFTER_S = (0.2, 1.0, 3.0)
+"""When processes that were forked for a branch and didn't become it are looked for, after its end."""
 END = object()
 MAX_REMARKS = 16
 """How much a kernel may say on its line without being asked: an honest one answers late at times."""
@@ -76,6 +79,8 @@ class ForkServerLoop:
         self._selector = selectors.DefaultSelector()
         self._children: dict[int, Child] = {}
         self._branchings: list[Branching] = []
+        self._searches: list[tuple[float, str]] = []
+        """When to look for strays, and in whose family."""
 
     def serve(self) -> NoReturn:
         """Answer requests; in idle moments run the warm-up programs."""
@@ -94,13 +99,14 @@ class ForkServerLoop:
         tell(self._control, {"ready": True, "threads": _threads()})
         warming: Iterator[None] | None = programs(Shell.instance()) if self._spec.preload else None
         while True:
-            pause_s = 0.5 if self._branchings else 0 if warming else None
+            pause_s = 0.2 if self._branchings or self._searches else 0 if warming else None
             events = self._selector.select(pause_s)
             for key, _ in events:
                 if self._selector.get_map().get(key.fd) is key:  # an earlier event may have ended it
                     key.data()
             for late in [b for b in self._branchings if time.monotonic() > b.until]:
                 self._fail(late, "it did not answer in time")
+            self._end_strays()
             if warming and not (events or self._branchings) and next(warming, END) is END:
                 warming = None
 
@@ -192,10 +198,13 @@ class ForkServerLoop:
     def _branch(self, origin: Child, data: bytes, descriptors: list[int]) -> None:
         channel = socket.socket(fileno=descriptors[0])
         ours, theirs = _line()
-        streams = [os.memfd_create(name) for name in ("1", "2")]
+        streams = [os.open(os.devnull, os.O_RDONLY), *(os.memfd_create(name) for name in ("1", "2"))]
+        for stream in streams[1:]:
+            fcntl.fcntl(stream, fcntl.F_SETFL, os.O_APPEND | os.O_RDWR)
         given = [theirs.detach(), *descriptors[1:], *streams]
         spec = KernelSpec.from_bytes(data)
-        branching = Branching(origin.process, origin.listener, channel, given, ours, spec)
+        family = family_of(origin.process)
+        branching = Branching(origin.process, origin.listener, channel, given, ours, spec, family=family)
         try:
             if origin.process not in self._children:
                 raise BranchError("it has ended")
@@ -232,7 +241,7 @@ class ForkServerLoop:
         branching.steps += 1
         match branching.steps:
             case 2:
-                branching.between = os.pidfd_open(call.process)
+                branching.between, branching.between_process = os.pidfd_open(call.process), call.process
             case 3:
                 branching.process = call.process
             case 4:
@@ -250,6 +259,7 @@ class ForkServerLoop:
             supervisor.give(branching.listener, call, descriptor, number)
         branching.close()
         self._branchings.remove(branching)
+        self._search(branching)
         process, channel, line = branching.process, branching.channel, branching.line
         self._adopt(Child(process, channel, line, branching.spec, branching.listener, introduced=True))
         hand_over(channel, process)
@@ -262,8 +272,24 @@ class ForkServerLoop:
         branching.channel.close()
         branching.line.close()
         branching.close()
-        if not self._branchings:  # kill whatever was forked and isn't a kernel
-            for stray in siblings() - {*self._children, os.getpid()}:
+        if branching.process not in self._children:
+            _kill(branching.process)
+        self._search(branching)
+
+    def _search(self, branching: Branching) -> None:
+        """Look for strays of `branching` from now on: a fork that was permitted a moment ago may still be under way."""
+        now = time.monotonic()
+        if branching.family:
+            self._searches += [(now + pause_s, branching.family) for pause_s in STRAYS_AFTER_S]
+
+    def _end_strays(self) -> None:
+        """Kill whatever was forked for a branch that failed or is complete, and isn't a kernel."""
+        now = time.monotonic()
+        busy = {branching.family for branching in self._branchings}
+        due = {family for at, family in self._searches if at <= now and family not in busy}
+        self._searches = [item for item in self._searches if item[1] not in due or item[0] > now]
+        for family in due:
+            for stray in relatives(family) - {*self._children, os.getpid()}:
                 _kill(stray)
 
 
@@ -334,7 +360,8 @@ def tell(channel: socket.socket, news: dict[str, Any]) -> None:
 
 def _kill(process: int) -> None:
     with suppress(ProcessLookupError):
-        os.kill(process, signal.SIGKILL)
+        if process > 1:  # 0 would be our whole group
+            os.kill(process, signal.SIGKILL)
 
 
 def _threads() -> int:

@@ -240,11 +240,7 @@ class KernelLoop:
         try:
             random.setstate(random_state)  # Python reseeds after a fork; a branch goes on as its origin would
             settle_copy()
-            first, *others, out, err = GIVEN
-            for descriptor, number in ((out, 1), (err, 2)):
-                os.dup2(descriptor, number)
-                os.close(descriptor)
-            line, *sockets = (socket.socket(fileno=descriptor) for descriptor in (first, *others))
+            line, *sockets = (socket.socket(fileno=descriptor) for descriptor in GIVEN if descriptor > 2)
             self._connect(KernelSpec.from_bytes(line.recv(1 << 16)), sockets, line)
         except BaseException:
             os._exit(1)

@@ -15,7 +15,7 @@ accept4:288:242 access:21:- alarm:37:- brk:12:214 capset:126:91 chdir:80:49 clos
 copy_file_range:326:285 creat:85:- dup2:33:- dup3:292:24 dup:32:23 epoll_create1:291:20 epoll_create:213:-
 epoll_ctl:233:21 epoll_pwait2:441:441 epoll_pwait:281:22 epoll_wait:232:- eventfd2:290:19 eventfd:284:- exit:60:93
 exit_group:231:94 faccessat2:439:439 faccessat:269:48 fadvise64:221:223 fallocate:285:47 fchdir:81:50
-fdatasync:75:83 fgetxattr:193:10 flock:73:32 fstat:5:80 fstatfs:138:44 fsync:74:82 ftruncate:77:46 futex:202:98
+fdatasync:75:83 fgetxattr:193:10 fstat:5:80 fstatfs:138:44 fsync:74:82 ftruncate:77:46 futex:202:98
 futex_waitv:449:449 get_mempolicy:239:236 getcpu:309:168 getcwd:79:17 getdents64:217:61 getdents:78:-
 getegid:108:177 geteuid:107:175 getgid:104:176 getgroups:115:158 getitimer:36:102 getpeername:52:205 getpgrp:111:-
 getpid:39:172 getppid:110:173 getrandom:318:278 getresgid:120:150 getresuid:118:148 getrlimit:97:163
@@ -45,10 +45,12 @@ sched_setaffinity:203:122 sendmsg:46:211 sendto:44:206 socketpair:53:199 timer_c
 """Calls allowed with some arguments only; `seccomp.py` says with which."""
 
 _PRETENDED = """
-chmod:90:- chown:92:- fchmod:91:52 fchmodat2:452:452 fchmodat:268:53 fchown:93:55 fchownat:260:54 futimesat:261:-
-lchown:94:- utime:132:- utimensat:280:88 utimes:235:-
+chmod:90:- chown:92:- fchmod:91:52 fchmodat2:452:452 fchmodat:268:53 fchown:93:55 fchownat:260:54 flock:73:32
+futimesat:261:- lchown:94:- utime:132:- utimensat:280:88 utimes:235:-
 """
-"""Calls answered with success but not made: refusal would break `shutil.copy`, making them would reach outside."""
+"""Calls answered with success but not made: refusal would break `shutil.copy`, making them would reach outside.
+
+So would locks on files that several kernels can open: they would be signals. A kernel alone needs none."""
 
 
 def _numbers(table: str) -> dict[str, int]:

@@ -60,6 +60,7 @@ class Kernel:
     """A running kernel. `started` makes one; whoever asked for it closes it."""
 
     process: Process
+    _cell: RunningCell | None
     _copying: asyncio.Lock
     """Shared by a kernel and its branches: one is copied at a time."""
 
@@ -284,7 +285,7 @@ class Kernel:
 
     def _rest(self) -> None:
         """Expect nothing until the next cell: whatever comes is nobody's."""
-        self._cell: RunningCell | None = None
+        self._cell = None
         self._bytes_left, self._messages_left = MAX_IDLE_BYTES, MAX_IDLE_MESSAGES
 
     def _on_data(self, size: int) -> None:

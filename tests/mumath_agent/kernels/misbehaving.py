@@ -221,7 +221,7 @@ FORGERIES = [
     ),
     Case(
         "frame_of_100_mb",
-        FIND_WIRES + "for wire in wires:\n"
+        FIND_WIRES + "for wire in wires[::-1]:\n"
         "    wire.sendall(b'\\x02' + (100 << 20).to_bytes(8, 'big'))\n    wire.sendall(bytes(100 << 20))",
         {DIED, ERROR, TIMEOUT},
         LOST,
@@ -337,7 +337,7 @@ FORGERIES += [
     Case(
         f"endless_{what}_on_{channel}",
         f"{FIND_WIRES}while True: wires[{position}].sendall(bytes({frame}) * 100_000)",
-        {TIMEOUT, DIED},
+        {TIMEOUT, DIED, ERROR},
         EITHER,
     )
     for channel, position in (("shell", -1), ("iopub", -2), ("line_to_the_server", 0))

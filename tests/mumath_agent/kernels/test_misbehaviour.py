@@ -19,7 +19,7 @@ from tests.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
-OUR_MEMORY_BYTES = 400 << 20
+OUR_MEMORY_BYTES = 50 << 20
 """What our own process may take on top to read whatever a program sends."""
 OUR_LOOP_S = 0.4
 """CPU time in which our loop comes back to its other work, whatever a program sends; twice what is promised."""

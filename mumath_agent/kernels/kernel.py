@@ -6,18 +6,16 @@ up. Whatever the kernel says is treated as written by an enemy: bounded, checked
 
 import asyncio
 import contextlib
-import os
 import secrets
-import shutil
 import signal
 import socket
 import time
 from enum import Enum, auto
-from pathlib import Path
 from typing import Self
 
 from mumath_agent.dialects.marks import remark
 from mumath_agent.errors import KernelError
+from mumath_agent.kernels import workdir
 from mumath_agent.kernels.channel import Channel
 from mumath_agent.kernels.forkserver import ForkServer
 from mumath_agent.kernels.isolation import Sandbox, level_name
@@ -208,8 +206,8 @@ class Kernel:
                 if not cell.ended and half_ended == (cell.replied or cell.idle or self._cut_off):
                     return self._break("lost messages") if settled_at else End.LATE
                 continue
-            if self._work is not None and (size := _size(self._work)) > self._sandbox.work_mb << 20:
-                return self._break(f"it wrote {size >> 20} MB; the limit is {self._sandbox.work_mb} MB")
+            if self._work is not None and workdir.exceeds(self._work, self._sandbox.work_mb << 20):
+                return self._break(f"it wrote more than {self._sandbox.work_mb} MB")
             await self._news(min(limit, now + DISK_CHECK_S) if self._work is not None else limit)
         return End.COMPLETE
 
@@ -246,7 +244,7 @@ class Kernel:
 
     def _remove_work(self) -> None:
         if self._work is not None:
-            shutil.rmtree(self._work, ignore_errors=True)
+            workdir.remove(self._work)
 
     async def _news(self, until: float) -> None:
         """Wait until something happened, or until the monotonic clock reads `until`."""
@@ -325,15 +323,3 @@ class Kernel:
             self._iopub.close()
             self._shell.close()
         self._wake()
-
-
-def _size(directory: Path) -> int:
-    """Return how many bytes the files below `directory` take on the disk."""
-    total = 0
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(directory):
-            if entry.is_dir(follow_symlinks=False):
-                total += _size(Path(entry.path))
-            else:
-                total += entry.stat(follow_symlinks=False).st_blocks * 512
-    return total

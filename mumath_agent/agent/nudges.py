@@ -100,8 +100,8 @@ def _fault(transcript: Transcript, completion: Completion, executions: Sequence[
 
 def is_cut(transcript: Transcript, completion: Completion) -> bool:
     """Tell whether the token limit cut the transcript's end, and not something behind it that its dialect dropped."""
-    end = transcript.text.rstrip()[-_END_CHARS:]
-    return completion.finish_reason is FinishReason.LENGTH and completion.text.rstrip().endswith(end)
+    end = completion.text.rstrip()[-_END_CHARS:]
+    return completion.finish_reason is FinishReason.LENGTH and transcript.text.rstrip().endswith(end)
 
 
 def ended_before(transcript: Transcript) -> bool:

@@ -370,10 +370,14 @@ def _as_if_killed(out: Path, questions: list[Question]) -> Path:
     return part
 
 
-@pytest.mark.parametrize("teacher", [None, ["http://127.0.0.1:9"]])
-def test_rules_or_a_teacher_not_both_and_not_neither(tmp_path: Path, teacher: list[str] | None) -> None:
+@pytest.mark.parametrize(
+    ("teacher", "message"), [(None, "name a teacher"), (["http://127.0.0.1:9"], "--rules asks no teacher")]
+)
+def test_rules_or_a_teacher_not_both_and_not_neither(
+    tmp_path: Path, teacher: list[str] | None, message: str
+) -> None:
     questions = write_seeds(tmp_path / "seeds.jsonl", [SEEDS["more"][0]])
-    with pytest.raises(InputError, match="either --rules or --teacher"):
+    with pytest.raises(InputError, match=message):
         augment(
             questions,
             out=tmp_path / "out.jsonl",

@@ -52,6 +52,7 @@ def llama_cpp(file: Path) -> Iterator[httpx.Client]:
     """Serve the file with llama.cpp, one thread."""
     pytest.importorskip("xllamacpp", reason="llama.cpp is in the extra `local`")
     settings = {"path": str(file), "name": "test", "slots": 1, "context_tokens": 512, "threads": 1}
+    settings |= {"host": "127.0.0.1", "port": 0, "folder": ""}
     environment = os.environ | {engine.KEY: "key", engine.LAUNCHER: str(os.getpid())}
     command = [sys.executable, engine.__file__, json.dumps(settings)]
     with subprocess.Popen(

@@ -120,6 +120,7 @@ def test_a_command_for_another_machine_needs_no_vllm_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("MUMATH_VLLM_PYTHON", raising=False)
     ended = mumath_agent("serve", str(DEFAULT), "--print")
     assert ended.code == 0 and " python " in ended.stdout and "vLLM isn't installed here" in ended.stderr
 

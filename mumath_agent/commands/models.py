@@ -29,6 +29,7 @@ def models(
             "size_bytes": entry.bytes,
             "context_tokens": entry.context_tokens,
             "licence": entry.licence,
+            "scored": entry.scored,
             "repository": entry.repository,
             "file": str(cached(entry) or ""),
         }
@@ -37,7 +38,7 @@ def models(
     if as_json:
         print_json(rows)
         return
-    table = Table("name", "parameters", "size", "context", "licence", "on this machine")
+    table = Table("name", "parameters", "size", "context", "licence", "scored", "on this machine")
     for row, entry in zip(rows, CATALOGUE, strict=True):
         size, context = f"{entry.bytes / 1e9:.1f} GB", f"{entry.context_tokens:,}"
         table.add_row(
@@ -46,6 +47,7 @@ def models(
             size,
             context,
             entry.licence,
+            entry.scored,
             str(row["file"]) or "no, downloaded when used",
         )
     stdout().print(table)

@@ -16,6 +16,8 @@ class Entry:
     licence: str
     parameters: str
     context_tokens: int
+    scored: str = "not measured"
+    """Its accuracy here, with programs; docs/accuracy.md says how it was measured."""
 
 
 CATALOGUE = (
@@ -28,6 +30,7 @@ CATALOGUE = (
         licence="Apache-2.0",
         parameters="1.5B",
         context_tokens=32768,
+        scored="GSM8K 64 % of 100, GSM-Hard 58 % of 60",
     ),
     Entry(
         name="qwen2.5-coder-0.5b",

@@ -13,7 +13,6 @@ import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import Context
-from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -30,7 +29,7 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     Raises:
         RuntimeError: called on the background loop itself, which would wait for itself forever.
     """
-    loop = _loop()
+    loop = _background.loop()
     if threading.get_ident() == _thread_id(loop):
         coroutine.close()
         raise RuntimeError("run_sync was called from the event loop it would have to wait for; await instead")
@@ -47,7 +46,7 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
 async def on_bridge(coroutine: Coroutine[Any, Any, T]) -> T:
     """Await `coroutine` on the background loop, with the caller's context variables; cancelling this cancels it."""
     try:
-        loop = await asyncio.to_thread(_loop)  # the first call starts a thread
+        loop = await asyncio.to_thread(_background.loop)  # the first call starts a thread
     except BaseException:
         coroutine.close()
         raise
@@ -79,15 +78,28 @@ async def _marking(coroutine: Coroutine[Any, Any, T], ended: threading.Event) ->
         ended.set()
 
 
-@cache
-def _loop() -> asyncio.AbstractEventLoop:
-    # In its own context: otherwise what the loop creates would keep the first caller's values forever.
-    loop = Context().run(asyncio.new_event_loop)
-    threading.Thread(target=loop.run_forever, name="mumath-bridge", daemon=True).start()
-    return loop
+class _Background:
+    """The one loop and its thread, which start with the first caller, whichever thread that is."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin with none, as a child does that has none of its parent's threads."""
+        self._starting = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        with self._starting:
+            if self._loop is None:
+                # In its own context: otherwise what the loop creates would keep the first caller's values forever.
+                self._loop = Context().run(asyncio.new_event_loop)
+                threading.Thread(target=self._loop.run_forever, name="mumath-bridge", daemon=True).start()
+            return self._loop
 
 
-os.register_at_fork(after_in_child=_loop.cache_clear)  # a child has none of its parent's threads
+_background = _Background()
+os.register_at_fork(after_in_child=_background.forget)
 
 
 def _thread_id(loop: asyncio.AbstractEventLoop) -> int | None:

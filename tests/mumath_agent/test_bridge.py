@@ -8,6 +8,7 @@ from contextvars import ContextVar
 
 import pytest
 
+from mumath_agent import bridge
 from mumath_agent.bridge import run_sync
 
 variable: ContextVar[str] = ContextVar("variable")
@@ -65,3 +66,20 @@ def test_an_interrupted_caller_cancels_the_work_and_waits_for_its_cleaning_up() 
     finally:
         signal.signal(signal.SIGINT, before)
     assert cleaned.is_set()
+
+
+def test_all_first_callers_get_the_same_loop() -> None:
+    background, together = bridge._Background(), threading.Barrier(16)
+    loops = list[asyncio.AbstractEventLoop]()
+
+    def first() -> None:
+        together.wait()
+        loops.append(background.loop())
+
+    threads = [threading.Thread(target=first) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(loops) == 16 and len(set(loops)) == 1
+    loops[0].call_soon_threadsafe(loops[0].stop)

@@ -50,7 +50,7 @@ def model(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokeniz
     return folder
 
 
-@pytest.mark.parametrize("weights", [Weights.INT8, Weights.INT4])
+@pytest.mark.parametrize("weights", [pytest.param(Weights.INT8, marks=pytest.mark.slow), Weights.INT4])
 def test_the_engine_runs_its_own_weights_and_a_wheel_needs_no_others(
     model: Path, tmp_path: Path, weights: Weights
 ) -> None:

@@ -98,7 +98,7 @@ def test_a_run_stops_when_it_gets_worse_and_keeps_its_best_weights(
     assert not list((tmp_path / "stopped").glob("checkpoint*"))
 
 
-@pytest.mark.parametrize("at", [7, 12])
+@pytest.mark.parametrize("at", [7, pytest.param(12, marks=pytest.mark.slow)])
 def test_an_interrupted_run_stops_where_an_unbroken_one_does(
     corpus: Path, stage1: Path, tmp_path: Path, at: int
 ) -> None:

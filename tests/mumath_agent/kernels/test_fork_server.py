@@ -331,7 +331,13 @@ async def test_no_branch_of_a_hostile_kernel_gets_anything_over() -> None:
     await assert_ambushes_fail(AMBUSHES)
 
 
-@pytest.mark.parametrize("ambush", STRAYS, ids=lambda ambush: ambush.name)
+@pytest.mark.parametrize(
+    "ambush",
+    [
+        pytest.param(ambush, id=ambush.name, marks=pytest.mark.slow if number > 1 else [])
+        for number, ambush in enumerate(STRAYS)
+    ],
+)
 async def test_no_stray_copy_stays_even_while_its_origin_lives(ambush: Ambush) -> None:
     async with JupyterExecutor() as origin:
         await origin.run(ambush.prepare, timeout_s=HANG_S)

@@ -126,7 +126,16 @@ AFTERWARDS = {
 }
 
 
-@pytest.mark.parametrize("act", AFTERWARDS.values(), ids=AFTERWARDS.keys())
+_BY_DAY = ("messages", "junk on shell", "half a huge frame")
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        pytest.param(act, id=name, marks=[] if name in _BY_DAY else pytest.mark.slow)
+        for name, act in AFTERWARDS.items()
+    ],
+)
 async def test_a_flood_after_the_end_of_a_cell_is_stopped(act: str) -> None:
     """Our CPU time is that of reading a bounded part; its session begins anew."""
     flood = (

@@ -290,6 +290,8 @@ def test_a_file_of_problems_goes_on_with_another_engine(file: Path, tmp_path: Pa
         "700",
         "--concurrency",
         "1",
+        "--dialect",
+        "chat",  # its prompt has this model write on and on
     )
     ended = mumath_agent("solve", "--local", str(file), *options)
     killer.join()
@@ -302,7 +304,8 @@ def test_a_file_of_problems_goes_on_with_another_engine(file: Path, tmp_path: Pa
 @pytest.mark.timeout(HANG_S * 5)
 def test_one_question_whose_engine_is_killed_ends_with_one_line(file: Path) -> None:
     killer = killing()
-    ended = mumath_agent("solve", "--local", str(file), "--max-new-tokens", "3000", "2 + 2?")
+    options = ("--max-new-tokens", "3000", "--dialect", "chat")
+    ended = mumath_agent("solve", "--local", str(file), *options, "2 + 2?")
     killer.join()
     assert ended.code == 3 and len(ended.errors) == 1 and not engines()
     assert "has ended: it was killed, most likely because the memory ran out" in ended.errors[0]

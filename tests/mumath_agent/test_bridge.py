@@ -10,6 +10,7 @@ import pytest
 
 from mumath_agent import bridge
 from mumath_agent.bridge import run_sync
+from tests.waiting import comes_true
 
 variable: ContextVar[str] = ContextVar("variable")
 
@@ -83,3 +84,5 @@ def test_all_first_callers_get_the_same_loop() -> None:
         thread.join()
     assert len(loops) == 16 and len(set(loops)) == 1
     loops[0].call_soon_threadsafe(loops[0].stop)
+    assert comes_true(lambda: not loops[0].is_running())
+    loops[0].close()

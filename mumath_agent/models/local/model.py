@@ -225,7 +225,9 @@ class LocalModel:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", engine.__file__, json.dumps(settings)],
-                env=os.environ | {engine.KEY: self._listening.key, engine.LAUNCHER: str(os.getpid())},
+                env=os.environ
+                | {engine.KEY: self._listening.key, engine.LAUNCHER: str(os.getpid())}
+                | {"GGML_NO_BACKTRACE": "1"},  # llama.cpp would start a debugger when it gives up
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

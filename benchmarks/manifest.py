@@ -23,7 +23,7 @@ PACKAGES = (
     "sympy",
     "math-verify",
     "latex2sympy2-extended",
-    "onnxruntime-genai",
+    "onnxruntime",
 )
 """Those that can change what a program prints, how the loop runs, or what counts as equal."""
 

@@ -22,8 +22,8 @@ sys.path.append(str(Path(__file__).parent / "guard"))  # also programs that test
 
 import needs
 
-from mumath_agent.models import embedded_engine
 from mumath_agent.models.embedded import DEFAULT
+from mumath_agent.models.embedded_engine import Engine
 from mumath_agent.models.http import retries
 from mumath_agent.serving import serving
 from tests.vllm_env import NoEnvironment
@@ -59,13 +59,13 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[needs.TRIED] = str(Path(tempfile.mkdtemp(prefix="mumath-tests-")) / "tried")
     retries._GROWING.multiplier = 0.02  # servers that fail here won't recover
     needs.install()
-    load = embedded_engine.load
+    load = Engine.__init__
 
-    def watched(folder: Path) -> embedded_engine.Engine:
+    def watched(engine: Engine, folder: Path) -> None:
         needs.refuse("model", "loads the embedded model")
-        return load(folder)
+        load(engine, folder)
 
-    embedded_engine.load = watched
+    Engine.__init__ = watched  # type: ignore[method-assign,assignment]
 
 
 # Order

@@ -2,8 +2,9 @@
 
     python benchmarks/perf/embedded_engines.py FOLDER
 
-FOLDER is the embedded model's; openvino-genai reads an f16 GGUF of it, FOLDER/model.gguf. The script needs nothing of
-this library, so it runs in an environment that holds an engine and nothing else. Greedy, end token ignored:
+FOLDER is the embedded model's; openvino-genai reads an f16 GGUF of it, FOLDER/model.gguf. Where this library isn't
+installed, the script measures the others: an environment may hold an engine and nothing else.
+Greedy, end token ignored:
 
     cold    seconds from starting Python to the first token, files being in the system's cache; best of 5
     batch   seconds for 100 prompts of 60 tokens, 60 new tokens each; best of 3
@@ -29,7 +30,7 @@ Run = Callable[[Prompts, int], None]
 """Continue each prompt by so many tokens."""
 
 
-def onnxruntime(folder: Path, batch_size: int) -> Run:
+def genai(folder: Path, batch_size: int) -> Run:
     """Return a run with onnxruntime-genai, in batches."""
     og = import_module("onnxruntime_genai")
     config = og.Config(str(folder))
@@ -54,14 +55,16 @@ def onnxruntime(folder: Path, batch_size: int) -> Run:
 
 def openvino(folder: Path) -> Run:
     """Return a run with openvino-genai, which batches by itself."""
-    openvino, genai = import_module("openvino"), import_module("openvino_genai")
-    scheduler = genai.SchedulerConfig()
+    openvino, openvino_genai = import_module("openvino"), import_module("openvino_genai")
+    scheduler = openvino_genai.SchedulerConfig()
     scheduler.cache_size = 1
     exact = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32", "INFERENCE_NUM_THREADS": THREADS}
-    pipeline = genai.ContinuousBatchingPipeline(str(folder / "model.gguf"), scheduler, "CPU", exact, {})
+    pipeline = openvino_genai.ContinuousBatchingPipeline(
+        str(folder / "model.gguf"), scheduler, "CPU", exact, {}
+    )
 
     def run(prompts: Prompts, new: int) -> None:
-        config = genai.GenerationConfig()
+        config = openvino_genai.GenerationConfig()
         config.max_new_tokens, config.ignore_eos = new, True
         inputs = [openvino.Tensor(_array([prompt], "int64")) for prompt in prompts]
         pipeline.generate(inputs, [config] * len(inputs))
@@ -69,9 +72,26 @@ def openvino(folder: Path) -> Run:
     return run
 
 
+def ours(folder: Path, at_once: int) -> Run:
+    """Return a run with this library's own loop over onnxruntime, in slots that are used one after the other."""
+    engine = import_module("mumath_agent.models.embedded_engine").Engine(folder)
+
+    def run(prompts: Prompts, new: int) -> None:
+        for start in range(0, len(prompts), at_once):
+            batch = prompts[start : start + at_once]
+            nexts = [int(engine.read(slot, ids, after=0).argmax()) for slot, ids in enumerate(batch)]
+            for written in range(1, new):
+                lengths = [len(ids) + written for ids in batch]
+                nexts = engine.step(0, nexts, lengths).argmax(-1).tolist()
+
+    return run
+
+
 ENGINES: dict[str, tuple[str, Callable[[Path], Run]]] = {
-    "onnxruntime-genai, one by one": ("onnxruntime_genai", lambda folder: onnxruntime(folder, 1)),
-    "onnxruntime-genai, batches of 25": ("onnxruntime_genai", lambda folder: onnxruntime(folder, 25)),
+    "onnxruntime, one by one": ("mumath_agent", lambda folder: ours(folder, 1)),
+    "onnxruntime, 8 at once": ("mumath_agent", lambda folder: ours(folder, 8)),
+    "onnxruntime-genai, one by one": ("onnxruntime_genai", lambda folder: genai(folder, 1)),
+    "onnxruntime-genai, batches of 8": ("onnxruntime_genai", lambda folder: genai(folder, 8)),
     "openvino-genai, continuous batches": ("openvino_genai", openvino),
 }
 

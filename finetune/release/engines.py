@@ -1,7 +1,7 @@
 """Run an exported folder in several engines, each a function from a prompt to the ids of its greedy continuation.
 
     transformers (`Reference`)      the engine that trained the model
-    the embedded engine             onnxruntime-genai, in this process
+    the embedded engine             onnxruntime, in this process
     vLLM                            over HTTP, with ids beside the text
 
 `verify` compares them. A continuation goes on to the end token or a number of tokens; `verify` cuts it at a stop
@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from finetune.release.export import GRAPH
 from finetune.training.tokenizer import load_tokenizer
 from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
-from mumath_agent.models import embedded_engine
+from mumath_agent.models.embedded_engine import Engine
 from mumath_agent.models.http.wire import api_url
 
 MAX_TOKENS = 96
@@ -85,20 +85,14 @@ def embedded(folder: Path, reference: Reference) -> Writer | None:
     """Return the embedded engine, or None if the folder lacks its files."""
     if not all((folder / name).is_file() for name in GRAPH):
         return None
-    engine = embedded_engine.load(folder)
+    engine = Engine(folder)
 
     def write(prompt: str) -> Written:
-        import onnxruntime_genai as og
-
         ids = engine.tokenizer.encode(prompt, add_special_tokens=False).ids
-        settings = og.GeneratorParams(engine.model)
-        settings.set_search_options(max_length=len(ids) + reference.room(len(ids)), do_sample=False)
-        generator = og.Generator(engine.model, settings)
-        generator.append_tokens(ids)
-        written: list[int] = []
-        while not generator.is_done():
-            generator.generate_next_token()
-            written.append(int(generator.get_next_tokens()[0]))
+        written = [int(engine.read(0, ids, after=0).argmax())]
+        while written[-1] not in engine.eos_ids and len(written) < reference.room(len(ids)):
+            logits = engine.step(0, written[-1:], [len(ids) + len(written)])
+            written.append(int(logits[0].argmax()))
         return Written(prompt=tuple(ids), ids=tuple(written))
 
     return write

@@ -1,17 +1,15 @@
 """Run the embedded model, a small Llama, in this process: no server, no torch, no download.
 
-Loading and generating happen in one worker thread, so the event loop stays free. Requests are served one after the
-other: the engine holds Python's lock while it computes, so more threads wouldn't be faster.
+Loading and generating happen in one worker thread, so the event loop stays free. Several requests are written together.
 """
 
 import asyncio
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from pathlib import Path
-from threading import Event
 
-from mumath_agent.models import as_text, embedded_engine
+from mumath_agent.models import as_text
+from mumath_agent.models.embedded_batch import Writer, Writing
+from mumath_agent.models.embedded_engine import weights_file
 from mumath_agent.protocols import CompletionRequest, OnText
 from mumath_agent.records import Completion
 
@@ -30,8 +28,7 @@ class EmbeddedModel:
         """Take a Hugging Face folder that also has the files of onnxruntime-genai's model builder."""
         self._folder = folder
         self.caution = CAUTION if folder.resolve() == DEFAULT.resolve() else ""
-        self._live: set[Event] = set()
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mumath-embedded")
+        self._writer = Writer(folder)
 
     def __repr__(self) -> str:
         """Show the folder."""
@@ -48,45 +45,35 @@ class EmbeddedModel:
         Raises:
             ModelError: the folder lacks a file.
         """
-        await asyncio.get_running_loop().run_in_executor(self._worker, lambda: self._engine)
+        await asyncio.wrap_future(self._writer.load())
 
     async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
         """Continue the prompt; see `CompletionModel.complete`."""
         loop = asyncio.get_running_loop()
-        cancelled = Event()
-        prompt = as_text(request.prompt, self.name)
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
 
-        def say(piece: str) -> None:
-            loop.call_soon_threadsafe(pieces.put_nowait, piece)
+        def say(piece: str | None) -> None:
+            try:
+                loop.call_soon_threadsafe(pieces.put_nowait, piece)
+            except RuntimeError:  # the loop was closed: nobody waits any more
+                writing.result.cancel()
 
-        running = loop.run_in_executor(
-            self._worker, lambda: embedded_engine.complete(self._engine, prompt, request, cancelled, say)
-        )
-        running.add_done_callback(lambda _: pieces.put_nowait(None))
-        self._live.add(cancelled)
+        writing = Writing(as_text(request.prompt, self.name), request, say)
+        writing.result.add_done_callback(lambda _: say(None))
+        self._writer.begin(writing)
         try:
             while (piece := await pieces.get()) is not None:
                 if on_text:
                     on_text(piece)
-            return await running
+            return writing.result.result()
         finally:
-            cancelled.set()
-            running.cancel()
-            self._live.discard(cancelled)
+            writing.result.cancel()
 
     async def facts(self) -> dict[str, str]:
         """Return the engine and the checksum of the weights, for the record of a run."""
-        weights = embedded_engine.weights_file(self._folder).read_bytes()
-        return {"engine": "onnxruntime-genai", "weights_sha256": hashlib.sha256(weights).hexdigest()}
+        weights = weights_file(self._folder).read_bytes()
+        return {"engine": "onnxruntime", "weights_sha256": hashlib.sha256(weights).hexdigest()}
 
     async def aclose(self) -> None:
         """End the worker thread and free the model. Completions still awaited raise ModelError."""
-        for cancelled in tuple(self._live):
-            cancelled.set()
-        self._worker.shutdown(wait=False)
-        self.__dict__.pop("_engine", None)
-
-    @cached_property
-    def _engine(self) -> embedded_engine.Engine:
-        return embedded_engine.load(self._folder)
+        self._writer.close()

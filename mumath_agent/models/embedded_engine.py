@@ -1,42 +1,32 @@
-"""Load a Llama into ONNX Runtime GenAI and continue a prompt, blocking, in the caller's thread.
+"""Compute a Llama's next tokens in onnxruntime, for several sequences at once, blocking, in the caller's thread.
 
-Everything about tokens is here: text to ids, ids to text, end tokens, the length of the context. Threads and event
-loops are left to `embedded.py`.
+    prompt ─▶ read: a slot's sequence grows by these tokens
+    token  ─▶ step: the sequences of neighbouring slots grow by one token each
+
+A slot is a sequence's place in the attention's cache, where what was read or written stays. Memory is only taken for
+positions that were used. Which request gets which slot is left to `embedded_batch.py`.
 """
 
 import json
 import os
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Event
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from mumath_agent.errors import ModelError, ModelRefused
-from mumath_agent.models.context import nothing_fits
-from mumath_agent.models.stopping import TextUntilStop, new_text_only
-from mumath_agent.protocols import CompletionRequest, OnText
-from mumath_agent.records import Completion, FinishReason, Sampling
+from mumath_agent.errors import ModelError
 
+SLOTS = 8
+"""Sequences at once. On one thread, 8 cost 2.6 times as much as one; from there on each costs nearly its full share."""
 QUANTIZED = "model.onnx.data"
 """The file of the weights, where the engine has quantised ones of its own."""
 _FILES = ("model.onnx", "genai_config.json", "tokenizer.json")
-_SEED_BITS = 2**31 - 1
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
-    """A model and its tokenizer, loaded from a folder."""
-
-    model: Any
-    tokenizer: Tokenizer
-    context_tokens: int
-    vocabulary_tokens: int
-    eos_ids: frozenset[int]
+Logits = npt.NDArray[np.float32]
 
 
 def weights_file(folder: Path) -> Path:
@@ -45,93 +35,77 @@ def weights_file(folder: Path) -> Path:
     return quantized if quantized.is_file() else folder / "model.safetensors"
 
 
-def load(folder: Path) -> Engine:
-    """Load the model in `folder`, in the form that onnxruntime-genai's model builder writes.
+class Engine:
+    """A model and its tokenizer, loaded from a folder."""
 
-    Raises:
-        ModelError: a file is missing.
-    """
-    if missing := [name for name in _FILES if not (folder / name).is_file()]:
-        raise ModelError(
-            f"there is no model in {folder}: {missing[0]} is missing; name a server with --base-url"
-        )
-    import onnxruntime_genai as og  # a large library, imported only where it is used
+    def __init__(self, folder: Path) -> None:
+        """Load the model in `folder`, in the form that onnxruntime-genai's model builder writes.
 
-    og.disable_telemetry_events()
-    config = og.Config(str(folder))
-    session = {"intra_op_num_threads": _threads()}
-    config.overlay(json.dumps({"model": {"decoder": {"session_options": session}}}))
-    settings = json.loads((folder / "genai_config.json").read_text("utf-8"))["model"]
-    eos = settings["eos_token_id"]
-    return Engine(
-        model=og.Model(config),
-        tokenizer=Tokenizer.from_file(str(folder / "tokenizer.json")),
-        context_tokens=settings["context_length"],
-        vocabulary_tokens=settings["vocab_size"],
-        eos_ids=frozenset(eos if isinstance(eos, list) else [eos]),
-    )
+        Raises:
+            ModelError: a file is missing.
+        """
+        if missing := [name for name in _FILES if not (folder / name).is_file()]:
+            raise ModelError(
+                f"there is no model in {folder}: {missing[0]} is missing; name a server with --base-url"
+            )
+        settings = json.loads((folder / "genai_config.json").read_text("utf-8"))["model"]
+        eos, decoder = settings["eos_token_id"], settings["decoder"]
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.context_tokens: int = settings["context_length"]
+        self.eos_ids = frozenset(eos if isinstance(eos, list) else [eos])
+        self._session = _session(folder / "model.onnx")
+        layers = range(decoder["num_hidden_layers"])
+        self._tensors = [(layer, part) for layer in layers for part in ("key", "value")]
+        shape = (SLOTS, decoder["num_key_value_heads"], self.context_tokens, decoder["head_size"])
+        # Zeros that nobody touched take no memory.
+        self._cache = [np.zeros(shape, np.float32) for _ in self._tensors]
+        self._bindings: dict[tuple[int, int], Any] = {}
 
+    def read(self, slot: int, ids: Sequence[int], *, after: int) -> Logits:
+        """Put `ids` behind the first `after` tokens of a slot's sequence; return the next one's logits [vocabulary]."""
+        logits: Logits = self._run(slot, slot + 1, np.array([ids]), [after + len(ids)])[0]
+        return logits
 
-def complete(
-    engine: Engine, prompt: str, request: CompletionRequest, cancelled: Event, on_text: OnText
-) -> Completion:
-    """Return the completion of `prompt`; `on_text` gets each piece of text that can no longer be part of a stop string.
+    def step(self, first: int, ids: Sequence[int], lengths: Sequence[int]) -> Logits:
+        """Put one token behind each sequence of neighbouring slots; return the logits [slots, vocabulary].
 
-    Another thread sets `cancelled` to end the generation at the next token. The end of the context counts as the token
-    limit; if the prompt alone fills the context, the completion is empty.
+        Args:
+            first: the first of the slots.
+            ids: a token for each slot.
+            lengths: how long each sequence is with it, in tokens.
+        """
+        return self._run(first, first + len(ids), np.array(ids)[:, None], lengths)
 
-    Raises:
-        ModelRefused: the prompt is empty.
-        ModelError: the request was cancelled.
-    """
-    ids = engine.tokenizer.encode(prompt, add_special_tokens=False).ids
-    if not ids:
-        raise ModelRefused("the prompt is empty; the embedded model needs at least one token")
-    if len(ids) >= engine.context_tokens:
-        return nothing_fits(len(ids))
-    text, finish, tokens = TextUntilStop(request.stop), FinishReason.LENGTH, 0
-    decode, tell = decoder(engine.tokenizer), new_text_only(on_text)
-    for token in _generate(engine, ids, request, cancelled):
-        tokens += 1
-        text.add(decode(token))
-        tell(text.settled)
-        if text.stopped or token in engine.eos_ids:
-            finish = FinishReason.STOP
-            break
-    if cancelled.is_set():  # the text so far must not be taken for a completion
-        raise ModelError("the embedded model was closed while it answered")
-    tell(text.text)
-    return Completion(text=text.text, finish_reason=finish, prompt_tokens=len(ids), completion_tokens=tokens)
+    def _run(self, first: int, end: int, ids: npt.NDArray[np.int64], lengths: Sequence[int]) -> Logits:
+        binding = self._bindings.get((first, end)) or self._bind(first, end)
+        binding.bind_cpu_input("input_ids", ids)
+        used = np.arange(max(lengths)) < np.array(lengths)[:, None]
+        binding.bind_cpu_input("attention_mask", used.astype(np.int64))
+        binding.bind_output("logits")  # anew: their shape may have changed
+        self._session.run_with_iobinding(binding)
+        logits: Logits = binding.get_outputs()[-1].numpy()
+        return logits[:, -1]
 
+    def _bind(self, first: int, end: int) -> Any:
+        """Let the model read and write the caches of some slots where they are."""
+        from onnxruntime import OrtValue
 
-def _generate(engine: Engine, ids: list[int], request: CompletionRequest, cancelled: Event) -> Iterator[int]:
-    """Yield tokens one by one until the end token, a limit or `cancelled`."""
-    import onnxruntime_genai as og
-
-    longest = min(len(ids) + request.max_tokens, engine.context_tokens)
-    params = og.GeneratorParams(engine.model)
-    params.set_search_options(max_length=longest, **_search_options(engine, request.sampling))
-    generator = og.Generator(engine.model, params)
-    generator.append_tokens(ids)
-    while not (generator.is_done() or cancelled.is_set()):
-        generator.generate_next_token()
-        yield int(generator.get_next_tokens()[0])
-        time.sleep(0)  # the engine holds Python's lock: without this, event loops run 6 ms late
+        binding = self._session.io_binding()
+        for (layer, part), cache in zip(self._tensors, self._cache, strict=True):
+            shared = OrtValue.ortvalue_from_numpy(cache[first:end])
+            binding.bind_ortvalue_input(f"past_key_values.{layer}.{part}", shared)
+            binding.bind_ortvalue_output(f"present.{layer}.{part}", shared)
+        self._bindings[first, end] = binding
+        return binding
 
 
-def _search_options(engine: Engine, sampling: Sampling) -> dict[str, Any]:
-    if sampling.temperature == 0:
-        return {"do_sample": False}
-    options: dict[str, Any] = {
-        "do_sample": True,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-    }
-    if sampling.seed is not None:
-        options["random_seed"] = sampling.seed & _SEED_BITS
-    # Name all tokens explicitly: without top_k the folder's default of 50 applies, and with top_k=0 the engine (0.18)
-    # draws from more tokens than top_p allows.
-    return options | {"top_k": engine.vocabulary_tokens}
+def _session(graph: Path) -> Any:
+    import onnxruntime  # a large library, imported only where it is used
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _threads()
+    options.log_severity_level = 3  # errors only
+    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
 def decoder(tokenizer: Tokenizer) -> Callable[[int], str]:

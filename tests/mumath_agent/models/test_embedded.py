@@ -1,7 +1,7 @@
 """The embedded model, with its real weights and engine."""
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import anyio
@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from mumath_agent.errors import ModelError, ModelRefused
 from mumath_agent.models import embedded_engine
 from mumath_agent.models.embedded import DEFAULT, EmbeddedModel
+from mumath_agent.models.embedded_engine import Engine, Logits
 from mumath_agent.protocols import CompletionRequest
 from mumath_agent.records import Completion, FinishReason, Sampling
 from tests.waiting import HANG_S
@@ -76,7 +77,6 @@ async def test_seed_is_repeatable(model: EmbeddedModel) -> None:
 
 
 async def test_top_p_leaves_out_what_is_unlikely(model: EmbeddedModel) -> None:
-    """onnxruntime-genai 0.18 draws far too widely when it is told top_p but no top_k."""
     greedy = await ask(model)
     narrow = [Sampling(temperature=1.0, top_p=0.001, seed=seed) for seed in range(5)]
     assert {(await ask(model, sampling=sampling)).text for sampling in narrow} == {greedy.text}
@@ -103,6 +103,37 @@ async def test_many_at_once(model: EmbeddedModel) -> None:
             tasks.start_soon(one, prompt)
     assert texts.keys() == set(prompts)
     assert texts[prompts[20]] == (await ask(model, prompts[20], max_tokens=20)).text
+
+
+async def test_an_attempt_that_goes_on_reads_only_what_is_new(
+    model: EmbeddedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, read = list[int](), Engine.read
+
+    def counted(engine: Engine, slot: int, ids: Sequence[int], *, after: int) -> Logits:
+        reads.append(len(ids))
+        return read(engine, slot, ids, after=after)
+
+    monkeypatch.setattr(Engine, "read", counted)
+    first = await ask(model, stop=("```output",), max_tokens=300)
+    going_on = PROMPT.format(n=3) + first.text + "```output\n7\n```\n"
+    second = await ask(model, going_on)
+    assert reads[0] == first.prompt_tokens
+    assert reads[1] <= second.prompt_tokens - first.prompt_tokens
+    other = await ask(model, PROMPT.format(n=5))
+    again = await ask(model)  # also begins what was read before, but doesn't go on from it
+    assert reads[2:] == [other.prompt_tokens, again.prompt_tokens]
+    await model.aclose()
+    alone = EmbeddedModel()
+    assert (await ask(alone, going_on)).text == second.text
+    await alone.aclose()
+
+
+async def test_log_probabilities_are_summed(model: EmbeddedModel) -> None:
+    sure, hot = await ask(model), await ask(model, sampling=NOISE)
+    assert sure.logprob is not None and hot.logprob is not None
+    one, two = [(await ask(model, max_tokens=n)).logprob for n in (1, 2)]
+    assert hot.logprob < sure.logprob < (two or 0) < (one or 0) < 0
 
 
 async def test_cancelling_frees_the_engine_at_once(model: EmbeddedModel) -> None:

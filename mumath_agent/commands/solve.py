@@ -15,14 +15,17 @@ from mumath_agent.commands.console import finish_line, interruptible, remark, sa
 from mumath_agent.commands.notebooks import Keep, folder_of_notebooks, keep_nothing, one_notebook
 from mumath_agent.commands.options import takes_solver_options
 from mumath_agent.commands.serve import VllmPython, served_for_a_run
+from mumath_agent.commands.solve_attempts import solve_question
 from mumath_agent.commands.terminal import LiveTranscript, as_line, exit_code, introduce
 from mumath_agent.records import Problem
 from mumath_agent.runs.wording import ending
+from mumath_agent.solutions import Attempts
 
 
-@takes_solver_options()
+@takes_solver_options(attempts=True)
 def solve(
     options: SolverOptions,
+    how: Attempts,
     question: Annotated[str | None, typer.Argument(help="The question, or - to read it from stdin.")] = None,
     file: Annotated[
         Path | None, typer.Option(help="A file of problems, or - for stdin: text, JSONL, JSON, CSV or TSV.")
@@ -37,7 +40,7 @@ def solve(
         typer.Option(metavar="MODEL", help="Serve a folder or a hub's model with vLLM, for this run."),
     ] = None,
     vllm_python: VllmPython = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="With --file: problems solved at a time.")] = 8,
+    concurrency: Annotated[int, typer.Option(min=1, help="Attempts made at a time.")] = 8,
     checkpoint: Annotated[
         Path | None,
         typer.Option(help="With --output: keep every step here, so that a killed run goes on mid-problem."),
@@ -64,21 +67,23 @@ def solve(
     Exit codes: 0 answered, 1 no answer, 2 the input or an option can't be used, 3 a model, a server or a kernel failed,
     130 interrupted; for a file the gravest of its problems'.
     """
-    check_together(question, file, output, csv, checkpoint, approve, serve, options)
+    check_together(question, file, output, csv, checkpoint, approve, serve, options, how)
 
     def run() -> int:
         if file is None:
             text = read_question(question)
             keep = one_notebook(notebook) if notebook else keep_nothing
             solving = partial(_solve_one, text, as_json, approve, keep)
+            if not how.is_one:
+                solving = partial(solve_question, text, how, as_json, concurrency, keep)
         else:
             from mumath_agent.commands.problem_file import ProblemFile
             from mumath_agent.commands.solve_file import check_files, solve_file
 
             problems = ProblemFile.read(file)
-            check_files(output, csv, checkpoint, problems.problems)
+            check_files(output, csv, checkpoint, problems.problems, how)
             keep = folder_of_notebooks(notebook, problems.problems) if notebook else keep_nothing
-            solving = partial(solve_file, problems, output, csv, as_json, concurrency, keep, checkpoint)
+            solving = partial(solve_file, problems, how, output, csv, as_json, concurrency, keep, checkpoint)
         if serve is None:
             return anyio.run(solving, options)
         with served_for_a_run(serve, vllm_python) as url:

@@ -7,6 +7,7 @@ from mumath_agent.commands.console import ANSWERED, BROKEN, NO_ANSWER
 from mumath_agent.commands.problem_file import ProblemFile
 from mumath_agent.commands.terminal import exit_code
 from mumath_agent.records import Outcome, RunRecord
+from mumath_agent.solutions import Solution
 
 
 class Summary:
@@ -19,7 +20,7 @@ class Summary:
         self._outcomes: Counter[Outcome] = Counter()
         self._earlier = 0
 
-    def add(self, record: RunRecord, *, earlier: bool = False) -> None:
+    def add(self, record: RunRecord | Solution, *, earlier: bool = False) -> None:
         """Count a record; `earlier` ones were in the output file already."""
         self._ends[exit_code(record)] += 1
         self._earlier += earlier

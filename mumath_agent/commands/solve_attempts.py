@@ -1,0 +1,39 @@
+"""`mumath-agent solve --attempts`: several attempts at one question, from the first row to the exit code."""
+
+from importlib import import_module
+
+import anyio
+
+from mumath_agent.agent.solver import SolverOptions, open_solver
+from mumath_agent.commands.attempt_rows import AttemptRows
+from mumath_agent.commands.console import remark, show
+from mumath_agent.commands.notebooks import Keep
+from mumath_agent.commands.terminal import as_line, exit_code, introduce
+from mumath_agent.grading import Grader
+from mumath_agent.records import Problem
+from mumath_agent.solutions import Attempts, Solution
+
+
+async def solve_question(
+    question: str, how: Attempts, as_json: bool, concurrency: int, keep: Keep, options: SolverOptions
+) -> int:
+    """Make the attempts, print the answer with its votes, and return the exit code."""
+    agent = await anyio.to_thread.run_sync(import_module, "mumath_agent.agent.attempts")
+    solved: list[Solution] = []
+    async with open_solver(options, remark) as solver, Grader() as grader:
+        introduce(solver)
+        batch = agent.batch_of([Problem(id="question", question=question)], solver, how)
+        with AttemptRows(how.number) as rows:
+            await agent.solve_problems(
+                batch,
+                how,
+                grader=grader,
+                concurrency=concurrency,
+                patience_s=0.0,
+                on_event=rows.heard,
+                on_solution=solved.append,
+            )
+    (solution,) = solved
+    show(as_line(solution) if as_json else str(solution))
+    keep(solution)
+    return exit_code(solution)

@@ -22,12 +22,13 @@ from mumath_agent.agent.solver import Solver
 from mumath_agent.answers import extract_answer
 from mumath_agent.concurrency import for_each
 from mumath_agent.grading import Grader
+from mumath_agent.models.logprobs import LogprobModel
 from mumath_agent.problems import check_question
 from mumath_agent.records import Problem, RunRecord
 from mumath_agent.runs.graded import AnswerOf
 from mumath_agent.runs.voting import Count
 from mumath_agent.runs.wording import answer_line
-from mumath_agent.solutions import TEMPERATURE, Attempts, Budget, Ending, Solution
+from mumath_agent.solutions import TEMPERATURE, Attempts, Budget, Confidence, Ending, Solution, Weight
 
 if TYPE_CHECKING:
     from mumath_agent.agent.graph import Event
@@ -58,6 +59,8 @@ def batch_of(
 ) -> Batch:
     """Return the attempts at the problems: with a greedy solver the first is greedy and the others are sampled."""
     sampling, later = solver.sampling, None
+    if how.weight is Weight.LOGPROB:
+        solver = replace(solver, model=LogprobModel(solver.model))
     if how.number > 1:
         seed = how.seed if sampling.seed is None else sampling.seed
         later = replace(sampling, temperature=sampling.temperature or TEMPERATURE, seed=seed)
@@ -106,6 +109,57 @@ async def solve_problems(
         await for_each(batch.problems, solve, concurrency=min(at_once, len(batch.problems)))
 
 
+async def solve_problem(
+    problem: Problem,
+    solver: Solver,
+    how: Attempts,
+    *,
+    concurrency: int = CONCURRENCY,
+    on_event: OnEvent = lambda _: None,
+) -> Solution:
+    """Solve one problem, for somebody who waits for it: a server that is away isn't waited for.
+
+    Raises:
+        ModelUnreachable: nothing answered, and no budget ended before.
+        InputError: the question can't be used.
+    """
+    solved: list[Solution] = []
+    async with Grader() as grader:
+        await solve_problems(
+            batch_of([problem], solver, how),
+            how,
+            grader=grader,
+            concurrency=concurrency,
+            patience_s=0.0,
+            on_event=on_event,
+            on_solution=solved.append,
+        )
+    return solved[0]
+
+
+def unsolved(how: Attempts, broken: RunRecord) -> Solution:
+    """Return the solution of a problem for which there was no model, as a record of an attempt tells."""
+    budget = Budget(
+        ending=Ending.ALL,
+        finished=0,
+        cancelled=0,
+        unbegun=how.number,
+        tokens=0,
+        saved_tokens=0,
+        duration_s=0.0,
+    )
+    nothing = Confidence(value=0.0, share=0.0, agreement=None, logprob=None, is_low=True)
+    return Solution(
+        problem=broken.problem,
+        how=how,
+        attempts=(broken,),
+        votes=(),
+        answer=None,
+        confidence=nothing,
+        budget=budget,
+    )
+
+
 class _Clock:
     """The time of a run, shared out to its problems."""
 
@@ -147,7 +201,7 @@ class _Solving:
             await self.count.add(*self.records)
             ending = self.count.decided() or (wall if scope.cancelled_caught else Ending.ALL)
         for sample in self.written:
-            self._tell("cancelled", "", sample=sample)
+            self.on_event({**self._event("cancelled"), "sample": sample})
         return self._solution(ending, time.monotonic() - started)
 
     async def _owed(self) -> list[Sample]:
@@ -163,17 +217,17 @@ class _Solving:
         if scope.cancel_called:
             return
         self.written[sample.number] = 0
-        self._tell("attempt", "", sample=sample.number)
+        self.on_event({**self._event("attempt"), "sample": sample.number})
         while (record := await self.maker.make(sample, partial(self._heard, sample.number))) is None:
             pass
         del self.written[sample.number]
         self.records.append(record)
-        self._tell("ended", answer_line(record.trajectory), sample=sample.number)
+        self.on_event({**self._event("ended", answer_line(record.trajectory)), "sample": sample.number})
         before = self.count.classes
         await self.count.add(record)
         if self.count.classes != before:
-            classes = self.count.classes
-            self._tell("votes", classes[0].answer, votes={each.answer: each.votes for each in classes})
+            votes = {each.answer: each.votes for each in self.count.classes}
+            self.on_event({**self._event("votes", self.count.classes[0].answer), "votes": votes})
         if self.count.decided():
             scope.cancel()
 
@@ -182,8 +236,8 @@ class _Solving:
             self.written[sample] += len(event["text"])
         self.on_event({**event, "problem": self.problem.id, "sample": sample})
 
-    def _tell(self, event: str, text: str, **more: object) -> None:
-        self.on_event({"event": event, "problem": self.problem.id, "text": text, **more})  # type: ignore[typeddict-item]
+    def _event(self, event: str, text: str = "") -> SolvingEvent:
+        return {"event": event, "problem": self.problem.id, "text": text}
 
     def _solution(self, ending: Ending, duration_s: float) -> Solution:
         records = sorted(self.records, key=lambda record: record.sample)

@@ -29,7 +29,7 @@ from mumath_agent.errors import ModelUnreachable
 from mumath_agent.grading import Grader
 from mumath_agent.kernels import KernelPool
 from mumath_agent.problems import check_question
-from mumath_agent.records import BROKEN, Problem, RunRecord, Sampling, StopReason, to_json
+from mumath_agent.records import BROKEN, Problem, RunRecord, Sampling, Settings, StopReason, to_json
 from mumath_agent.runs.graded import AnswerOf, graded, with_answer
 from mumath_agent.transcript import Transcript
 
@@ -75,6 +75,11 @@ class Batch:
         if sampling.seed is not None:
             sampling = replace(sampling, seed=sample.seed(sampling.seed))
         return self.solver if sampling == self.solver.sampling else replace(self.solver, sampling=sampling)
+
+    @property
+    def later_settings(self) -> Settings | None:
+        """The settings of the samples after the first, where they are others."""
+        return replace(self.solver, sampling=self.later).settings if self.later else None
 
     def key(self, sample: "Sample") -> str:
         """Return a hash of all that makes an attempt what it is: problem, prompt, settings, number of the sample."""
@@ -255,7 +260,7 @@ class _Outage:
             self._since = now
             self._tell(f"{error}; waiting up to {self._patience_s:g} s for it")
         away_s = now - self._since
-        if away_s > self._patience_s:
+        if away_s >= self._patience_s:
             raise ModelUnreachable(
                 f"{error}; given up after {away_s:.0f} s, the same command goes on from here"
             )

@@ -77,9 +77,8 @@ class AttemptRows:
         if (more := len(self._rows) - _MOST_ROWS) > 0:
             lines.append(f"and {more} more that have ended")
         votes = ", ".join(f"{short(answer)} ({number})" for answer, number in self._votes.items())
-        text = Text("\n".join([*lines, f"votes: {votes or 'none yet'}"]), style="dim", no_wrap=True)
-        text.overflow = "ellipsis"
-        return text
+        lines.append(f"votes: {votes or 'none yet'}")
+        return Text("\n".join(short(line, stderr.width) for line in lines), style="dim")
 
     def _line(self, sample: int) -> str:
         row = self._rows[sample]

@@ -9,9 +9,8 @@ from mumath_agent.commands.attempt_rows import AttemptRows
 from mumath_agent.commands.console import remark, show
 from mumath_agent.commands.notebooks import Keep
 from mumath_agent.commands.terminal import as_line, exit_code, introduce
-from mumath_agent.grading import Grader
 from mumath_agent.records import Problem
-from mumath_agent.solutions import Attempts, Solution
+from mumath_agent.solutions import Attempts
 
 
 async def solve_question(
@@ -19,21 +18,13 @@ async def solve_question(
 ) -> int:
     """Make the attempts, print the answer with its votes, and return the exit code."""
     agent = await anyio.to_thread.run_sync(import_module, "mumath_agent.agent.attempts")
-    solved: list[Solution] = []
-    async with open_solver(options, remark) as solver, Grader() as grader:
+    async with open_solver(options, remark) as solver:
         introduce(solver)
-        batch = agent.batch_of([Problem(id="question", question=question)], solver, how)
+        problem = Problem(id="question", question=question)
         with AttemptRows(how.number) as rows:
-            await agent.solve_problems(
-                batch,
-                how,
-                grader=grader,
-                concurrency=concurrency,
-                patience_s=0.0,
-                on_event=rows.heard,
-                on_solution=solved.append,
+            solution = await agent.solve_problem(
+                problem, solver, how, concurrency=concurrency, on_event=rows.heard
             )
-    (solution,) = solved
     show(as_line(solution) if as_json else str(solution))
     keep(solution)
     return exit_code(solution)

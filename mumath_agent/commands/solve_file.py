@@ -82,7 +82,7 @@ async def solve_file(
         introduce(solver)
         batch = batch_of(file.problems, solver, how)
         if results:
-            results.check(batch.solver.settings)
+            results.check(batch.solver.settings, batch.later_settings)
         stack.callback(lambda: remark(summary.line))  # of an interrupted run, too
         progress = stack.enter_context(progress_bar("solving"))
         task = progress.add_task("", total=len(file.problems))

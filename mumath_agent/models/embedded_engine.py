@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import numpy as np
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
@@ -90,9 +91,11 @@ def complete(
     if len(ids) >= engine.context_tokens:
         return nothing_fits(len(ids))
     text, finish, tokens = TextUntilStop(request.stop), FinishReason.LENGTH, 0
+    logprob = 0.0 if request.logprobs else None
     decode, tell = decoder(engine.tokenizer), new_text_only(on_text)
-    for token in _generate(engine, ids, request, cancelled):
+    for token, likely in _generate(engine, ids, request, cancelled):
         tokens += 1
+        logprob = logprob + likely if logprob is not None else None
         text.add(decode(token))
         tell(text.settled)
         if text.stopped or token in engine.eos_ids:
@@ -101,11 +104,22 @@ def complete(
     if cancelled.is_set():  # the text so far must not be taken for a completion
         raise ModelError("the embedded model was closed while it answered")
     tell(text.text)
-    return Completion(text=text.text, finish_reason=finish, prompt_tokens=len(ids), completion_tokens=tokens)
+    return Completion(
+        text=text.text,
+        finish_reason=finish,
+        prompt_tokens=len(ids),
+        completion_tokens=tokens,
+        logprob=logprob,
+    )
 
 
-def _generate(engine: Engine, ids: list[int], request: CompletionRequest, cancelled: Event) -> Iterator[int]:
-    """Yield tokens one by one until the end token, a limit or `cancelled`."""
+def _generate(
+    engine: Engine, ids: list[int], request: CompletionRequest, cancelled: Event
+) -> Iterator[tuple[int, float]]:
+    """Yield tokens one by one until the end token, a limit or `cancelled`.
+
+    Each comes with its log-probability at temperature 1, or 0 where nobody asked for it.
+    """
     import onnxruntime_genai as og
 
     longest = min(len(ids) + request.max_tokens, engine.context_tokens)
@@ -114,9 +128,16 @@ def _generate(engine: Engine, ids: list[int], request: CompletionRequest, cancel
     generator = og.Generator(engine.model, params)
     generator.append_tokens(ids)
     while not (generator.is_done() or cancelled.is_set()):
+        logits = generator.get_logits().ravel() if request.logprobs else None
         generator.generate_next_token()
-        yield int(generator.get_next_tokens()[0])
+        token = int(generator.get_next_tokens()[0])
+        yield token, 0.0 if logits is None else _logprob(logits, token)
         time.sleep(0)  # the engine holds Python's lock: without this, event loops run 6 ms late
+
+
+def _logprob(logits: Any, token: int) -> float:
+    shifted = logits - logits.max()
+    return float(shifted[token] - np.log(np.exp(shifted).sum()))
 
 
 def _search_options(engine: Engine, sampling: Sampling) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def posterior(votes: int, rivals: int) -> float:
     It is the upper half of Beta(votes + 1, rivals + 1), as in Aggarwal et al. (2023), "Let's Sample Step by Step".
     """
     tosses = votes + rivals + 1
-    return sum(math.comb(tosses, heads) for heads in range(votes + 1)) / 2**tosses
+    return float(sum(math.comb(tosses, heads) for heads in range(votes + 1)) / 2**tosses)
 
 
 _NOBODY = VoteClass(answer="", samples=(), votes=0, weight=0.0)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -73,6 +74,16 @@ async def test_seed_is_repeatable(model: EmbeddedModel) -> None:
     hot = [Sampling(temperature=1.5, top_p=0.95, seed=seed) for seed in (1, 1, 2, 3, 2**40 - 1)]
     texts = [(await ask(model, sampling=sampling)).text for sampling in hot]
     assert texts[0] == texts[1] and len(set(texts)) > 1
+
+
+async def test_log_probabilities_change_nothing_else(model: EmbeddedModel) -> None:
+    request = CompletionRequest(prompt=PROMPT.format(n=3), max_tokens=12)
+    plain, asked = await model.complete(request), await model.complete(replace(request, logprobs=True))
+    assert plain.logprob is None and replace(asked, logprob=None) == plain
+    one = await model.complete(replace(request, logprobs=True, max_tokens=1))
+    assert asked.logprob is not None and one.logprob is not None and asked.logprob < one.logprob < 0
+    noise = await model.complete(replace(request, logprobs=True, sampling=NOISE))
+    assert noise.logprob is not None and noise.logprob < asked.logprob  # greedy picks what is likely
 
 
 async def test_top_p_leaves_out_what_is_unlikely(model: EmbeddedModel) -> None:

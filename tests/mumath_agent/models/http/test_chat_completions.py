@@ -243,6 +243,21 @@ async def test_the_token_limit_is_told(server: Server, model: CompletionModel) -
     assert (await answered(model)).finish_reason is FinishReason.LENGTH
 
 
+async def test_log_probabilities_are_asked_for_and_summed(server: Server) -> None:
+    pieces = [said("a"), said("b", "stop")]
+    for piece in pieces:
+        piece["choices"][0]["logprobs"] = {"content": [{"token": "a", "logprob": -0.25}]}
+    server.answers, model = [stream(*pieces, USAGE)], chat_model(server, "own")
+    prompt = Conversation(messages=(QUESTION,))
+    answers = [
+        await model.complete(CompletionRequest(prompt=prompt, max_tokens=9, logprobs=asked))
+        for asked in (True, False)
+    ]
+    assert [answer.logprob for answer in answers] == [-0.5, None]
+    assert [each.get("logprobs") for each in server.requests] == [True, None]
+    await model.aclose()
+
+
 async def test_cancelling_ends_the_generation(server: Server, model: CompletionModel) -> None:
     server.answers = [stream(said("a"), whole=False)]
     async with anyio.create_task_group() as tasks:

@@ -2,12 +2,16 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mumath_agent.agent.solver import SolverOptions
 from mumath_agent.commands.stdin import ask, read_stdin
 from mumath_agent.errors import InputError
 from mumath_agent.problems import check_question
 from mumath_agent.solutions import Attempts
+
+if TYPE_CHECKING:
+    from mumath_agent.commands.approve import Asker
 
 
 def check_together(
@@ -57,6 +61,13 @@ def read_question(given: str | None) -> str:
     text = ask("Question: ") if given is None else read_stdin("the question") if given == "-" else given
     check_question(text)
     return text.strip()
+
+
+def asker(as_json: bool) -> "Asker":
+    """Return what asks at the terminal about each program; it shows the program where nothing else does."""
+    from mumath_agent.commands.approve import Asker
+
+    return Asker(show=as_json)
 
 
 def _at_terminal() -> bool:

@@ -10,7 +10,7 @@ import anyio
 import typer
 
 from mumath_agent.agent.solver import SolverOptions, open_solver
-from mumath_agent.commands.asked import check_together, read_question
+from mumath_agent.commands.asked import asker, check_together, read_question
 from mumath_agent.commands.console import finish_line, interruptible, remark, say, show, show_part
 from mumath_agent.commands.notebooks import Keep, folder_of_notebooks, keep_nothing, one_notebook
 from mumath_agent.commands.options import takes_solver_options
@@ -53,8 +53,7 @@ def solve(
 ) -> None:
     """Answer a question: the model reasons, writes Python, reads what it printed, and answers.
 
-    Programs run on this machine in isolated kernels: no network, no files of yours. The API key of a server is read
-    from MUMATH_API_KEY.
+    Programs run in isolated kernels here: no network, no files of yours. A server's key is read from MUMATH_API_KEY.
 
     A file has one question a line, or rows with the fields question (or problem, input), answer (or target) and id (or
     idx), of which only the first is needed. Where there are answers, those of the model are graded.
@@ -99,11 +98,7 @@ async def _solve_one(question: str, as_json: bool, approve: bool, keep: Keep, op
         async with open_solver(options, remark) as solver:
             introduce(solver)
             problem = Problem(id="question", question=question)
-            review = None
-            if approve:
-                from mumath_agent.commands.approve import Asker
-
-                review = Asker(show=as_json)
+            review = asker(as_json) if approve else None
             record = await solver.solve(problem, on_event=live, kernel=kernel, review=review)
     if as_json:
         show(as_line(record))

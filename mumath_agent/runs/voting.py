@@ -9,7 +9,7 @@ An attempt doesn't vote if its answer was only printed and never stated (its las
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -64,7 +64,7 @@ class Count:
     async def add(self, *records: RunRecord) -> None:
         """Take attempts that have ended. Whatever the order in which they come, the classes are the same."""
         async with self._adding:  # else an older count could come after a newer one
-            new = {each.sample: await ballot_of(each, self._grader) for each in records}
+            new = {each.sample: await agreeing(ballot_of(each), each, self._grader) for each in records}
             ballots = {**self._ballots, **new}
             ordered = [ballots[sample] for sample in sorted(ballots)]
             self.classes = await classes_of(ordered, self._grader, self._how.weight, self._known)
@@ -98,17 +98,25 @@ class Count:
         )
 
 
-async def ballot_of(record: RunRecord, grader: Grader) -> Ballot:
-    """Return what an attempt brings to the vote."""
+def ballot_of(record: RunRecord) -> Ballot:
+    """Return what an attempt brings to the vote, without whether its output agrees."""
     attempt = record.trajectory
     answer = attempt.answer.text if attempt.answer and not attempt.error else None
     return Ballot(
         sample=record.sample,
         answer=answer,
         votes=answer is not None and not (_is_printed(record) or _is_hedge(record) or _invents(record)),
-        agrees=await _agrees(answer, attempt.executions, grader) if answer and attempt.executions else None,
+        agrees=None,
         logprob=_logprob(record),
     )
+
+
+async def agreeing(ballot: Ballot, record: RunRecord, grader: Grader) -> Ballot:
+    """Return the ballot with whether the last program printed the answer."""
+    executions = record.trajectory.executions
+    if ballot.answer is None or not executions:
+        return ballot
+    return replace(ballot, agrees=await _agrees(ballot.answer, executions, grader))
 
 
 async def classes_of(
@@ -192,4 +200,4 @@ def _mean(values: Iterable[float]) -> float | None:
     return math.fsum(known) / len(known) if known else None
 
 
-__all__ = ["Ballot", "Count", "ballot_of", "classes_of", "posterior"]
+__all__ = ["Ballot", "Count", "agreeing", "ballot_of", "classes_of", "posterior"]

@@ -25,7 +25,7 @@ from mumath_agent.records import (
     Trajectory,
 )
 from mumath_agent.runs.graded import with_answer
-from mumath_agent.runs.voting import Count, ballot_of, posterior
+from mumath_agent.runs.voting import Count, agreeing, ballot_of, posterior
 from mumath_agent.solutions import Attempts, Ending, Weight
 from mumath_agent.transcript import Transcript
 
@@ -130,15 +130,15 @@ def answering(answers: Sequence[str | None], **more: object) -> list[RunRecord]:
 async def test_who_votes_and_whether_the_output_agrees(
     grader: Grader, record: RunRecord, answer: str | None, votes: bool, agrees: bool | None
 ) -> None:
-    ballot = await ballot_of(record, grader)
+    ballot = await agreeing(ballot_of(record), record, grader)
     assert (ballot.answer, ballot.votes, ballot.agrees) == (answer, votes, agrees)
 
 
-async def test_an_attempt_that_machinery_broke_has_no_vote(grader: Grader) -> None:
+async def test_an_attempt_that_machinery_broke_has_no_vote() -> None:
     record = attempt("It is $\\boxed{42}$.")
     answer = Answer(text="42", found_in=AnswerSource.BOXED)
     broken = replace(record.trajectory, error="gone", stop_reason=StopReason.MODEL_ERROR, answer=answer)
-    assert (await ballot_of(replace(record, trajectory=broken), grader)).answer is None
+    assert ballot_of(replace(record, trajectory=broken)).answer is None
 
 
 @pytest.mark.parametrize(

@@ -94,8 +94,10 @@ async def solve_problems(
     """
     for problem in batch.problems:
         check_question(problem.question)
+    if (side_by_side := getattr(batch.solver.model, "at_once", None)) is not None:
+        concurrency = min(concurrency, side_by_side + 1)  # one more, whose program runs meanwhile
     at_once = max(1, concurrency // how.number)
-    clock = _Clock(how, problems=len(batch.problems), at_once=at_once)
+    clock = Clock(how, problems=len(batch.problems), at_once=at_once)
     async with open_maker(batch, store, grader, patience_s=patience_s, on_outage=on_outage) as maker:
 
         async def solve(problem: Problem) -> None:
@@ -160,20 +162,27 @@ def unsolved(how: Attempts, broken: RunRecord) -> Solution:
     )
 
 
-class _Clock:
+class Clock:
     """The time of a run, shared out to its problems."""
 
     def __init__(self, how: Attempts, problems: int, at_once: int) -> None:
+        """Begin now, with so many problems left, of which some are solved at once."""
         self._how, self._left, self._at_once = how, problems, at_once
+        self._least = 0.0
         self._end = math.inf if how.run_wall_s is None else time.monotonic() + how.run_wall_s
 
     def share(self) -> tuple[float, Ending]:
         """Return the seconds that the next problem may take, and which budget ends them."""
         rounds = math.ceil(self._left / self._at_once)
         self._left -= 1
-        of_run = max(0.0, self._end - time.monotonic()) / rounds
+        left = max(0.0, self._end - time.monotonic())
+        of_run = min(left, max(left / rounds, self._least))
         of_problem = math.inf if self._how.problem_wall_s is None else self._how.problem_wall_s
         return min((of_problem, Ending.PROBLEM_WALL), (of_run, Ending.RUN_WALL))
+
+    def was_too_short(self, seconds: float) -> None:
+        """Give the next problems more: it is better to answer some of them than to have no time for any."""
+        self._least = max(self._least, 2 * seconds)
 
 
 @dataclass(slots=True)
@@ -189,7 +198,7 @@ class _Solving:
     written: dict[int, int] = field(default_factory=dict)
     """Characters that attempts under way have written."""
 
-    async def solve(self, clock: _Clock, concurrency: int) -> Solution:
+    async def solve(self, clock: Clock, concurrency: int) -> Solution:
         """Make the attempts that are missing until it is decided or a budget ends."""
         started = time.monotonic()
         owed = await self._owed()
@@ -200,6 +209,11 @@ class _Solving:
                 await for_each(owed, partial(self._attempt, scope), concurrency=min(concurrency, len(owed)))
             await self.count.add(*self.records)
             ending = self.count.decided() or (wall if scope.cancelled_caught else Ending.ALL)
+            if ending is Ending.RUN_WALL and not self.records:
+                clock.was_too_short(seconds)
+        if ending in (Ending.DECIDED, Ending.ENOUGH):
+            for sample in owed:
+                await self.maker.forget(sample)
         for sample in self.written:
             self.on_event({**self._event("cancelled"), "sample": sample})
         return self._solution(ending, time.monotonic() - started)

@@ -186,9 +186,14 @@ class Maker:
         """Return the record that the store has of an attempt; None if it is owed."""
         key = self._batch.key(sample)
         record = self._store.done(sample.problem, sample.number, key) if self._store else None
-        if record and self._keeper:  # its run may have been killed after it kept the record
-            await self._keeper.adelete_thread(key)
+        if record:  # its run may have been killed after it kept the record
+            await self.forget(sample)
         return record
+
+    async def forget(self, sample: Sample) -> None:
+        """Drop what is kept of an attempt that isn't going on."""
+        if self._keeper:
+            await self._keeper.adelete_thread(self._batch.key(sample))
 
     async def make(
         self, sample: Sample, on_event: "Callable[[Event], None] | None" = None
@@ -214,8 +219,8 @@ class Maker:
         record = await self._read(replace(record, sample=sample.number, key=key))
         if self._store:
             self._store.append(record)
-        if self._keeper and stop not in BROKEN:
-            await self._keeper.adelete_thread(key)
+        if stop not in BROKEN:
+            await self.forget(sample)
         return record
 
     async def _read(self, record: RunRecord) -> RunRecord:

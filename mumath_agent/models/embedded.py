@@ -7,7 +7,7 @@ other: the engine holds Python's lock while it computes, so more threads wouldn'
 import asyncio
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Event
 
@@ -25,6 +25,8 @@ CAUTION = (
 
 class EmbeddedModel:
     """The embedded `CompletionModel`; it can be used from several event loops."""
+
+    at_once = 1
 
     def __init__(self, folder: Path = DEFAULT) -> None:
         """Take a Hugging Face folder that also has the files of onnxruntime-genai's model builder."""
@@ -56,10 +58,7 @@ class EmbeddedModel:
         cancelled = Event()
         prompt = as_text(request.prompt, self.name)
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
-
-        def say(piece: str) -> None:
-            loop.call_soon_threadsafe(pieces.put_nowait, piece)
-
+        say = partial(loop.call_soon_threadsafe, pieces.put_nowait)
         running = loop.run_in_executor(
             self._worker, lambda: embedded_engine.complete(self._engine, prompt, request, cancelled, say)
         )

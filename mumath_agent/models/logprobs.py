@@ -19,6 +19,7 @@ class LogprobModel:
         """Take the model; closing it stays with whoever opened it, through `aclose`."""
         self._model = model
         self.caution: str = getattr(model, "caution", "")
+        self.at_once: int | None = getattr(model, "at_once", None)
 
     @property
     def name(self) -> str:

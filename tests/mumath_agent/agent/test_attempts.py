@@ -1,5 +1,6 @@
 """Several attempts at a problem: votes while they run, early stop, budgets, and what is kept of them."""
 
+import math
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from mumath_agent import InputError, asolve_many, astream, solve, solve_many, stream
-from mumath_agent.agent.attempts import SolvingEvent, batch_of, solve_problem, solve_problems
+from mumath_agent.agent.attempts import Clock, SolvingEvent, batch_of, solve_problem, solve_problems
 from mumath_agent.agent.solver import Solver
 from mumath_agent.errors import ModelError, ModelUnreachable
 from mumath_agent.grading import Grader
@@ -189,6 +190,36 @@ async def test_a_run_shares_its_time_and_every_problem_has_an_answer_or_a_marked
     assert [solution.answer for solution in found] == ["5", *[None] * 5]
     outcomes = [solution.verdict.outcome if solution.verdict else None for solution in found]
     assert outcomes == [Outcome.CORRECT, *[None] * 5]
+
+
+def test_what_is_left_of_the_time_is_shared_out_again() -> None:
+    clock = Clock(Attempts(run_wall_s=1000), problems=9, at_once=2)
+    assert clock.share() == (pytest.approx(200, rel=0.1), Ending.RUN_WALL)  # five rounds
+    assert clock.share()[0] == pytest.approx(250, rel=0.1)
+    clock.was_too_short(300)
+    assert clock.share()[0] == pytest.approx(600, rel=0.1)
+    clock.was_too_short(600)
+    assert clock.share()[0] == pytest.approx(1000, rel=0.1)  # never more than there is
+    both = Clock(Attempts(run_wall_s=1000, problem_wall_s=3), problems=2, at_once=1)
+    assert both.share() == (3, Ending.PROBLEM_WALL)
+    assert Clock(Attempts(), problems=2, at_once=1).share()[0] == math.inf
+
+
+async def test_a_model_that_writes_one_completion_at_a_time_is_not_asked_for_many() -> None:
+    model, under_way = Answering(answers=["5"] * 8), set[int]()
+    most = 0
+
+    def heard(event: SolvingEvent) -> None:
+        nonlocal most
+        if event["event"] == "attempt":
+            under_way.add(event["sample"])
+        if event["event"] in ("ended", "cancelled"):
+            under_way.discard(event["sample"])
+        most = max(most, len(under_way))
+
+    model.at_once = 1  # type: ignore[attr-defined]
+    await solve_problem(PROBLEM, Solver(model=model), Attempts(number=6), on_event=heard)
+    assert most == 2
 
 
 async def test_what_breaks_is_in_the_record_and_a_server_that_is_away_raises() -> None:

@@ -34,7 +34,7 @@ def solve(  # type: ignore[overload-overlap]  # 1 is an int, too
     question: str, *, attempts: Literal[1] = 1, errors: Errors = "raise", **settings: Unpack[SolverSettings]
 ) -> RunRecord: ...
 @overload
-def solve(  # type: ignore[overload-overlap]  # 1 is an int, too
+def solve(
     question: str, *, attempts: int | Attempts, errors: Errors = "raise", **settings: Unpack[SolverSettings]
 ) -> Solution: ...
 def solve(
@@ -67,7 +67,7 @@ async def asolve(  # type: ignore[overload-overlap]  # 1 is an int, too
     question: str, *, attempts: Literal[1] = 1, errors: Errors = "raise", **settings: Unpack[SolverSettings]
 ) -> RunRecord: ...
 @overload
-async def asolve(  # type: ignore[overload-overlap]  # 1 is an int, too
+async def asolve(
     question: str, *, attempts: int | Attempts, errors: Errors = "raise", **settings: Unpack[SolverSettings]
 ) -> Solution: ...
 async def asolve(
@@ -115,7 +115,7 @@ def solve_many(  # type: ignore[overload-overlap]  # 1 is an int, too
     **settings: Unpack[SolverSettings],
 ) -> Generator[RunRecord, None, None]: ...
 @overload
-def solve_many(  # type: ignore[overload-overlap]  # 1 is an int, too
+def solve_many(
     problems: Problems,
     *,
     attempts: int | Attempts,
@@ -160,7 +160,7 @@ def asolve_many(  # type: ignore[overload-overlap]  # 1 is an int, too
     **settings: Unpack[SolverSettings],
 ) -> AsyncGenerator[RunRecord, None]: ...
 @overload
-def asolve_many(  # type: ignore[overload-overlap]  # 1 is an int, too
+def asolve_many(
     problems: Problems,
     *,
     attempts: int | Attempts,

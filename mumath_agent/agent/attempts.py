@@ -214,8 +214,8 @@ class _Solving:
         if ending in (Ending.DECIDED, Ending.ENOUGH):
             for sample in owed:
                 await self.maker.forget(sample)
-        for sample in self.written:
-            self.on_event({**self._event("cancelled"), "sample": sample})
+        for number in self.written:
+            self.on_event({**self._event("cancelled"), "sample": number})
         return self._solution(ending, time.monotonic() - started)
 
     async def _owed(self) -> list[Sample]:
@@ -240,15 +240,20 @@ class _Solving:
         before = self.count.classes
         await self.count.add(record)
         if self.count.classes != before:
-            votes = {each.answer: each.votes for each in self.count.classes}
-            self.on_event({**self._event("votes", self.count.classes[0].answer), "votes": votes})
+            told = self._event("votes", self.count.classes[0].answer)
+            told["votes"] = {each.answer: each.votes for each in self.count.classes}
+            self.on_event(told)
         if self.count.decided():
             scope.cancel()
 
     def _heard(self, sample: int, event: "Event") -> None:
         if event["event"] == "text":
             self.written[sample] += len(event["text"])
-        self.on_event({**event, "problem": self.problem.id, "sample": sample})
+        told = self._event(event["event"], event["text"])
+        told["sample"] = sample
+        if "status" in event:
+            told["status"] = event["status"]
+        self.on_event(told)
 
     def _event(self, event: str, text: str = "") -> SolvingEvent:
         return {"event": event, "problem": self.problem.id, "text": text}

@@ -7,7 +7,7 @@ other: the engine holds Python's lock while it computes, so more threads wouldn'
 import asyncio
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from threading import Event
 
@@ -26,12 +26,10 @@ CAUTION = (
 class EmbeddedModel:
     """The embedded `CompletionModel`; it can be used from several event loops."""
 
-    at_once = 1
-
     def __init__(self, folder: Path = DEFAULT) -> None:
         """Take a Hugging Face folder that also has the files of onnxruntime-genai's model builder."""
         self._folder = folder
-        self.caution = CAUTION if folder.resolve() == DEFAULT.resolve() else ""
+        self.at_once, self.caution = 1, CAUTION if folder.resolve() == DEFAULT.resolve() else ""
         self._live: set[Event] = set()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mumath-embedded")
 
@@ -58,7 +56,10 @@ class EmbeddedModel:
         cancelled = Event()
         prompt = as_text(request.prompt, self.name)
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
-        say = partial(loop.call_soon_threadsafe, pieces.put_nowait)
+
+        def say(piece: str) -> None:
+            loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
         running = loop.run_in_executor(
             self._worker, lambda: embedded_engine.complete(self._engine, prompt, request, cancelled, say)
         )

@@ -61,7 +61,7 @@ def _tables(report: "VoteReport") -> Sequence[Table]:
             _points(way.against_first),
             _points(way.against_spelling),
         )
-    stops = _table("Early stop", "attempts", "tokens", "saved", "same answers")
+    stops = _table("Early stop", "when it is", "tokens", "saved", "same answers")
     for stop in report.early_stops:
         stops.add_row(
             stop.name, f"{stop.tokens:,}", f"{stop.saved:.1%}", f"{stop.same_answers} of {report.problems}"

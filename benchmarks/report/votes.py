@@ -26,6 +26,8 @@ from mumath_agent.solutions import Attempts, Confidence, Weight
 
 FIRST, SPELLING = "first sample", "vote by spelling"
 _AT_ONCE = 8
+_ENOUGH = 0.95
+"""The confidence at which `Attempts.enough` is replayed."""
 _EDGES = (0.0, 0.5, 0.8, 0.9, 0.95, 1.0)
 """Confidences are gathered between these."""
 
@@ -138,12 +140,17 @@ async def _voted(attempts: AtProblem, weights: Sequence[Weight], grader: Grader)
     whole = counts[Weight.COUNT]
     answer = whole.classes[0].answer if whole.classes else None
     orders = {"one after the other": _in_order(attempts), "all at once": _by_length(attempts)}
+    rules = {"decided": how, f"confidence {_ENOUGH:g}": replace(how, enough=_ENOUGH)}
     return _Problem(
         attempts=attempts,
         chosen=chosen,
         right=right,
         confidence=whole.confidence(),
-        stops={name: await _stopped(order, answer, how, grader) for name, order in orders.items()},
+        stops={
+            f"{rule}, {name}": await _stopped(order, answer, stopping, grader)
+            for rule, stopping in rules.items()
+            for name, order in orders.items()
+        },
     )
 
 

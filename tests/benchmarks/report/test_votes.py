@@ -58,7 +58,8 @@ def test_equal_answers_vote_together_and_the_problems_that_differ_are_listed(att
     assert right == {FIRST: 2, SPELLING: 1, "vote, weight count": 2, "vote, weight consistent": 2}
     assert [each.id for each in report.differing] == ["b"]
     assert (report.differing[0].by_spelling, report.differing[0].by_equality) == ("4", "0.5")
-    one, other = report.early_stops
+    one, other, *early = report.early_stops
+    assert [stop.saved for stop in early] == [one.saved, other.saved]  # three votes are no confidence of 0.95
     assert (one.tokens, one.same_answers, other.same_answers) == (300, 3, 3)
     assert one.saved == pytest.approx(40 / 300)  # of c, the fourth attempt isn't needed
     assert other.saved == pytest.approx(10 / 300)  # it has written 30 of its 40 when the third ends

@@ -31,12 +31,6 @@ def solutions(ended: Ended) -> list[Solution]:
     return [from_json(Solution, each) for each in ended.objects()]
 
 
-def without_times(record: RunRecord) -> str:
-    """Return all of a record but what differs from run to run."""
-    attempt = record.trajectory
-    return str((record.settings, attempt.transcript, attempt.completions, attempt.answer))
-
-
 @pytest.mark.kernel
 @pytest.mark.model
 @pytest.mark.worker
@@ -54,8 +48,6 @@ def test_one_answer_with_its_votes_comes_of_several_attempts(tmp_path: Path) -> 
     assert solution.how.number == 3 and solution.how.seed == 5
     assert [record.settings.sampling.temperature for record in solution.attempts] == [0.0, 0.7, 0.7]
     assert len({record.settings.sampling.seed for record in solution.attempts}) == 3
-    (one,) = solve(QUESTION, "--json", "--attempts", "1").records()
-    assert without_times(one) == without_times(solution.attempts[0])
 
 
 @pytest.mark.kernel
@@ -98,11 +90,6 @@ def test_killed_in_the_middle_a_run_goes_on_to_the_same_answers_and_loses_no_att
     assert samples == sorted(set(samples), key=lambda each: (int(each[0][5:]), each[1]))
     unbroken = solutions(mumath_agent(*options, "--json", "--output", str(fresh)))
     assert _answers(broken) == _answers(unbroken) and len(broken) == 4
-    again = mumath_agent(*arguments, "--json")
-    assert (
-        _answers(solutions(again)) == _answers(broken)
-        and output.read_text().splitlines(keepends=True) == after
-    )
 
 
 @pytest.mark.kernel
@@ -161,6 +148,7 @@ def test_rows_are_calm_whole_lines_and_hold_no_control_characters(
         assert "and 4 more" in lines[-2] and lines[-1].startswith("votes: 9[1A (2), 888")
 
 
+@pytest.mark.slow  # a process at a pseudo-terminal; what the rows look like is tested above
 @pytest.mark.kernel
 @pytest.mark.model
 @pytest.mark.worker

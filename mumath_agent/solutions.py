@@ -117,6 +117,8 @@ class Budget:
     ending: Ending
     finished: int
     """Attempts that ended."""
+    earlier: int
+    """Those of them that were there already, made by another command."""
     cancelled: int
     """Attempts that were under way when it was enough."""
     unbegun: int

@@ -144,6 +144,7 @@ def unsolved(how: Attempts, broken: RunRecord) -> Solution:
     budget = Budget(
         ending=Ending.ALL,
         finished=0,
+        earlier=0,
         cancelled=0,
         unbegun=how.number,
         tokens=0,
@@ -195,6 +196,7 @@ class _Solving:
     count: Count
     on_event: OnEvent
     records: list[RunRecord] = field(default_factory=list)
+    earlier: int = 0
     written: dict[int, int] = field(default_factory=dict)
     """Characters that attempts under way have written."""
 
@@ -223,6 +225,7 @@ class _Solving:
         samples = [Sample(problem=self.problem, number=number) for number in range(self.how.number)]
         earlier = {sample: await self.maker.made(sample) for sample in samples}
         self.records += [record for record in earlier.values() if record]
+        self.earlier = len(self.records)
         await self.count.add(*self.records)
         return [sample for sample, record in earlier.items() if record is None]
 
@@ -281,6 +284,7 @@ class _Solving:
         return Budget(
             ending=ending,
             finished=len(records),
+            earlier=self.earlier,
             cancelled=len(self.written),
             unbegun=left - len(self.written),
             tokens=tokens,

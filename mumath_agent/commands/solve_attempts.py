@@ -9,6 +9,7 @@ from mumath_agent.commands.attempt_rows import AttemptRows
 from mumath_agent.commands.console import remark, show
 from mumath_agent.commands.notebooks import Keep
 from mumath_agent.commands.terminal import as_line, exit_code, introduce
+from mumath_agent.dialects.output import plain
 from mumath_agent.records import Problem
 from mumath_agent.solutions import Attempts
 
@@ -25,6 +26,6 @@ async def solve_question(
             solution = await agent.solve_problem(
                 problem, solver, how, concurrency=concurrency, on_event=rows.heard
             )
-    show(as_line(solution) if as_json else str(solution))
+    show(as_line(solution) if as_json else plain(str(solution)))
     keep(solution)
     return exit_code(solution)

@@ -131,8 +131,13 @@ async def _solve(
     how: Attempts,
 ) -> None:
     """Make several attempts at each problem; those that were made before are only counted."""
+
+    def keep(solution: Solution) -> None:
+        budget = solution.budget
+        finish(solution, earlier=0 < budget.earlier == budget.finished)
+
     await solve_problems(
-        batch, how, results, concurrency=concurrency, grader=grader, on_solution=finish, on_outage=remark
+        batch, how, results, concurrency=concurrency, grader=grader, on_solution=keep, on_outage=remark
     )
 
 

@@ -43,7 +43,7 @@ def solution_ending(solution: Solution) -> str:
 def solution_line(solution: Solution) -> str:
     """Return one line: the answer and whether there is much to say for it, or why there is none."""
     if solution.answer is not None:
-        return f"Answer: {solution.answer}{_doubt(solution)}"
+        return f"Answer: {plain(solution.answer)}{_doubt(solution)}"
     errors = [record.trajectory.error for record in solution.attempts if record.trajectory.error]
     if solution.attempts and len(errors) == len(solution.attempts):
         return f"No answer: {errors[0]}"

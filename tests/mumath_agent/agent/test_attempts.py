@@ -248,11 +248,12 @@ async def test_attempts_that_were_kept_are_counted_and_not_made_again(tmp_path: 
             await solve_problems(batch, how, store, grader=grader, concurrency=1, on_solution=found.append)
         return found[0], len(model.asked)
 
-    first, asked = await run(["5", "7"], replace(how, number=2))
-    assert (asked, len((tmp_path / "r.jsonl").read_text().splitlines())) == (2, 2)
-    second, asked = await run(["7", "7"], how)
-    assert (asked, second.answer, second.budget.ending) == (2, "7", Ending.ALL)
-    assert second.attempts[:2] == first.attempts
+    first, asked = await run(["5"], replace(how, number=1))
+    assert (asked, len((tmp_path / "r.jsonl").read_text().splitlines())) == (1, 1)
+    second, asked = await run(["7", "7", "7"], how)
+    assert (asked, second.answer, second.budget.ending) == (3, "7", Ending.ALL)
+    assert (second.budget.finished, second.budget.earlier) == (4, 1)
+    assert second.attempts[:1] == first.attempts
     third, asked = await run([], how)
     assert (asked, third.votes, third.confidence) == (0, second.votes, second.confidence)
     assert store.path.exists()

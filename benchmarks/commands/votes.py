@@ -27,7 +27,7 @@ def votes(
     """Say what votes over recorded samples are worth, what early stop saves, and what confidences mean.
 
     Example:
-        python -m benchmarks votes runs/gsm8k-embedded --samples 8
+        python -m benchmarks votes runs/svamp-embedded
     """
     from benchmarks.report.votes import VoteReport, vote_report
     from mumath_agent.grading import Grader

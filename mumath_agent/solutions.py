@@ -95,6 +95,7 @@ class Confidence:
     logprob: float | None
     """The mean log-probability of a token in the attempts that gave the answer, where the model reports it."""
     is_low: bool
+    """Whether it is below `Attempts.min_confidence`; never of the answer of a single attempt, which has no vote."""
 
 
 class Ending(StrEnum):

@@ -94,7 +94,7 @@ class Count:
             share=leader.votes / ended if ended else 0.0,
             agreement=_mean(float(ballot.agrees) for ballot in voters if ballot.agrees is not None),
             logprob=_mean(ballot.logprob for ballot in voters if ballot.logprob is not None),
-            is_low=value < self._how.min_confidence,
+            is_low=value < self._how.min_confidence and not (self._how.number == 1 and leader.votes),
         )
 
 

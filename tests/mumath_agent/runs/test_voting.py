@@ -273,3 +273,12 @@ async def test_confidence(
     found = count.confidence()
     assert (found.value, found.share, found.is_low) == (value, share, is_low)
     assert found.agreement is None and found.logprob is None
+
+
+@pytest.mark.parametrize(("answer", "number", "is_low"), [("5", 1, False), ("5", 2, True), (None, 1, True)])
+async def test_a_single_attempt_has_no_vote_to_doubt(
+    grader: Grader, answer: str | None, number: int, is_low: bool
+) -> None:
+    count = Count(grader, Attempts(number=number))
+    await count.add(*answering([answer]))
+    assert count.confidence().is_low is is_low

@@ -10,8 +10,8 @@ import sys
 
 import anyio
 
-from mumath_agent.agent.api import options_from_environment
 from mumath_agent.agent.batch import Batch, run_batch
+from mumath_agent.agent.settings import options_from_environment
 from mumath_agent.agent.solver import open_solver
 from mumath_agent.records import Problem, RunRecord
 from mumath_agent.runs.wording import answer_line

@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     from mumath_agent.agent.api import asolve, asolve_many, grade, solve, solve_many
     from mumath_agent.agent.batch import Batch, run_batch
     from mumath_agent.agent.solver import Solver, SolverOptions, open_solver
+    from mumath_agent.agent.streaming import astream, stream
     from mumath_agent.errors import InputError, KernelError, ModelError, MuMathError
     from mumath_agent.kernels import JupyterExecutor, KernelPool, Sandbox
     from mumath_agent.langchain import MuMathMiddleware, MuMathTool, PythonKernelTool
     from mumath_agent.records import Limits, Problem, RunRecord, Sampling
+    from mumath_agent.solutions import Attempts, Solution
 
 __version__ = "0.1.0"
 
 _MODULES = {
+    "Attempts": "solutions",
     "Batch": "agent.batch",
     "InputError": "errors",
     "JupyterExecutor": "kernels",
@@ -37,15 +40,18 @@ _MODULES = {
     "RunRecord": "records",
     "Sampling": "records",
     "Sandbox": "kernels",
+    "Solution": "solutions",
     "Solver": "agent.solver",
     "SolverOptions": "agent.solver",
     "asolve": "agent.api",
     "asolve_many": "agent.api",
+    "astream": "agent.streaming",
     "grade": "agent.api",
     "open_solver": "agent.solver",
     "run_batch": "agent.batch",
     "solve": "agent.api",
     "solve_many": "agent.api",
+    "stream": "agent.streaming",
 }
 
 
@@ -61,6 +67,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "Attempts",
     "Batch",
     "InputError",
     "JupyterExecutor",
@@ -76,13 +83,16 @@ __all__ = [
     "RunRecord",
     "Sampling",
     "Sandbox",
+    "Solution",
     "Solver",
     "SolverOptions",
     "asolve",
     "asolve_many",
+    "astream",
     "grade",
     "open_solver",
     "run_batch",
     "solve",
     "solve_many",
+    "stream",
 ]

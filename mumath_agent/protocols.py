@@ -76,6 +76,8 @@ class CompletionRequest:
     """Strings that end the completion and aren't part of its text."""
     max_tokens: int
     sampling: Sampling = field(default_factory=Sampling)
+    logprobs: bool = False
+    """Fill `Completion.logprob`, if the model can; one that has it for nothing may do so unasked."""
 
 
 class CompletionModel(Protocol):

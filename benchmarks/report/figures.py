@@ -29,8 +29,8 @@ from benchmarks.runs import Run, RunManifest
 from mumath_agent.agent.nudges import nudges_of
 from mumath_agent.concurrency import map_each
 from mumath_agent.grading import Grader
-from mumath_agent.grading.votes import vote_classes
 from mumath_agent.records import Execution, ExecutionStatus, RunRecord, Settings
+from mumath_agent.runs.voting import ballot_of, classes_of
 
 FEW = 100
 """With fewer problems than this, a remark says how wide the interval is."""
@@ -174,14 +174,16 @@ async def _majorities(scored: Sequence[Attempts], grader: Grader) -> tuple[AtK, 
 
 
 async def _ballot(attempts: Attempts, grader: Grader) -> Ballot:
-    """Count the votes for each answer to a problem."""
-    answers = [answer.text if (answer := a.trajectory.answer) else None for a in attempts]
-    classes = await vote_classes(answers, grader)
+    """Count the votes for each answer to a problem, as the solver does."""
+    ballots = {record.sample: ballot_of(record) for record in attempts}
+    right = {record.sample: is_correct(record) for record in attempts}
+    classes = await classes_of(list(ballots.values()), grader)
+    voters = [[sample for sample in each.samples if ballots[sample].votes] for each in classes if each.votes]
     return Ballot(
-        votes=tuple(map(len, classes)),
+        votes=tuple(map(len, voters)),
         # Equal answers should score the same; where grading against the gold says otherwise, their mean is neutral.
-        scores=tuple(sum(is_correct(attempts[i]) for i in voters) / len(voters) for voters in classes),
-        silent=len(attempts) - sum(map(len, classes)),
+        scores=tuple(sum(right[sample] for sample in samples) / len(samples) for samples in voters),
+        silent=len(attempts) - sum(map(len, voters)),
     )
 
 

@@ -7,71 +7,43 @@ Settings that aren't given come from the environment, as on the command line: MU
 MUMATH_DIALECT, MUMATH_API_KEY, MUMATH_UNSAFE_LOCAL. The synchronous functions work inside a running event loop, too.
 """
 
-import asyncio
-import difflib
 import os
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import fields, replace
-from typing import Any, Literal, NoReturn, TypedDict, TypeVar, Unpack
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+from typing import Any, Literal, NoReturn, Unpack, overload
 
 from mumath_agent import __version__
 from mumath_agent.agent.failures import RAISED, named
-from mumath_agent.agent.solver import (
-    AttemptOptions,
-    Solver,
-    SolverOptions,
-    open_solver,
-)
+from mumath_agent.agent.settings import SolverSettings, attempts_of, opened_solver, options_of
+from mumath_agent.agent.streaming import each_of, put_by
 from mumath_agent.bridge import run_sync
-from mumath_agent.dialects import get_dialect
 from mumath_agent.errors import InputError, ModelError, ModelMisconfigured, MuMathError
 from mumath_agent.grading import Grader
 from mumath_agent.kernels.forkserver import level_of
-from mumath_agent.models.named import named_model
 from mumath_agent.problems import check_question, problem_of
-from mumath_agent.protocols import CompletionModel, Dialect
-from mumath_agent.records import (
-    BROKEN,
-    Limits,
-    Outcome,
-    Problem,
-    RunRecord,
-    Sampling,
-    Settings,
-    Trajectory,
-    from_json,
-)
+from mumath_agent.records import BROKEN, Outcome, Problem, RunRecord, Settings, Trajectory
+from mumath_agent.solutions import Attempts, Solution
 from mumath_agent.transcript import Transcript
 
-T = TypeVar("T")
+Errors = Literal["raise", "record"]
+Problems = Iterable[str | Mapping[str, Any] | Problem]
 
 
-class SolverSettings(TypedDict, total=False):
-    """The settings of `solve` and its like."""
-
-    base_url: str | Sequence[str] | None
-    """An OpenAI-compatible server, or several that share the work; without one the embedded model solves."""
-    model: str | CompletionModel | None
-    """The model's name on the server, ollama/NAME or lmstudio/NAME, or a model of your own."""
-    local: str | None
-    """A GGUF model that runs on this machine: a file, a name of `mumath-agent models`, or owner/repo of the hub."""
-    dialect: str | Dialect | None
-    """How the model is spoken to, e.g. "chat"; without it, as its family is."""
-    api_key: str | None
-    limits: Limits | Mapping[str, Any] | None
-    """What an attempt may use, e.g. `{"max_turns": 6}`."""
-    sampling: Sampling | Mapping[str, Any] | None
-    """How tokens are picked, e.g. `{"temperature": 0.7, "seed": 1}`."""
-    fresh_cells: bool
-    rebuild_state: bool
-    unsafe_local: bool
-
-
+@overload
+def solve(  # type: ignore[overload-overlap]  # 1 is an int, too
+    question: str, *, attempts: Literal[1] = 1, errors: Errors = "raise", **settings: Unpack[SolverSettings]
+) -> RunRecord: ...
+@overload
 def solve(
-    question: str, *, errors: Literal["raise", "record"] = "raise", **settings: Unpack[SolverSettings]
-) -> RunRecord:
+    question: str, *, attempts: int | Attempts, errors: Errors = "raise", **settings: Unpack[SolverSettings]
+) -> Solution: ...
+def solve(
+    question: str,
+    *,
+    attempts: int | Attempts = 1,
+    errors: Errors = "raise",
+    **settings: Unpack[SolverSettings],
+) -> RunRecord | Solution:
     """Answer one question and wait for it.
 
     >>> solve("What is 17 times 23?").answer
@@ -79,6 +51,7 @@ def solve(
 
     Args:
         question: the whole problem, in words and LaTeX.
+        attempts: how many, or an `Attempts`. One is a `RunRecord`, several are a `Solution`.
         errors: "raise" an error of the server or the kernel, or leave it in the "record": `record.trajectory.error`.
         settings: see `SolverSettings`.
 
@@ -86,44 +59,85 @@ def solve(
         InputError: the question or a setting can't be used; the message names it.
         ModelUnreachable, ModelError, KernelError: machinery broke, unless `errors` is "record".
     """
-    return run_sync(asolve(question, errors=errors, **settings))
+    return run_sync(asolve(question, attempts=attempts, errors=errors, **settings))
 
 
+@overload
+async def asolve(  # type: ignore[overload-overlap]  # 1 is an int, too
+    question: str, *, attempts: Literal[1] = 1, errors: Errors = "raise", **settings: Unpack[SolverSettings]
+) -> RunRecord: ...
+@overload
 async def asolve(
-    question: str, *, errors: Literal["raise", "record"] = "raise", **settings: Unpack[SolverSettings]
-) -> RunRecord:
+    question: str, *, attempts: int | Attempts, errors: Errors = "raise", **settings: Unpack[SolverSettings]
+) -> Solution: ...
+async def asolve(
+    question: str,
+    *,
+    attempts: int | Attempts = 1,
+    errors: Errors = "raise",
+    **settings: Unpack[SolverSettings],
+) -> RunRecord | Solution:
     """Answer one question; see `solve`."""
     check_question(question)
     if errors not in ("raise", "record"):
         raise InputError(f'errors is {errors!r}; it must be "raise" or "record"')
-    problem = Problem(id="question", question=question)
+    problem, how = Problem(id="question", question=question), attempts_of(attempts)
     try:
-        async with _opened(settings) as solver:
-            record = await solver.solve(problem)
+        async with opened_solver(settings) as solver:
+            if how.is_one:
+                found: RunRecord | Solution = await solver.solve(problem)
+            else:
+                from mumath_agent.agent.attempts import solve_problem
+
+                found = await solve_problem(problem, solver, how)
     except ModelMisconfigured:
         raise
     except ModelError as error:  # before there was an attempt
         if errors == "raise":
             raise
-        return _never_begun(problem, settings, error)
-    if errors == "raise" and record.trajectory.stop_reason in BROKEN:
-        _raise(record)
-    return record
+        from mumath_agent.agent.attempts import unsolved
+
+        broken = _never_begun(problem, settings, error)
+        return broken if how.is_one else unsolved(how, broken)
+    records = found.attempts if isinstance(found, Solution) else [found]
+    if errors == "raise" and records and all(one.trajectory.stop_reason in BROKEN for one in records):
+        _raise(records[0])
+    return found
 
 
-def solve_many(
-    problems: Iterable[str | Mapping[str, Any] | Problem],
+@overload
+def solve_many(  # type: ignore[overload-overlap]  # 1 is an int, too
+    problems: Problems,
     *,
+    attempts: Literal[1] = 1,
     samples: int = 1,
     concurrency: int = 8,
     **settings: Unpack[SolverSettings],
-) -> Generator[RunRecord, None, None]:
+) -> Generator[RunRecord, None, None]: ...
+@overload
+def solve_many(
+    problems: Problems,
+    *,
+    attempts: int | Attempts,
+    samples: int = 1,
+    concurrency: int = 8,
+    **settings: Unpack[SolverSettings],
+) -> Generator[Solution, None, None]: ...
+def solve_many(
+    problems: Problems,
+    *,
+    attempts: int | Attempts = 1,
+    samples: int = 1,
+    concurrency: int = 8,
+    **settings: Unpack[SolverSettings],
+) -> Generator[RunRecord, None, None] | Generator[Solution, None, None]:
     """Attempt many problems side by side, and yield each record as its attempt ends.
 
     Args:
         problems: questions, mappings as the lines of a JSONL file are, or `Problem`s. Where a gold answer is given, the
             record has a verdict.
-        samples: attempts per problem.
+        attempts: how many, or an `Attempts`, for one answer a problem. With several a `Solution` a problem is yielded.
+        samples: attempts per problem, each of which is yielded.
         concurrency: attempts at a time.
         settings: see `SolverSettings`.
 
@@ -131,51 +145,68 @@ def solve_many(
         InputError: a problem or a setting can't be used; nothing was attempted.
         ModelUnreachable, ModelError: the model can't be had. What breaks in one attempt is in its record.
     """
-    records = asolve_many(problems, samples=samples, concurrency=concurrency, **settings)
-    try:
-        while (record := run_sync(_next(records))) is not None:
-            yield record
-    finally:
-        run_sync(_close(records))
+    return each_of(
+        asolve_many(problems, attempts=attempts, samples=samples, concurrency=concurrency, **settings)
+    )
 
 
-async def asolve_many(
-    problems: Iterable[str | Mapping[str, Any] | Problem],
+@overload
+def asolve_many(  # type: ignore[overload-overlap]  # 1 is an int, too
+    problems: Problems,
     *,
+    attempts: Literal[1] = 1,
     samples: int = 1,
     concurrency: int = 8,
     **settings: Unpack[SolverSettings],
-) -> AsyncGenerator[RunRecord, None]:
+) -> AsyncGenerator[RunRecord, None]: ...
+@overload
+def asolve_many(
+    problems: Problems,
+    *,
+    attempts: int | Attempts,
+    samples: int = 1,
+    concurrency: int = 8,
+    **settings: Unpack[SolverSettings],
+) -> AsyncGenerator[Solution, None]: ...
+async def asolve_many(
+    problems: Problems,
+    *,
+    attempts: int | Attempts = 1,
+    samples: int = 1,
+    concurrency: int = 8,
+    **settings: Unpack[SolverSettings],
+) -> AsyncGenerator[Any, None]:
     """Attempt many problems side by side, and yield each record as its attempt ends; see `solve_many`."""
-    from mumath_agent.agent.batch import Batch, run_batch
-
-    known = _problems(problems)
+    known, how = _problems(problems), attempts_of(attempts)
     for name, value in (("samples", samples), ("concurrency", concurrency)):
         if not isinstance(value, int) or value < 1:
             raise InputError(f"{name} is {value!r}; it must be 1 or more")
-    ended: asyncio.Queue[RunRecord | None] = asyncio.Queue()
+    if samples > 1 and not how.is_one:
+        raise InputError(
+            f"samples is {samples} beside attempts; leave out one: attempts are voted on, samples aren't"
+        )
 
-    async def attempt_all() -> None:
-        try:
-            async with _opened(settings) as solver, Grader() as grader:
+    async def attempt_all(put: Callable[[RunRecord | Solution], None]) -> None:
+        from mumath_agent.agent import attempts as several
+        from mumath_agent.agent.batch import Batch, run_batch
+
+        async with opened_solver(settings) as solver, Grader(workers=2) as grader:
+            if how.is_one:
                 batch = Batch(problems=known, samples=samples, solver=solver)
-                await run_batch(batch, concurrency=concurrency, grader=grader, on_record=ended.put_nowait)
-        finally:
-            ended.put_nowait(None)
+                await run_batch(batch, concurrency=concurrency, grader=grader, on_record=put)
+            else:
+                batch = several.batch_of(known, solver, how)
+                await several.solve_problems(
+                    batch, how, concurrency=concurrency, grader=grader, on_solution=put
+                )
 
-    attempts = asyncio.ensure_future(attempt_all())
-    try:
-        while (record := await ended.get()) is not None:
-            yield record
-        await attempts
-    finally:
-        attempts.cancel()
-        await asyncio.wait({attempts})
+    async for record in put_by(attempt_all):
+        yield record
 
 
 def _never_begun(problem: Problem, settings: SolverSettings, error: ModelError) -> RunRecord:
     """Return the record of an attempt for which there was no model."""
-    options = _options(settings)
+    options = options_of(settings)
     named_model, named_dialect = settings.get("model") or options.model, settings.get("dialect")
     return RunRecord(
         problem=problem,
@@ -198,7 +229,7 @@ def _never_begun(problem: Problem, settings: SolverSettings, error: ModelError) 
     )
 
 
-def _problems(given: Iterable[str | Mapping[str, Any] | Problem]) -> tuple[Problem, ...]:
+def _problems(given: Problems) -> tuple[Problem, ...]:
     if isinstance(given, str | Mapping | Problem):
         raise InputError(f"problems is {given!r}; it must be a list of problems, even if there is one")
     problems = tuple(problem_of(each, number) for number, each in enumerate(given, start=1))
@@ -206,17 +237,6 @@ def _problems(given: Iterable[str | Mapping[str, Any] | Problem]) -> tuple[Probl
     if problems and (most := seen.most_common(1)[0])[1] > 1:
         raise InputError(f"{most[1]} problems have the id {most[0]!r}; every problem needs one of its own")
     return problems
-
-
-def options_from_environment(environment: Mapping[str, str] = os.environ) -> SolverOptions:
-    """Return the options that MUMATH_BASE_URL, _MODEL, _LOCAL, _DIALECT and MUMATH_UNSAFE_LOCAL=1 set."""
-    return SolverOptions(
-        base_urls=tuple(environment.get("MUMATH_BASE_URL", "").split()),
-        model=environment.get("MUMATH_MODEL") or None,
-        local=environment.get("MUMATH_LOCAL") or None,
-        dialect=environment.get("MUMATH_DIALECT") or None,
-        unsafe_local=environment.get("MUMATH_UNSAFE_LOCAL") == "1",
-    )
 
 
 def grade(answer: str | None, target: str) -> Outcome | None:
@@ -241,114 +261,15 @@ _graders: dict[int, Grader] = {}
 """The one grader of `grade`, on the background loop, as long as the process lives; a forked one needs its own."""
 
 
-@asynccontextmanager
-async def _opened(settings: SolverSettings) -> AsyncIterator[Solver]:
-    """Open the solver that the settings describe; a model of the caller's own stays open."""
-    _refuse_unknown(settings)
-    options = _options(settings)
-    model, dialect = settings.get("model"), settings.get("dialect")
-    if isinstance(dialect, str):
-        options, dialect = replace(options, dialect=dialect), None
-    if model is None or isinstance(model, str):
-        async with open_solver(replace(options, model=model or options.model)) as solver:
-            yield replace(solver, dialect=dialect) if dialect else solver
-        return
-    if not hasattr(model, "complete"):
-        raise InputError(f"model is {model!r}; it must be a name or have the methods of a CompletionModel")
-    shared: dict[str, Any] = {option.name: getattr(options, option.name) for option in fields(AttemptOptions)}
-    yield Solver(model=model, dialect=dialect or get_dialect(options.dialect or "fenced"), **shared)
-
-
-def _options(given: Mapping[str, Any]) -> SolverOptions:
-    """Return the environment's options with what is given in their place."""
-    options = options_from_environment()
-    if "base_url" in given:
-        base_url = given["base_url"]
-        urls = (base_url,) if isinstance(base_url, str) else tuple(base_url or ())
-        options = replace(options, base_urls=urls, model=options.model if urls else None, local=None)
-    if isinstance(given.get("model"), str) and named_model(given["model"]) and not given.get("base_url"):
-        options = replace(options, base_urls=(), local=None)
-    if given.get("local"):
-        options = replace(options, local=str(given["local"]))
-        if "base_url" not in given:  # what the environment says is for when nothing is said
-            options = replace(options, base_urls=(), model=None)
-    return replace(
-        options,
-        api_key=given.get("api_key"),
-        limits=record_of(Limits, "limits", given.get("limits")),
-        sampling=record_of(Sampling, "sampling", given.get("sampling")),
-        fresh_cells=_flag(given, "fresh_cells", options.fresh_cells),
-        rebuild_state=_flag(given, "rebuild_state", options.rebuild_state),
-        unsafe_local=_flag(given, "unsafe_local", options.unsafe_local),
-    )
-
-
-def record_of(record_type: type[T], name: str, value: object) -> T:
-    """Return a setting as its record; a mapping may leave out what has a default."""
-    if value is None:
-        return record_type()
-    if isinstance(value, record_type):
-        return value
-    if not isinstance(value, Mapping):
-        kind = record_type.__name__
-        raise InputError(
-            f"{name} is {value!r}; it must be a {kind} or a dict such as {_example(record_type)}"
-        )
-    try:
-        return from_json(record_type, dict(value))
-    except InputError as error:
-        known = ", ".join(field.name for field in fields(record_type))  # type: ignore[arg-type]
-        raise InputError(f"{name}: {error}; known are {known}") from None
-
-
-def _example(record_type: type[Any]) -> str:
-    first = fields(record_type)[0]
-    return repr({first.name: first.default})
-
-
-def _flag(given: Mapping[str, Any], name: str, default: bool) -> bool:
-    value = given.get(name, default)
-    if not isinstance(value, bool):
-        raise InputError(f"{name} is {value!r}; it must be True or False")
-    return value
-
-
-def _refuse_unknown(settings: Mapping[str, Any]) -> None:
-    """Name the first setting there is none of, and the one that was probably meant."""
-    for name in settings:
-        if name in SolverSettings.__annotations__:
-            continue
-        for place, record_type in (("limits", Limits), ("sampling", Sampling)):
-            if name in {field.name for field in fields(record_type)}:
-                raise InputError(
-                    f"unknown setting {name!r}; it is one of the {place}: {place}={{{name!r}: …}}"
-                )
-        known = sorted(SolverSettings.__annotations__)
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
-        raise InputError(f"unknown setting {name!r}; {hint}")
-
-
 def _raise(record: RunRecord) -> NoReturn:
     kind = RAISED.get(record.trajectory.stop_reason, MuMathError)
     raise kind(record.trajectory.error or record.trajectory.stop_reason.value)
 
 
-async def _next(records: AsyncIterator[RunRecord]) -> RunRecord | None:
-    return await anext(records, None)
-
-
-async def _close(records: AsyncGenerator[RunRecord, None]) -> None:
-    await records.aclose()
-
-
 __all__ = [
-    "SolverSettings",
     "asolve",
     "asolve_many",
     "grade",
-    "options_from_environment",
-    "record_of",
     "solve",
     "solve_many",
 ]

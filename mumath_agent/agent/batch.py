@@ -15,9 +15,10 @@ import json
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
@@ -28,9 +29,12 @@ from mumath_agent.errors import ModelUnreachable
 from mumath_agent.grading import Grader
 from mumath_agent.kernels import KernelPool
 from mumath_agent.problems import check_question
-from mumath_agent.records import BROKEN, Problem, RunRecord, StopReason, to_json
+from mumath_agent.records import BROKEN, Problem, RunRecord, Sampling, Settings, StopReason, to_json
 from mumath_agent.runs.graded import AnswerOf, graded, with_answer
 from mumath_agent.transcript import Transcript
+
+if TYPE_CHECKING:
+    from mumath_agent.agent.graph import Event
 
 TRIES = 3
 """How often an attempt is made before it is recorded as broken."""
@@ -51,6 +55,8 @@ class Batch:
     """Attempts per problem."""
     solver: Solver
     """Its sampling seed is the batch's; every attempt's own seed is drawn from it."""
+    later: Sampling | None = None
+    """How the samples after the first are drawn, if not as the first: that one may be greedy."""
     answer_of: AnswerOf = extract_answer
 
     def all_samples(self) -> list["Sample"]:
@@ -65,10 +71,15 @@ class Batch:
 
     def solver_for(self, sample: "Sample") -> Solver:
         """Return the solver with the sample's own seed."""
-        sampling = self.solver.sampling
-        if sampling.seed is None:
-            return self.solver
-        return replace(self.solver, sampling=replace(sampling, seed=sample.seed(sampling.seed)))
+        sampling = self.later if self.later and sample.number else self.solver.sampling
+        if sampling.seed is not None:
+            sampling = replace(sampling, seed=sample.seed(sampling.seed))
+        return self.solver if sampling == self.solver.sampling else replace(self.solver, sampling=sampling)
+
+    @property
+    def later_settings(self) -> Settings | None:
+        """The settings of the samples after the first, where they are others."""
+        return replace(self.solver, sampling=self.later).settings if self.later else None
 
     def key(self, sample: "Sample") -> str:
         """Return a hash of all that makes an attempt what it is: problem, prompt, settings, number of the sample."""
@@ -127,46 +138,96 @@ async def run_batch(
     """
     for problem in batch.problems:
         check_question(problem.question)
-    owed = _Owed()
-    tries: Counter[Sample] = Counter()
-    outage = _Outage(patience_s, on_outage)
-    keeper = batch.solver.checkpointer
-    spares = 0 if keeper else 1  # with a checkpointer each kernel has its own seed, so none can wait ready
+    async with open_maker(batch, store, grader, patience_s=patience_s, on_outage=on_outage) as maker:
+        owed = _Owed()
 
-    async def attempt(sample: Sample) -> None:
-        key = batch.key(sample)
-        seed = int(key, 16) & _SEEDS if keeper else None
-        async with batch.solver.new_kernel(pool, seed=seed) as kernel:
-            record = await batch.solver_for(sample).solve(sample.problem, kernel=kernel, thread=key)
+        async def attempt(sample: Sample) -> None:
+            if (record := await maker.make(sample)) is None:
+                owed.add(sample)
+            else:
+                on_record(record)
+
+        for sample in batch.all_samples():
+            if await maker.made(sample) is None:
+                owed.add(sample)
+        await for_each(owed, attempt, concurrency=min(concurrency, len(owed)))
+
+
+@asynccontextmanager
+async def open_maker(
+    batch: Batch,
+    store: Store | None,
+    grader: Grader | None,
+    *,
+    patience_s: float,
+    on_outage: Callable[[str], None],
+) -> "AsyncIterator[Maker]":
+    """Yield what makes the attempts of a batch; its kernels end with the block."""
+    spares = (
+        0 if batch.solver.checkpointer else 1
+    )  # then each kernel has its own seed, so none can wait ready
+    async with KernelPool(batch.solver.sandbox, spares=spares) as pool:
+        yield Maker(batch, store, grader, pool, _Outage(patience_s, on_outage))
+
+
+class Maker:
+    """Makes one attempt after the other, grades it and keeps it the moment it ends."""
+
+    def __init__(
+        self, batch: Batch, store: Store | None, grader: Grader | None, pool: KernelPool, outage: "_Outage"
+    ) -> None:
+        """Begin; see `open_maker`."""
+        self._batch, self._store, self._grader = batch, store, grader
+        self._pool, self._outage = pool, outage
+        self._keeper = batch.solver.checkpointer
+        self._tries: Counter[Sample] = Counter()
+
+    async def made(self, sample: Sample) -> RunRecord | None:
+        """Return the record that the store has of an attempt; None if it is owed."""
+        key = self._batch.key(sample)
+        record = self._store.done(sample.problem, sample.number, key) if self._store else None
+        if record:  # its run may have been killed after it kept the record
+            await self.forget(sample)
+        return record
+
+    async def forget(self, sample: Sample) -> None:
+        """Drop what is kept of an attempt that isn't going on."""
+        if self._keeper:
+            await self._keeper.adelete_thread(self._batch.key(sample))
+
+    async def make(
+        self, sample: Sample, on_event: "Callable[[Event], None] | None" = None
+    ) -> RunRecord | None:
+        """Make an attempt and return its record; None if it has to be made again.
+
+        Raises:
+            ModelUnreachable: nothing has answered for too long.
+        """
+        batch, key = self._batch, self._batch.key(sample)
+        seed = int(key, 16) & _SEEDS if self._keeper else None
+        async with batch.solver.new_kernel(self._pool, seed=seed) as kernel:
+            solver = batch.solver_for(sample)
+            record = await solver.solve(sample.problem, on_event=on_event, kernel=kernel, thread=key)
         stop = record.trajectory.stop_reason
         if stop is StopReason.MODEL_UNREACHABLE:
-            owed.add(sample)
-            await outage.pause(record.trajectory.error or "")
-            return
-        outage.over()
-        tries[sample] += 1
-        if stop in _MAY_PASS and tries[sample] < TRIES:
-            owed.add(sample)
-            return
-        record = replace(record, sample=sample.number, key=key)
-        if grader:
-            record = await graded(record, grader, batch.answer_of)
-        else:
-            record = with_answer(record, batch.answer_of)
-        if store:
-            store.append(record)
-        on_record(record)
-        if keeper and stop not in BROKEN:
-            await keeper.adelete_thread(key)
+            await self._outage.pause(record.trajectory.error or "")
+            return None
+        self._outage.over()
+        self._tries[sample] += 1
+        if stop in _MAY_PASS and self._tries[sample] < TRIES:
+            return None
+        record = await self._read(replace(record, sample=sample.number, key=key))
+        if self._store:
+            self._store.append(record)
+        if stop not in BROKEN:
+            await self.forget(sample)
+        return record
 
-    for sample in batch.all_samples():
-        key = batch.key(sample)
-        if not (store and store.done(sample.problem, sample.number, key)):
-            owed.add(sample)
-        elif keeper:  # its run may have been killed after it kept the record
-            await keeper.adelete_thread(key)
-    async with KernelPool(batch.solver.sandbox, spares=spares) as pool:
-        await for_each(owed, attempt, concurrency=min(concurrency, len(owed)))
+    async def _read(self, record: RunRecord) -> RunRecord:
+        """Return the record with its answer, and a verdict if there is a grader."""
+        if self._grader:
+            return await graded(record, self._grader, self._batch.answer_of)
+        return with_answer(record, self._batch.answer_of)
 
 
 class _Owed(Iterator[Sample]):
@@ -204,7 +265,7 @@ class _Outage:
             self._since = now
             self._tell(f"{error}; waiting up to {self._patience_s:g} s for it")
         away_s = now - self._since
-        if away_s > self._patience_s:
+        if away_s >= self._patience_s:
             raise ModelUnreachable(
                 f"{error}; given up after {away_s:.0f} s, the same command goes on from here"
             )

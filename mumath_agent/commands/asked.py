@@ -2,11 +2,16 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mumath_agent.agent.solver import SolverOptions
 from mumath_agent.commands.stdin import ask, read_stdin
 from mumath_agent.errors import InputError
 from mumath_agent.problems import check_question
+from mumath_agent.solutions import Attempts
+
+if TYPE_CHECKING:
+    from mumath_agent.commands.approve import Asker
 
 
 def check_together(
@@ -18,6 +23,7 @@ def check_together(
     approve: bool,
     serve: str | None,
     options: SolverOptions,
+    how: Attempts,
 ) -> None:
     """Refuse options that contradict each other or lack what they go with.
 
@@ -40,6 +46,8 @@ def check_together(
         raise InputError("--checkpoint goes with --file and --output, which keeps what is finished")
     if approve and file is not None:
         raise InputError("--approve goes with one question, not with --file")
+    if approve and not how.is_one:
+        raise InputError("--approve goes with one attempt, without --attempts, --problem-wall and --run-wall")
     if approve and not _at_terminal():
         raise InputError("--approve asks at a terminal, and stdin or stderr isn't one; run it in one")
 
@@ -53,6 +61,13 @@ def read_question(given: str | None) -> str:
     text = ask("Question: ") if given is None else read_stdin("the question") if given == "-" else given
     check_question(text)
     return text.strip()
+
+
+def asker(as_json: bool) -> "Asker":
+    """Return what asks at the terminal about each program; it shows the program where nothing else does."""
+    from mumath_agent.commands.approve import Asker
+
+    return Asker(show=as_json)
 
 
 def _at_terminal() -> bool:

@@ -8,12 +8,13 @@ from pathlib import Path
 from mumath_agent.errors import InputError
 from mumath_agent.records import Problem, RunRecord
 from mumath_agent.runs.notebook import notebook_name, require_replaceable, write_notebook
+from mumath_agent.solutions import Solution
 
-Keep = Callable[[RunRecord], None]
+Keep = Callable[[RunRecord | Solution], None]
 """Called with each finished record."""
 
 
-def keep_nothing(record: RunRecord) -> None:
+def keep_nothing(record: RunRecord | Solution) -> None:
     """Do nothing: no notebook was asked for."""
 
 

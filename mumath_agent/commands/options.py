@@ -5,7 +5,7 @@
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ import typer
 from mumath_agent.agent.solver import SolverOptions
 from mumath_agent.models.named import named_model
 from mumath_agent.records import Limits, Sampling
+from mumath_agent.solutions import TEMPERATURE, Attempts, Weight
 
 Local = Annotated[
     str | None,
@@ -24,6 +25,8 @@ Local = Annotated[
         "owner/repo[:QUANT] of the hub, or auto for the best that fits.",
     ),
 ]
+
+Seed = Annotated[int | None, typer.Option(help="Makes sampling repeatable.")]
 
 
 def _solver_options(
@@ -52,7 +55,7 @@ def _solver_options(
     top_p: Annotated[
         float, typer.Option(min=0.01, max=1.0, help="Share of probability to sample from.")
     ] = 1.0,
-    seed: Annotated[int | None, typer.Option(help="Makes sampling repeatable.")] = None,
+    seed: Seed = None,
     max_turns: Annotated[int, typer.Option(min=1, help="Completions per attempt.")] = Limits().max_turns,
     max_new_tokens: Annotated[
         int, typer.Option(min=1, help="Tokens per completion.")
@@ -118,30 +121,87 @@ def _said_first(
     return base_url, model, local
 
 
+def _attempts(
+    attempts: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            envvar="MUMATH_ATTEMPTS",
+            help="Attempts at a problem, of which the most frequent answer counts; at temperature 0 the first is "
+            f"greedy and the others are sampled at {TEMPERATURE}.",
+        ),
+    ] = 1,
+    weight: Annotated[
+        Weight,
+        typer.Option(
+            help="What a vote counts: count is 1; consistent is less where no program printed the answer; "
+            "logprob is the tokens' probability, from a server.",
+        ),
+    ] = Weight.COUNT,
+    early_stop: Annotated[
+        bool, typer.Option(help="Cancel the attempts that can't change the answer any more.")
+    ] = True,
+    enough: Annotated[
+        float | None,
+        typer.Option(
+            min=0.5, max=1.0, help="Stop at this confidence, although the answer could still change."
+        ),
+    ] = None,
+    problem_wall: Annotated[
+        float | None, typer.Option(min=0.1, help="Seconds for all attempts at a problem.")
+    ] = None,
+    run_wall: Annotated[
+        float | None, typer.Option(min=0.1, help="Seconds for all problems; those left share the time left.")
+    ] = None,
+    min_confidence: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Answers below it are marked as of low confidence.")
+    ] = Attempts().min_confidence,
+    seed: Seed = None,
+) -> Attempts:
+    return Attempts(
+        number=attempts,
+        weight=weight,
+        early_stop=early_stop,
+        enough=enough,
+        problem_wall_s=problem_wall,
+        run_wall_s=run_wall,
+        min_confidence=min_confidence,
+        seed=seed or 0,
+    )
+
+
 def takes_solver_options(
-    *, without: tuple[str, ...] = (), **defaults: Any
+    *, attempts: bool = False, without: tuple[str, ...] = (), **defaults: Any
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Decorate a command whose parameter `options` is a `SolverOptions`.
 
     Args:
+        attempts: the command's parameter `how` is an `Attempts`.
         without: options the command doesn't have.
         defaults: other defaults than the shared ones.
     """
-    declared = inspect.signature(_solver_options, eval_str=True).parameters
+    made_of = {
+        "options": _options_of(_solver_options),
+        **({"how": _options_of(_attempts)} if attempts else {}),
+    }
     shared = {
-        name: parameter.replace(default=defaults.get(name, parameter.default), kind=parameter.KEYWORD_ONLY)
-        for name, parameter in declared.items()
+        name: option.replace(default=defaults.get(name, option.default), kind=option.KEYWORD_ONLY)
+        for declared in made_of.values()
+        for name, option in declared.items()
         if name not in without
     }
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(command, eval_str=True).parameters
-        parameters = [p.replace(kind=p.KEYWORD_ONLY) for name, p in own.items() if name != "options"]
+        parameters = [p.replace(kind=p.KEYWORD_ONLY) for name, p in own.items() if name not in made_of]
 
         @wraps(command)
         def with_options(**values: Any) -> None:
-            options = _solver_options(**{name: values.pop(name) for name in shared})
-            command(**values, options=options)
+            given = {name: values.pop(name) for name in shared}
+            made = {"options": _made(_solver_options, given)}
+            if attempts:
+                made["how"] = _made(_attempts, given)
+            command(**values, **made)
 
         signature = inspect.Signature([*parameters, *shared.values()])
         with_options.__dict__["__signature__"] = signature
@@ -150,3 +210,11 @@ def takes_solver_options(
         return with_options
 
     return decorate
+
+
+def _options_of(declaring: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(declaring, eval_str=True).parameters
+
+
+def _made(declaring: Callable[..., Any], given: Mapping[str, Any]) -> Any:
+    return declaring(**{name: given[name] for name in _options_of(declaring) if name in given})

@@ -10,19 +10,22 @@ import anyio
 import typer
 
 from mumath_agent.agent.solver import SolverOptions, open_solver
-from mumath_agent.commands.asked import check_together, read_question
+from mumath_agent.commands.asked import asker, check_together, read_question
 from mumath_agent.commands.console import finish_line, interruptible, remark, say, show, show_part
 from mumath_agent.commands.notebooks import Keep, folder_of_notebooks, keep_nothing, one_notebook
 from mumath_agent.commands.options import takes_solver_options
 from mumath_agent.commands.serve import VllmPython, served_for_a_run
+from mumath_agent.commands.solve_attempts import solve_question
 from mumath_agent.commands.terminal import LiveTranscript, as_line, exit_code, introduce
 from mumath_agent.records import Problem
 from mumath_agent.runs.wording import ending
+from mumath_agent.solutions import Attempts
 
 
-@takes_solver_options()
+@takes_solver_options(attempts=True)
 def solve(
     options: SolverOptions,
+    how: Attempts,
     question: Annotated[str | None, typer.Argument(help="The question, or - to read it from stdin.")] = None,
     file: Annotated[
         Path | None, typer.Option(help="A file of problems, or - for stdin: text, JSONL, JSON, CSV or TSV.")
@@ -37,7 +40,7 @@ def solve(
         typer.Option(metavar="MODEL", help="Serve a folder or a hub's model with vLLM, for this run."),
     ] = None,
     vllm_python: VllmPython = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="With --file: problems solved at a time.")] = 8,
+    concurrency: Annotated[int, typer.Option(min=1, help="Attempts made at a time.")] = 8,
     checkpoint: Annotated[
         Path | None,
         typer.Option(help="With --output: keep every step here, so that a killed run goes on mid-problem."),
@@ -50,8 +53,7 @@ def solve(
 ) -> None:
     """Answer a question: the model reasons, writes Python, reads what it printed, and answers.
 
-    Programs run on this machine in isolated kernels: no network, no files of yours. The API key of a server is read
-    from MUMATH_API_KEY.
+    Programs run in isolated kernels here: no network, no files of yours. A server's key is read from MUMATH_API_KEY.
 
     A file has one question a line, or rows with the fields question (or problem, input), answer (or target) and id (or
     idx), of which only the first is needed. Where there are answers, those of the model are graded.
@@ -64,21 +66,23 @@ def solve(
     Exit codes: 0 answered, 1 no answer, 2 the input or an option can't be used, 3 a model, a server or a kernel failed,
     130 interrupted; for a file the gravest of its problems'.
     """
-    check_together(question, file, output, csv, checkpoint, approve, serve, options)
+    check_together(question, file, output, csv, checkpoint, approve, serve, options, how)
 
     def run() -> int:
         if file is None:
             text = read_question(question)
             keep = one_notebook(notebook) if notebook else keep_nothing
             solving = partial(_solve_one, text, as_json, approve, keep)
+            if not how.is_one:
+                solving = partial(solve_question, text, how, as_json, concurrency, keep)
         else:
             from mumath_agent.commands.problem_file import ProblemFile
             from mumath_agent.commands.solve_file import check_files, solve_file
 
             problems = ProblemFile.read(file)
-            check_files(output, csv, checkpoint, problems.problems)
+            check_files(output, csv, checkpoint, problems.problems, how)
             keep = folder_of_notebooks(notebook, problems.problems) if notebook else keep_nothing
-            solving = partial(solve_file, problems, output, csv, as_json, concurrency, keep, checkpoint)
+            solving = partial(solve_file, problems, how, output, csv, as_json, concurrency, keep, checkpoint)
         if serve is None:
             return anyio.run(solving, options)
         with served_for_a_run(serve, vllm_python) as url:
@@ -94,11 +98,7 @@ async def _solve_one(question: str, as_json: bool, approve: bool, keep: Keep, op
         async with open_solver(options, remark) as solver:
             introduce(solver)
             problem = Problem(id="question", question=question)
-            review = None
-            if approve:
-                from mumath_agent.commands.approve import Asker
-
-                review = Asker(show=as_json)
+            review = asker(as_json) if approve else None
             record = await solver.solve(problem, on_event=live, kernel=kernel, review=review)
     if as_json:
         show(as_line(record))

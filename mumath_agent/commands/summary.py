@@ -7,6 +7,7 @@ from mumath_agent.commands.console import ANSWERED, BROKEN, NO_ANSWER
 from mumath_agent.commands.problem_file import ProblemFile
 from mumath_agent.commands.terminal import exit_code
 from mumath_agent.records import Outcome, RunRecord
+from mumath_agent.solutions import Solution
 
 
 class Summary:
@@ -17,12 +18,14 @@ class Summary:
         self._file, self._output = file, output
         self._ends: Counter[int] = Counter()
         self._outcomes: Counter[Outcome] = Counter()
-        self._earlier = 0
+        self._earlier = self._doubtful = 0
 
-    def add(self, record: RunRecord, *, earlier: bool = False) -> None:
+    def add(self, record: RunRecord | Solution, *, earlier: bool = False) -> None:
         """Count a record; `earlier` ones were in the output file already."""
         self._ends[exit_code(record)] += 1
         self._earlier += earlier
+        if isinstance(record, Solution) and record.ok:
+            self._doubtful += record.confidence.is_low
         if record.verdict is not None:
             self._outcomes[record.verdict.outcome] += 1
 
@@ -36,6 +39,8 @@ class Summary:
         ]
         done, problems = self._ends.total(), _counted(len(self._file.problems), "problem")
         said = f"{f'{done:,} of ' if done < len(self._file.problems) else ''}{problems}: {', '.join(parts)}"
+        if self._doubtful:
+            said += f"; {_counted(self._doubtful, 'answer')} of low confidence"
         ungraded = self._outcomes[Outcome.UNGRADED]
         if graded := self._outcomes.total() - ungraded:
             right = self._outcomes[Outcome.CORRECT]

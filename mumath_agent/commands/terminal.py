@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from mumath_agent.commands.console import ANSWERED, BROKEN, NO_ANSWER, remark, show_part
 from mumath_agent.records import ExecutionStatus, RunRecord, StopReason, to_json
-from mumath_agent.runs.wording import answer_line
+from mumath_agent.runs.wording import answer_line, solution_line
+from mumath_agent.solutions import Solution
 
 if TYPE_CHECKING:
     from mumath_agent.agent.graph import Event
@@ -40,12 +41,13 @@ class LiveTranscript:
             self._held = ""
 
 
-def result_line(record: RunRecord) -> str:
+def result_line(record: RunRecord | Solution) -> str:
     """Return one line for one problem of many."""
-    return f"{record.problem.id}: {answer_line(record.trajectory)}"
+    said = solution_line(record) if isinstance(record, Solution) else answer_line(record.trajectory)
+    return f"{record.problem.id}: {said}"
 
 
-def as_line(record: RunRecord) -> str:
+def as_line(record: RunRecord | Solution) -> str:
     """Return the record as one line of JSON."""
     return json.dumps(to_json(record), ensure_ascii=False)
 
@@ -61,8 +63,11 @@ def introduce(solver: "Solver") -> None:
     remark(f"model: {solver.model.name} ({about})")
 
 
-def exit_code(record: RunRecord) -> int:
-    """Return the exit code that an attempt stands for."""
+def exit_code(record: RunRecord | Solution) -> int:
+    """Return the exit code that an attempt stands for, or the answer of several."""
+    if isinstance(record, Solution):
+        codes = {exit_code(attempt) for attempt in record.attempts}
+        return ANSWERED if record.ok else BROKEN if codes == {BROKEN} else NO_ANSWER
     if record.trajectory.error or record.trajectory.stop_reason is StopReason.KERNEL_DIED:
         return BROKEN
     return ANSWERED if record.trajectory.answer else NO_ANSWER

@@ -19,8 +19,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph_sdk.runtime import ServerRuntime
 
-from mumath_agent.agent.api import options_from_environment
 from mumath_agent.agent.graph import Handles, Question, Solved, State, build_graph
+from mumath_agent.agent.settings import options_from_environment
 from mumath_agent.agent.solver import SolverOptions
 from mumath_agent.errors import GraphInputError, InputError
 from mumath_agent.models.select import SelectedModel

@@ -8,6 +8,7 @@ becomes a message with status "error" unless `handle_tool_error` says otherwise.
 
 import asyncio
 import os
+from collections.abc import Callable, Mapping
 from typing import Any, Self, cast
 
 from langchain_core.runnables import RunnableConfig, ensure_config
@@ -24,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from mumath_agent.agent.api import record_of
+from mumath_agent.agent.settings import attempts_of, record_of
 from mumath_agent.agent.solver import Solver, SolverOptions
 from mumath_agent.bridge import on_bridge, run_sync
 from mumath_agent.dialects.output import output_text
@@ -35,7 +36,8 @@ from mumath_agent.models.http.wire import api_url, auth_header
 from mumath_agent.models.named import named_model
 from mumath_agent.problems import check_question
 from mumath_agent.records import AnswerSource, Limits, Problem, RunRecord, Trajectory, to_json
-from mumath_agent.runs.wording import answer_line
+from mumath_agent.runs.wording import answer_line, solution_line, votes_line
+from mumath_agent.solutions import Attempts, Solution
 
 _HOW_TO_ASK = (
     "It sees nothing of this conversation: give it the whole problem in one self-contained question that asks for one "
@@ -93,6 +95,10 @@ class MuMathTool(ClosableTool):
     api_key: SecretStr | None = Field(default_factory=secret_from_env("MUMATH_API_KEY", default=None))
     limits: SkipValidation[Limits] = Limits()
     """What an attempt may use; a dict such as {"max_turns": 6} will do."""
+    attempts: SkipValidation[Attempts] = Field(
+        default_factory=lambda: attempts_of(os.environ.get("MUMATH_ATTEMPTS") or 1)
+    )
+    """Attempts at a question, a number or an `Attempts`; of several the most frequent answer is reported."""
     unsafe_local: bool = Field(default_factory=lambda: os.environ.get("MUMATH_UNSAFE_LOCAL") == "1")
     """Run programs with your own rights where this machine can't confine them."""
 
@@ -109,6 +115,11 @@ class MuMathTool(ClosableTool):
     @classmethod
     def _limits_of(cls, given: object) -> Limits:
         return record_of(Limits, "limits", given)
+
+    @field_validator("attempts", mode="before")
+    @classmethod
+    def _attempts_of(cls, given: object) -> Attempts:
+        return attempts_of(given)
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
@@ -148,7 +159,8 @@ class MuMathTool(ClosableTool):
         """Make the attempt. Belongs to the bridge's loop."""
         call_id = runtime.tool_call_id if runtime else None
         problem = Problem(id=call_id or "question", question=question, source="agent")
-        write = event_writer(runtime, deltas=("text", "output", "note"))  # together they are the transcript
+        # Together they are the transcript; those of several attempts come all mixed.
+        write = event_writer(runtime, deltas=("text", "output", "note") if self.attempts.is_one else ())
         try:
             check_question(question)
         except InputError as error:
@@ -156,12 +168,22 @@ class MuMathTool(ClosableTool):
         try:
             solver = self.solver or await self._own_solver()
             with set_config_context(_traced_only(ensure_config())) as context:
-                record = await asyncio.create_task(solver.solve(problem, on_event=write), context=context)
+                record = await asyncio.create_task(self._attempted(solver, problem, write), context=context)
         except MuMathError as error:
             raise ToolException(f"No answer: the solver can't work ({error}).") from error
-        if record.trajectory.error:
-            raise ToolException(f"No answer: the solver broke down ({record.trajectory.error}).")
+        broken = record.attempts if isinstance(record, Solution) else [record]
+        if broken and all(attempt.trajectory.error for attempt in broken):
+            raise ToolException(f"No answer: the solver broke down ({broken[0].trajectory.error}).")
         return report(record), to_json(record)
+
+    async def _attempted(
+        self, solver: Solver, problem: Problem, write: Callable[[Mapping[str, Any]], None]
+    ) -> RunRecord | Solution:
+        if self.attempts.is_one:
+            return await solver.solve(problem, on_event=write)
+        from mumath_agent.agent.attempts import solve_problem
+
+        return await solve_problem(problem, solver, self.attempts, on_event=write)
 
     async def _own_solver(self) -> Solver:
         """Return the solver that the settings describe; it is made with the first question."""
@@ -187,17 +209,20 @@ class MuMathTool(ClosableTool):
         )
 
 
-def report(record: RunRecord) -> str:
-    """Write what an agent's model reads of an attempt: the answer, or why there is none, and what it rests on."""
-    attempt = record.trajectory
+def report(record: RunRecord | Solution) -> str:
+    """Write what an agent's model reads of it: the answer, or why there is none, and what it rests on."""
+    line = solution_line(record) if isinstance(record, Solution) else answer_line(record.trajectory)
+    shown = record.best if isinstance(record, Solution) else record
     caution = f"{record.caution}\n" if record.caution else ""
-    if attempt.answer is None:
-        return f"{answer_line(attempt)}. {caution}{_programs(attempt)}"
-    return f"{answer_line(attempt)}\n{caution}{_FOUND_IN[attempt.answer.found_in]}. {_programs(attempt)}"
+    votes = f"{votes_line(record)}.\n" if isinstance(record, Solution) else ""
+    attempt = shown.trajectory if shown else None
+    if attempt is None or attempt.answer is None:
+        return f"{line}. {caution}{votes}{_programs(attempt)}"
+    return f"{line}\n{caution}{votes}{_FOUND_IN[attempt.answer.found_in]}. {_programs(attempt)}"
 
 
-def _programs(attempt: Trajectory) -> str:
-    if not attempt.executions:
+def _programs(attempt: Trajectory | None) -> str:
+    if attempt is None or not attempt.executions:
         return "No program was run."
     count = len(attempt.executions)
     ran = "1 program was run; it" if count == 1 else f"{count} programs were run; the last one"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mumath_agent.models import as_text
 from mumath_agent.models.embedded_batch import Writer, Writing
-from mumath_agent.models.embedded_engine import weights_file
+from mumath_agent.models.embedded_engine import SLOTS, weights_file
 from mumath_agent.protocols import CompletionRequest, OnText
 from mumath_agent.records import Completion
 
@@ -27,7 +27,7 @@ class EmbeddedModel:
     def __init__(self, folder: Path = DEFAULT) -> None:
         """Take a Hugging Face folder that also has the files of onnxruntime-genai's model builder."""
         self._folder = folder
-        self.caution = CAUTION if folder.resolve() == DEFAULT.resolve() else ""
+        self.at_once, self.caution = SLOTS, CAUTION if folder.resolve() == DEFAULT.resolve() else ""
         self._writer = Writer(folder)
 
     def __repr__(self) -> str:

@@ -11,9 +11,10 @@ from dataclasses import replace
 from mumath_agent.dialects import get_dialect
 from mumath_agent.dialects.output import output_text
 from mumath_agent.errors import InputError
-from mumath_agent.records import Execution, RunRecord
+from mumath_agent.records import Execution, Problem, RunRecord
 from mumath_agent.runs.executed import printed, turns_of
-from mumath_agent.runs.wording import answer_line, ending
+from mumath_agent.runs.wording import answer_line, ending, solution_ending, solution_line, votes_line
+from mumath_agent.solutions import Solution
 from mumath_agent.transcript import Kind, Segment
 
 _MATHS = re.compile(r"(?<!\\)\\([()\[\]])")
@@ -39,6 +40,19 @@ def as_markdown(record: RunRecord) -> str:
     return "\n\n".join(_parts(record))
 
 
+def solution_text(solution: Solution) -> str:
+    """Return the best attempt's transcript, the votes and the answer, as the command line prints them."""
+    text = solution.best.trajectory.transcript.text.rstrip() if solution.best else ""
+    return f"{text}\n\n{solution_ending(solution)}".lstrip()
+
+
+def solution_markdown(solution: Solution) -> str:
+    """Return the best attempt, the votes and the answer."""
+    shown = list(_attempt(solution.best)) if solution.best else [_question(solution.problem)]
+    said = (votes_line(solution), f"**{readable(solution_line(solution))}**", solution.caution)
+    return "\n\n".join([*shown, *filter(None, said)])
+
+
 def readable(text: str) -> str:
     r"""Return prose as Jupyter shows it rightly: thoughts quoted, formulas in dollar signs, and no other sign bare."""
     text = _THOUGHT.sub(lambda thought: "> " + thought[1].replace("\n", "\n> ") + "\n\n", text)
@@ -46,7 +60,18 @@ def readable(text: str) -> str:
 
 
 def _parts(record: RunRecord) -> Iterator[str]:
-    yield f"**Problem.** {readable(record.problem.question)}"
+    yield from _attempt(record)
+    yield f"**{readable(answer_line(record.trajectory))}**"
+    if record.caution:
+        yield record.caution
+
+
+def _question(problem: Problem) -> str:
+    return f"**Problem.** {readable(problem.question)}"
+
+
+def _attempt(record: RunRecord) -> Iterator[str]:
+    yield _question(record.problem)
     try:
         dialect = get_dialect(record.settings.dialect)
     except InputError:  # a record of somebody's own dialect
@@ -60,9 +85,6 @@ def _parts(record: RunRecord) -> Iterator[str]:
                 yield _fenced(output_text(_in_order(ran.execution), max_chars=_SHOWN_CHARS), "text")
                 yield from (f"![figure]({figure})" for figure in ran.execution.artefacts)
                 yield from _prose(filter(None, [turn.note]))
-    yield f"**{readable(answer_line(record.trajectory))}**"
-    if record.caution:
-        yield record.caution
 
 
 def _in_order(execution: Execution) -> Execution:

@@ -25,7 +25,8 @@ from mumath_agent.records import Execution, Problem, RunRecord, Settings, from_j
 from mumath_agent.runs.display import readable
 from mumath_agent.runs.executed import ExecutedSession, printed, turns_of
 from mumath_agent.runs.jsonl import replace_file
-from mumath_agent.runs.wording import answer_line
+from mumath_agent.runs.wording import answer_line, solution_line, votes_line
+from mumath_agent.solutions import Solution
 from mumath_agent.transcript import Kind, Segment, Transcript
 
 if TYPE_CHECKING:
@@ -50,8 +51,10 @@ def notebook_name(problem: Problem) -> str:
     return f"{_UNSAFE.sub('_', problem.id).lstrip('.')[:_MAX_NAME_CHARS] or '_'}.ipynb"
 
 
-def write_notebook(record: RunRecord, path: str | Path) -> None:
-    """Write the notebook of an attempt; one that was written before is replaced, anything else is left alone.
+def write_notebook(record: RunRecord | Solution, path: str | Path) -> None:
+    """Write the notebook of an attempt, of several the best one's.
+
+    One that was written before is replaced, anything else is left alone.
 
     Raises:
         InputError: the file can't be written; see `require_replaceable`.
@@ -91,13 +94,15 @@ def _is_ours(content: bytes) -> bool:
         return False
 
 
-def notebook_text(record: RunRecord) -> str:
+def notebook_text(record: RunRecord | Solution) -> str:
     """Return the notebook of an attempt, valid nbformat 4.5. The same record gives the same text."""
     nbformat = _nbformat()
-    cells = list(_cells(record))
+    shown = record.best if isinstance(record, Solution) else record
+    ran = _cells(shown) if shown else ()
+    cells = [_markdown(f"**Problem.** {readable(record.problem.question)}"), *ran, _markdown(_ending(record))]
     for number, cell in enumerate(cells, start=1):
         cell["id"] = f"cell-{number}"
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata=_metadata(record))
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=_metadata(shown))
     return f"{nbformat.writes(notebook)}\n"
 
 
@@ -130,9 +135,9 @@ def _nbformat() -> ModuleType:
     return nbformat
 
 
-def _metadata(record: RunRecord) -> dict[str, Any]:
-    ours = to_json(record)
-    for model_written in ("transcript", "completions", "executions"):
+def _metadata(record: RunRecord | None) -> dict[str, Any]:
+    ours = to_json(record) if record else {}
+    for model_written in ("transcript", "completions", "executions") if record else ():
         del ours["trajectory"][model_written]
     return {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
@@ -143,7 +148,6 @@ def _metadata(record: RunRecord) -> dict[str, Any]:
 
 def _cells(record: RunRecord) -> Iterator["NotebookNode"]:
     dialect, count = get_dialect(record.settings.dialect), 0
-    yield _markdown(f"**Problem.** {readable(record.problem.question)}")
     for turn in turns_of(record):
         ran = turn.cell(dialect)
         if ran is None:  # a program that did not run is shown as text
@@ -157,7 +161,6 @@ def _cells(record: RunRecord) -> Iterator["NotebookNode"]:
         yield _code(ran, count)
         yield from map(_markdown, _notices(ran.execution))
         yield from map(_markdown, _texts(filter(None, [turn.note])))
-    yield _markdown("  \n".join([f"**{answer_line(record.trajectory)}**", *_verdict(record)]))
 
 
 def _notices(execution: Execution) -> Iterator[str]:
@@ -177,12 +180,22 @@ def _texts(segments: Iterable[Segment]) -> Iterator[str]:
         yield text
 
 
-def _verdict(record: RunRecord) -> Iterator[str]:
+def _ending(record: RunRecord | Solution) -> str:
+    return "  \n".join(_last_lines(record))
+
+
+def _last_lines(record: RunRecord | Solution) -> Iterator[str]:
+    if isinstance(record, Solution):
+        yield f"**{solution_line(record)}**"
+        yield votes_line(record)
+    else:
+        yield f"**{answer_line(record.trajectory)}**"
     if record.verdict is not None:
         yield f"Verdict: {record.verdict.outcome.value.replace('_', ' ')} (target: {record.problem.target})"
     if record.caution:
         yield record.caution
-    yield f"Model {record.settings.model}, isolation {record.isolation}, mumath-agent {record.version}"
+    if shown := record.best if isinstance(record, Solution) else record:
+        yield f"Model {shown.settings.model}, isolation {shown.isolation}, mumath-agent {shown.version}"
 
 
 def _markdown(text: str) -> "NotebookNode":

@@ -9,6 +9,7 @@ all are done the lines are put into the order of the problems, atomically.
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mumath_agent.errors import InputError
@@ -30,15 +31,20 @@ class ResultsFile:
         self._lines: dict[str, str] = {}
         self._read()
 
-    def check(self, settings: Settings) -> None:
-        """Refuse to mix: what is in the file must have been made with the same settings.
+    def check(self, settings: Settings, later: Settings | None = None) -> None:
+        """Refuse to mix: what is in the file must have been made with the same settings, but for an attempt's own seed.
+
+        Args:
+            settings: those of the attempts at a problem.
+            later: those of the attempts after the first, where they are others.
 
         Raises:
             InputError: names the first setting that differs.
         """
         for line in self._lines.values():
-            earlier = parse_record(line, RunRecord).settings
-            if what := first_difference(to_json(earlier), to_json(settings)):
+            record = parse_record(line, RunRecord)
+            wanted = later if later and record.sample else settings
+            if what := first_difference(to_json(_seedless(record.settings)), to_json(_seedless(wanted))):
                 raise InputError(f"{self.path} was made with {what}; name another file with --output")
 
     def done(self, problem: Problem, sample: int, key: str) -> RunRecord | None:
@@ -85,6 +91,10 @@ class ResultsFile:
                     f"{self.path} line {line.number} isn't a run record ({error}); use another file"
                 ) from None
             self._lines[_attempt(record.problem, record.sample)] = line.text
+
+
+def _seedless(settings: Settings) -> Settings:
+    return replace(settings, sampling=replace(settings.sampling, seed=None))
 
 
 def _attempt(problem: Problem, sample: int) -> str:

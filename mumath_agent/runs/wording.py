@@ -1,6 +1,8 @@
 """How an attempt ended, in words: one wording for the terminal, the notebook and the LangChain tool."""
 
+from mumath_agent.dialects.output import plain
 from mumath_agent.records import RunRecord, StopReason, Trajectory
+from mumath_agent.solutions import Ending, Solution
 
 STOP_IN_WORDS = {
     StopReason.NO_ANSWER: "the model ended without an answer",
@@ -10,6 +12,13 @@ STOP_IN_WORDS = {
     StopReason.KERNEL_DIED: "the model's programs broke their Python session too often",
 }
 """Why there is no answer, for the stop reasons that a model can cause."""
+
+_WALLS = {
+    Ending.PROBLEM_WALL: "the time for this problem was over",
+    Ending.RUN_WALL: "the time for all problems was over",
+}
+_SHOWN_CLASSES = 4
+_SHOWN_CHARS = 24
 
 
 def ending(record: RunRecord) -> str:
@@ -24,3 +33,55 @@ def answer_line(attempt: Trajectory) -> str:
         return f"Answer: {attempt.answer.text}"
     why = attempt.error or STOP_IN_WORDS.get(attempt.stop_reason, attempt.stop_reason.value)
     return f"No answer: {why}"
+
+
+def solution_ending(solution: Solution) -> str:
+    """Return what stands at the end of several attempts: the model's caution, the votes and the answer line."""
+    return "\n".join(filter(None, (solution.caution, votes_line(solution), solution_line(solution))))
+
+
+def solution_line(solution: Solution) -> str:
+    """Return one line: the answer and whether there is much to say for it, or why there is none."""
+    if solution.answer is not None:
+        return f"Answer: {plain(solution.answer)}{_doubt(solution)}"
+    errors = [record.trajectory.error for record in solution.attempts if record.trajectory.error]
+    if solution.attempts and len(errors) == len(solution.attempts):
+        return f"No answer: {errors[0]}"
+    if wall := _WALLS.get(solution.budget.ending):
+        return f"No answer: {wall}"
+    return "No answer: no attempt came to one"
+
+
+def votes_line(solution: Solution) -> str:
+    """Return one line: who voted for what, and what became of the other attempts."""
+    classes, budget = solution.votes, solution.budget
+    counted = [f"{short(each.answer)} ({each.votes})" for each in classes[:_SHOWN_CLASSES]]
+    if rest := sum(each.votes for each in classes[_SHOWN_CLASSES:]):
+        counted.append(f"others ({rest})")
+    if silent := budget.finished - sum(each.votes for each in classes):
+        counted.append(f"no vote ({silent})")
+    left = budget.cancelled + budget.unbegun
+    parts = [f"Votes: {', '.join(counted) or 'none'}", f"confidence {solution.confidence.value:.2f}"]
+    if wall := _WALLS.get(budget.ending):
+        parts.append(f"{wall} with {_attempts(left)} missing")
+    elif left:
+        saved = f", about {budget.saved_tokens:,} tokens saved" if budget.saved_tokens else ""
+        parts.append(f"{_attempts(left)} not needed{saved}")
+    return "; ".join(parts)
+
+
+def short(answer: str, most_chars: int = _SHOWN_CHARS) -> str:
+    """Return an answer for a line that shows several: plain characters, and not many."""
+    text = " ".join(plain(answer).split())
+    return text if len(text) <= most_chars else f"{text[: most_chars - 1]}…"
+
+
+def _doubt(solution: Solution) -> str:
+    if not solution.confidence.is_low:
+        return ""
+    votes, ended = solution.votes[0].votes, solution.budget.finished
+    return f" (low confidence: {votes} of {_attempts(ended)} voted for it)"
+
+
+def _attempts(number: int) -> str:
+    return "1 attempt" if number == 1 else f"{number} attempts"

@@ -18,6 +18,7 @@ from mumath_agent.models.http.connection import READ_TIMEOUT_S, Connection
 from mumath_agent.models.http.messages import TOOL, wire_messages
 from mumath_agent.models.http.retries import TransientError, with_retries
 from mumath_agent.models.http.wire import SEE_LOG
+from mumath_agent.models.logprobs import LogprobSum
 from mumath_agent.models.stopping import new_text_only
 from mumath_agent.protocols import CompletionRequest, OnText, ToolCall
 from mumath_agent.records import Completion, FinishReason
@@ -85,6 +86,7 @@ class ChatCompletionsModel:
             "temperature": request.sampling.temperature,
             "top_p": request.sampling.top_p,
             "seed": request.sampling.seed,
+            "logprobs": True if request.logprobs else None,
             "tools": [TOOL] if conversation.tool else None,
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -116,6 +118,7 @@ class ChatCompletionsModel:
                 answer.usage = event.get("usage") or answer.usage
                 for choice in event.get("choices") or ():
                     answer.add(choice)
+                    answer.logprob.add(choice)
                 tell(answer.settled)
                 if answer.said.stopped and not answer.finish:  # the server ignored this stop string
                     break
@@ -133,6 +136,7 @@ class ChatCompletionsModel:
             finish_reason=FinishReason.LENGTH if cut else FinishReason.STOP,
             prompt_tokens=answer.usage.get("prompt_tokens") or 0,
             completion_tokens=answer.usage.get("completion_tokens") or 0,
+            logprob=answer.logprob.value if body.get("logprobs") else None,
         )
 
 
@@ -146,6 +150,7 @@ class _Answer(ArrivingAnswer):
         self.thinks_in: str | None = None
         """The field that the model's thoughts came in."""
         self.usage = dict[str, int]()
+        self.logprob = LogprobSum()
         self.finish = ""
         self._pieces = list[_Call]()
 

@@ -17,6 +17,7 @@ from mumath_agent.models.context import within_context
 from mumath_agent.models.http.connection import READ_TIMEOUT_S, Connection
 from mumath_agent.models.http.retries import TransientError, with_retries
 from mumath_agent.models.http.wire import SEE_LOG, KeyRefused, NoSuchPage, NotFound, checked, not_an_api
+from mumath_agent.models.logprobs import LogprobSum
 from mumath_agent.models.stopping import TextUntilStop, new_text_only
 from mumath_agent.protocols import CompletionRequest, OnText
 from mumath_agent.records import Completion, FinishReason
@@ -104,6 +105,7 @@ class CompletionsModel:
             "temperature": request.sampling.temperature,
             "top_p": request.sampling.top_p,
             "seed": request.sampling.seed,
+            "logprobs": 1 if request.logprobs else None,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
@@ -149,13 +151,14 @@ class CompletionsModel:
     async def _attempt(
         self, body: dict[str, Any], stop: tuple[str, ...], tell: Callable[[str], None]
     ) -> Completion:
-        text, finish, usage = TextUntilStop(stop), "", dict[str, int]()
+        text, finish, usage, logprob = TextUntilStop(stop), "", dict[str, int](), LogprobSum()
         try:
             async with self._connection.stream("/completions", body) as events:
                 async for event in events:
                     usage = event.get("usage") or usage
                     for choice in event.get("choices") or ():
                         text.add(choice.get("text") or "")
+                        logprob.add(choice)
                         finish = choice.get("finish_reason") or finish
                     tell(text.settled)
                     if text.stopped and not finish:  # the server ignored this stop string: end the request
@@ -172,6 +175,7 @@ class CompletionsModel:
             finish_reason=FinishReason.STOP if text.stopped else _FINISH[finish],
             prompt_tokens=usage.get("prompt_tokens") or 0,
             completion_tokens=usage.get("completion_tokens") or 0,
+            logprob=logprob.value if body.get("logprobs") else None,
         )
 
     async def _only_model(self) -> str:

@@ -106,6 +106,11 @@ class LocalModel:
         return f"LocalModel({str(self._gguf.path)!r})"
 
     @property
+    def at_once(self) -> int:
+        """How many completions it writes side by side; more only wait."""
+        return self._plan.slots
+
+    @property
     def name(self) -> str:
         """The file's name without its ending, unless it was given another one."""
         return self._listening.name or self._gguf.name

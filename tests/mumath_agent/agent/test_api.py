@@ -161,7 +161,7 @@ def test_who_stops_reading_early_leaves_nothing_behind() -> None:
 
 @pytest.mark.kernel
 @pytest.mark.parametrize(
-    "call", [asolve, lambda question, **settings: asyncio.to_thread(solve, question, **settings)]
+    "call", [asolve, lambda question, **settings: asyncio.to_thread(lambda: solve(question, **settings))]
 )
 def test_it_works_in_a_running_loop(call: Callable[..., Any]) -> None:
     async def both() -> list[str | None]:

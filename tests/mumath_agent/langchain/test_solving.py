@@ -22,6 +22,7 @@ from mumath_agent.langchain.solve_tool import DESCRIPTION
 from mumath_agent.models.embedded import CAUTION
 from mumath_agent.records import BROKEN, Completion, Limits, RunRecord, StopReason, from_json
 from mumath_agent.runs.wording import STOP_IN_WORDS
+from mumath_agent.solutions import Attempts, Solution
 from mumath_agent.testing import ScriptedModel
 
 PROGRAM = "We multiply.\n```python\nprint(17 * 23)\n```\n```output"
@@ -70,6 +71,42 @@ def test_what_the_agent_reads(texts: list[str], content: str) -> None:
     assert (message.content, message.status) == (content, "success")
     record = from_json(RunRecord, message.artifact)
     assert record.problem.question == QUESTION and len(record.trajectory.completions) == len(texts)
+
+
+@pytest.mark.kernel
+@pytest.mark.worker
+@pytest.mark.parametrize(
+    ("answers", "begins", "holds"),
+    [
+        (["391"] * 2, "Answer: 391\nVotes: 391 (2); confidence 0.88.\n", "No program was run."),
+        (
+            ["391", "392"],
+            "Answer: 391 (low confidence: 1 of 2 attempts voted for it)\nVotes: 391 (1), 392 (1); confidence 0.50.\n",
+            "The solver stated it as its final answer.",
+        ),
+        (["", ""], "No answer: no attempt came to one. Votes: no vote (2); confidence 0.00.\n", "No program"),
+    ],
+)
+def test_the_vote_of_several_attempts_is_what_the_agent_reads(
+    answers: list[str], begins: str, holds: str
+) -> None:
+    texts = [f"It is $\\boxed{{{answer}}}$." if answer else "Hm." for answer in answers]
+    how = Attempts(number=2, early_stop=False)
+    message = asked(solving(texts, attempts=how))
+    assert message.status == "success"
+    assert message.text.startswith(begins) and holds in message.text
+    assert from_json(Solution, message.artifact).how == how
+
+
+@pytest.mark.kernel
+@pytest.mark.worker
+def test_several_broken_attempts_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUMATH_ATTEMPTS", "2")
+    message = asked(solving([ModelRefused("no such model")] * 2))
+    assert message.status == "error" and "no such model" in message.content
+    monkeypatch.setenv("MUMATH_ATTEMPTS", "many")
+    with pytest.raises(InputError, match="attempts is 'many'"):
+        solving([])
 
 
 def test_every_way_to_end_without_an_answer_has_words() -> None:

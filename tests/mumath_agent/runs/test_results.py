@@ -80,6 +80,13 @@ def test_results_of_other_settings_are_not_mixed_in(tmp_path: Path) -> None:
     results.check(SETTINGS)
     with pytest.raises(InputError, match="made with model m, now it is n"):
         results.check(replace(SETTINGS, model="n"))
+    seeded = replace(SETTINGS, sampling=Sampling(seed=4))
+    results.check(seeded)  # every attempt draws its own from the run's
+    warm = replace(SETTINGS, sampling=Sampling(temperature=0.7))
+    results.append(replace(record(1), sample=1, settings=warm))
+    results.check(SETTINGS, warm)
+    with pytest.raises(InputError, match=r"temperature 0\.7, now it is 0\.0"):
+        results.check(SETTINGS)
 
 
 def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:

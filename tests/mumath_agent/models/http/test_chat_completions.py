@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
+from mumath_agent.agent.attempts import solve_problem
 from mumath_agent.agent.graph import Handles, graph
 from mumath_agent.agent.solver import Solver
 from mumath_agent.dialects import Chat
@@ -19,6 +20,7 @@ from mumath_agent.errors import ModelMisconfigured, ModelRefused, ModelUnreachab
 from mumath_agent.models.http.chat_completions import ChatCompletionsModel
 from mumath_agent.protocols import CompletionModel, CompletionRequest, Conversation, Message, Role
 from mumath_agent.records import Completion, FinishReason, Problem, Sampling
+from mumath_agent.solutions import Attempts, Ending
 from mumath_agent.testing import ScriptedExecutor
 from tests.waiting import HANG_S, eventually
 
@@ -243,6 +245,21 @@ async def test_the_token_limit_is_told(server: Server, model: CompletionModel) -
     assert (await answered(model)).finish_reason is FinishReason.LENGTH
 
 
+async def test_log_probabilities_are_asked_for_and_summed(server: Server) -> None:
+    pieces = [said("a"), said("b", "stop")]
+    for piece in pieces:
+        piece["choices"][0]["logprobs"] = {"content": [{"token": "a", "logprob": -0.25}]}
+    server.answers, model = [stream(*pieces, USAGE)], chat_model(server, "own")
+    prompt = Conversation(messages=(QUESTION,))
+    answers = [
+        await model.complete(CompletionRequest(prompt=prompt, max_tokens=9, logprobs=asked))
+        for asked in (True, False)
+    ]
+    assert [answer.logprob for answer in answers] == [-0.5, None]
+    assert [each.get("logprobs") for each in server.requests] == [True, None]
+    await model.aclose()
+
+
 async def test_cancelling_ends_the_generation(server: Server, model: CompletionModel) -> None:
     server.answers = [stream(said("a"), whole=False)]
     async with anyio.create_task_group() as tasks:
@@ -251,6 +268,20 @@ async def test_cancelling_ends_the_generation(server: Server, model: CompletionM
         tasks.cancel_scope.cancel()
     with anyio.fail_after(HANG_S):
         await server.left.wait()
+
+
+@pytest.mark.kernel
+@pytest.mark.worker
+async def test_an_attempt_that_is_not_needed_any_more_closes_its_request(
+    server: Server, model: CompletionModel
+) -> None:
+    box = stream(said("It is $\\boxed{4}$."), said("", "stop"), USAGE)
+    server.answers = [box, box, stream(said("It is"), whole=False)]
+    solver, problem = Solver(model=model, dialect=Chat()), Problem(id="p", question="2+2?")
+    with anyio.fail_after(HANG_S):
+        solution = await solve_problem(problem, solver, Attempts(number=3))
+        await server.left.wait()
+    assert (solution.answer, solution.budget.ending) == ("4", Ending.DECIDED)
 
 
 @pytest.mark.parametrize(

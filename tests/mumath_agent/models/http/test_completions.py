@@ -333,6 +333,29 @@ async def test_every_character_arrives(server: Server, model: CompletionsModel) 
     assert (await ask(model)).text == odd
 
 
+@pytest.mark.parametrize(
+    ("sent", "logprob"),
+    [
+        ([{"token_logprobs": [-0.5, -0.25]}, {"token_logprobs": [-1.0]}], -1.75),
+        ([{"token_logprobs": [None, -0.25]}, None], -0.25),
+        ([{"content": [{"token": "a", "logprob": -0.5}]}, {"content": []}], -0.5),  # llama.cpp
+        ([None, None], None),
+        ([{"token_logprobs": ["x", 3, {"a": 1}]}, "odd"], None),
+    ],
+)
+async def test_log_probabilities_are_asked_for_and_summed(
+    server: Server, model: CompletionsModel, sent: list[Any], logprob: float | None
+) -> None:
+    pieces = [text(piece) for piece in ("It is ", "4.")]
+    for piece, given in zip(pieces, sent, strict=True):
+        piece["choices"][0]["logprobs"] = given
+    server.answers = [stream(*pieces, text("", "stop"), USAGE)]
+    request = CompletionRequest(prompt="2+2?", max_tokens=9, logprobs=True)
+    assert (await model.complete(request)).logprob == logprob
+    await ask(model)
+    assert [each.get("logprobs") for each in server.requests] == [1, None]
+
+
 async def test_cancelling_closes_the_connection(server: Server, model: CompletionsModel) -> None:
     server.answers = [stream(text("hangs"), whole=False)]
     begun = asyncio.Event()

@@ -97,6 +97,9 @@ class Recipe(_Frozen):
     pretrained to read."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Precision of the matrix products. Trained weights and the optimisers' state are fp32."""
+    int4_from: float | None = Field(default=None, ge=0, lt=1)
+    """After this fraction of the steps, compute with matrices rounded as the embedded engine's int4 weights are, and
+    end with rounded ones (`rounding.py`). None: never."""
     attention: Literal["sdpa", "flash_attention_2"] = "sdpa"
     gradient_checkpointing: bool = False
     """Keep only the input of each layer and compute the rest again: less memory, a third more work."""
@@ -126,6 +129,8 @@ class Recipe(_Frozen):
             raise ValueError(
                 "frozen_layers is for all weights of a model that is there: not with model or lora"
             )
+        if self.int4_from is not None and self.lora:
+            raise ValueError("int4_from rounds the weights that are trained: not with lora")
         if self.patience and (not self.eval_rows or self.eval_every % self.checkpoint_every):
             raise ValueError(
                 "patience needs eval_rows, and an eval_every that is a multiple of checkpoint_every"

@@ -14,7 +14,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -49,6 +49,7 @@ from finetune.training.loss import Losses, losses_of, require_plain_logits
 from finetune.training.metrics import Reporter, StepMetrics, Tracking, open_trackers, require_tracking
 from finetune.training.optimizers import learning_rate, make_optimizers
 from finetune.training.recipe import Recipe
+from finetune.training.rounding import BLOCK, can_be_rounded, round_weights, rounded_weights
 from finetune.training.tokenizer import copy_tokenizer, load_tokenizer
 from finetune.training.weights import Model, find_start, make_model, save_model
 from mumath_agent.errors import InputError, MuMathError
@@ -79,6 +80,15 @@ class TrainingRun:
     processes: Processes
     identity: dict[str, Any]
     """Everything that the result depends on: written into checkpoints, compared when one is continued."""
+
+    def computes_in_int4(self, step: int) -> bool:
+        """Return whether the pass after `step` steps is made with rounded weights."""
+        begin = self.recipe.int4_from
+        return begin is not None and step >= begin * self.steps
+
+    def passes_after(self, step: int) -> AbstractContextManager[None]:
+        """Return the context in which the passes after `step` steps are made."""
+        return rounded_weights(self.model) if self.computes_in_int4(step) else nullcontext()
 
 
 MeasureSolveRate = Callable[[TrainingRun], float]
@@ -133,6 +143,10 @@ def _require_possible(
             f"the {recipe.passes} passes of a step (batch_tokens / microbatch_tokens) can't be shared out "
             f"evenly over {processes.count} processes; start another number of them"
         )
+    if recipe.int4_from is not None and processes.count > 1:
+        raise InputError(
+            "int4_from is for one process only; leave it out of the recipe, or start one process"
+        )
     if solve_rate is not None and processes.count > 1:
         raise InputError("the share solved is measured by one process only; leave out --solve")
     require_tracking(track)
@@ -149,6 +163,8 @@ def prepare(recipe: Recipe, *, data: Path, start: Path, processes: Processes | N
     rows = encoded_rows(recipe, tokenizer, data)
     model = make_model(recipe, tokenizer, start, processes)
     require_plain_logits(model)
+    if recipe.int4_from is not None and not can_be_rounded(model):
+        raise InputError(f"a matrix of the model isn't made of blocks of {BLOCK}; leave out int4_from")
     return TrainingRun(
         recipe=recipe,
         model=model,
@@ -215,11 +231,12 @@ def run(
             report.step(step, metrics)
             if step % recipe.log_every == 0:
                 report.training(step, total_tokens=progress.tokens)
-            if step % recipe.eval_every == 0 and (loss := evaluation_loss(training)) is not None:
+            if step % recipe.eval_every == 0 and (loss := evaluation_loss(training, step)) is not None:
                 report.evaluation(step, loss)
                 progress = replace(progress, evaluations=[*progress.evaluations, [step, loss]])
             if solve_rate is not None and recipe.solve_every and step % recipe.solve_every == 0:
-                report.solve_rate(step, solve_rate(training))
+                with training.passes_after(step):
+                    report.solve_rate(step, solve_rate(training))
             if step % recipe.checkpoint_every == 0:
                 keep = progress.best_step if recipe.patience else None
                 parts = (training.model, training.optimizers, progress, training.processes)
@@ -243,13 +260,14 @@ def _step(training: TrainingRun, passes: Sequence[Numbers], step: int) -> StepMe
     # FSDP2 takes the mean of the processes' gradients: each divides by its share of the weight of all.
     weight = processes.sum(weight) / processes.count
     sums = torch.zeros(3, device=processes.device, dtype=torch.float64)
-    for batch in batches:
-        found = losses(training, batch)
-        (found.weighted / weight).backward()  # type: ignore[no-untyped-call]
-        trained = found.trained
-        sums += torch.stack(
-            [trained.sum(), trained.new_tensor(len(trained)), trained.new_tensor(batch.tokens)]
-        )
+    with training.passes_after(step):
+        for batch in batches:
+            found = losses(training, batch)
+            (found.weighted / weight).backward()  # type: ignore[no-untyped-call]
+            trained = found.trained
+            sums += torch.stack(
+                [trained.sum(), trained.new_tensor(len(trained)), trained.new_tensor(batch.tokens)]
+            )
     norm = torch.nn.utils.clip_grad_norm_(training.model.parameters(), settings.clip)
     norm_before = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
     loss, count, tokens = processes.sum(sums).tolist()
@@ -283,8 +301,8 @@ def losses(training: TrainingRun, batch: Batch) -> Losses:
     return losses_of(training.model, batch, half=training.recipe.precision == "bf16")
 
 
-def evaluation_loss(training: TrainingRun) -> float | None:
-    """Return the mean loss of the trained tokens of the held-out rows; None if there are none."""
+def evaluation_loss(training: TrainingRun, step: int = 0) -> float | None:
+    """Return the mean loss of the trained tokens of the held-out rows after `step` steps; None if there are none."""
     held_out, processes = training.rows.held_out, training.processes
     if not held_out:
         return None
@@ -292,7 +310,7 @@ def evaluation_loss(training: TrainingRun) -> float | None:
     batches = epoch_batches(lengths, layout_of(training.recipe, seed=0), epoch=0)
     sums = torch.zeros(2, dtype=torch.float64)
     training.model.train(False)
-    with torch.no_grad():
+    with torch.no_grad(), training.passes_after(step):
         for numbers, counts in _shared_out(batches, processes):
             trained = losses(training, batch_of(training, held_out, numbers)).trained
             sums += counts * torch.stack([trained.sum(), trained.new_tensor(len(trained))]).cpu()
@@ -310,6 +328,8 @@ def _shared_out(batches: Sequence[Numbers], processes: Processes) -> Iterator[tu
 
 def _finish(training: TrainingRun, out: Path, progress: Progress) -> None:
     """Write the model, its tokenizer and the manifest; remove the checkpoints."""
+    if training.recipe.int4_from is not None:
+        round_weights(training.model)
     manifest = {
         "identity": training.identity,
         "parameters": sum(parameter.numel() for parameter in training.model.parameters()),
@@ -317,7 +337,7 @@ def _finish(training: TrainingRun, out: Path, progress: Progress) -> None:
         "best_step": progress.best_step if training.recipe.patience else None,
         "tokens": progress.tokens,
         "seconds": round(progress.seconds, 1),
-        "evaluation_loss": evaluation_loss(training),
+        "evaluation_loss": evaluation_loss(training, progress.step),
         "torch": torch.__version__,
     }
     with writing(f"the model to {out}"):

@@ -6,9 +6,13 @@ from collections.abc import Callable
 
 from mumath_agent.sandbox.zmtp import ProtocolError, Wire
 
-MAX_MESSAGE_BYTES = 8 << 20
-PORTION_BYTES, MAX_PORTIONS = 1 << 16, 64
-"""How much is read from a connection at once, and how many such portions without looking at the clock."""
+MAX_MESSAGE_BYTES = 6 << 20
+PORTION_BYTES, MAX_PORTIONS = 1 << 16, 8
+"""How much is read from a connection at once, and how many such portions without looking at the clock: more than a
+connection holds whose other side has ended."""
+
+MAX_EMPTY = 100
+"""How often a connection may turn out to hold nothing when the event loop says that it holds something."""
 
 
 class Channel:
@@ -18,6 +22,7 @@ class Channel:
         self,
         socket_type: str,
         connection: socket.socket,
+        on_data: Callable[[int], None],
         on_message: Callable[[list[bytes]], None],
         on_closed: Callable[[], None],
         on_violation: Callable[[str], None],
@@ -27,6 +32,7 @@ class Channel:
         Args:
             socket_type: our side's ZeroMQ type, "SUB" or "DEALER".
             connection: one end of a socket pair.
+            on_data: called with the number of bytes of each portion, before its messages; it may close the channel.
             on_message: called with the frames of each message.
             on_closed: called when the other side has closed the connection.
             on_violation: called with the reason when the other side breaks the protocol; the channel is closed then.
@@ -34,13 +40,15 @@ class Channel:
         self._socket = connection
         self._socket.setblocking(False)
         self._wire = Wire(socket_type, max_bytes=MAX_MESSAGE_BYTES)
+        self._on_data = on_data
         self._on_message = on_message
         self._on_closed = on_closed
         self._on_violation = on_violation
         self._loop = asyncio.get_running_loop()
         self._unsent = bytearray()
         self._open = True
-        self._loop.add_reader(connection.fileno(), self._receive)
+        self._empty = 0
+        self._loop.add_reader(connection.fileno(), self._on_readable)
         self.write(self._wire.opening)
 
     def write(self, data: bytes) -> None:
@@ -82,6 +90,14 @@ class Channel:
         if not self._unsent:
             self._loop.remove_writer(self._socket.fileno())
 
+    def _on_readable(self) -> None:
+        """Take in a portion. What makes a connection readable without any data is an urgent byte, which stays."""
+        if not self._receive() and self._open:
+            self._empty += 1
+            if self._empty > MAX_EMPTY:
+                self.close()
+                self._on_violation("it sends urgent bytes")
+
     def _receive(self) -> bool:
         """Take in one portion; return False if there was none."""
         try:
@@ -93,6 +109,9 @@ class Channel:
         if not data:
             self.close()
             self._on_closed()
+            return False
+        self._on_data(len(data))
+        if not self._open:
             return False
         try:
             for frames in self._wire.decode(data):

@@ -31,10 +31,10 @@ from mumath_agent.sandbox.seccomp import BRANCH_NAMESPACES
 from mumath_agent.sandbox.spec import WORK, KernelSpec
 from mumath_agent.sandbox.supervisor import Call, host_number, threads_of
 
-DEADLINE_S = 5.0
+DEADLINE_S = 4.0
 MAX_COPIED_BYTES = 64 << 20
-GIVEN = (250, 251, 252, 253, 254)
-"""The descriptors of a copy's line to the server, its sockets (iopub, shell), its stdout and its stderr."""
+GIVEN = (250, 251, 252, 0, 1, 2)
+"""The descriptors of a copy's line to the server, its sockets (iopub, shell), its stdin, its stdout and its stderr."""
 BRANCH = b"branch"
 
 
@@ -75,10 +75,7 @@ def settle_copy() -> None:
     linux.unshare(BRANCH_NAMESPACES)  # the work directory is mounted meanwhile
     linux.drop_capabilities()
     os.chdir(WORK)
-    null = os.open(os.devnull, os.O_RDONLY)
-    for descriptor in (0, 1, 2):
-        os.dup2(null, descriptor)
-    os.closerange(3, MAX_OPEN_FILES)
+    os.closerange(0, MAX_OPEN_FILES)  # also the standard ones: an open file has flags that both would see
     linux.unshare(BRANCH_NAMESPACES)  # the server checks everything meanwhile
 
 
@@ -103,6 +100,9 @@ class Branching:
     steps: int = 0
     between: int | None = None
     """A descriptor of the process between the two forks."""
+    between_process: int = 0
+    family: str = ""
+    """The user namespace of the origin, in which every process that is forked for this stands until it is the copy."""
     process: int = 0
     """The copy; 0 until it exists."""
     devices: tuple[int, int] = (0, 0)
@@ -117,8 +117,8 @@ class Branching:
                 expected = call.is_fork and call.process == self.origin and _has_one_thread(call.process)
             case 1:
                 expected = call.is_fork and stranger
-            case 2:
-                expected = call.is_unshare and stranger
+            case 2:  # the one between ends; if it became the copy, the other one would belong to nobody
+                expected = call.is_unshare and stranger and call.process != self.between_process
             case _:
                 expected = call.is_unshare and call.process == self.process
         return expected
@@ -150,6 +150,7 @@ def mount_copy(origin: int, copy: int, work_mb: int) -> tuple[int, int]:
     report, reported = os.pipe()
     if (helper := os.fork()) == 0:
         try:
+            signal.alarm(int(DEADLINE_S))  # the files are a program's; the server waits for nobody's for long
             os.write(reported, "{} {}".format(*_mount_copy(origin, copy, work_mb)).encode())
         except BaseException as error:
             os.write(reported, f"{type(error).__name__}: {error}"[:500].encode())
@@ -209,17 +210,20 @@ def inspect(branching: Branching) -> None:
         status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
         if int(status["CapEff"], 16) or int(status["CapPrm"], 16) or int(status["Threads"]) != 1:
             raise BranchError("it kept rights or threads it should have given up")
+        if status["PPid"].strip() != str(Path("/proc/self").readlink()):
+            raise BranchError("it isn't the server's child, which would not learn of its end")
         for link in (proc / "fd").iterdir():
-            if link.readlink() != Path("/dev/null") or not stat.S_ISCHR(link.stat().st_mode):
-                raise BranchError(f"it has files open ({link.readlink()})")
+            raise BranchError(f"it has files open ({link.readlink()})")
         own, origins = branching.devices
+        memory = os.fstat(branching.given[-1]).st_dev
         if (proc / "cwd").stat().st_dev != own:
             raise BranchError("it stayed in its origin's directory")
         for line in (proc / "maps").read_text().splitlines():
             _, rights, _, device, _, *path = line.split(maxsplit=5)
             major, minor = (int(number, 16) for number in device.split(":"))
             foreign = rights.endswith("s") and not (path and path[0].startswith("/usr/"))
-            if foreign or os.makedev(major, minor) == origins:
+            # Also private ones: what the origin writes to the file later shows in pages the copy hasn't written to.
+            if foreign or os.makedev(major, minor) in (origins, own, memory):
                 raise BranchError("it shares memory with its origin")
     except (OSError, KeyError, ValueError) as error:
         raise BranchError(f"it could not be looked at ({error})") from None
@@ -227,13 +231,26 @@ def inspect(branching: Branching) -> None:
         os.close(handle)
 
 
-def siblings() -> set[int]:
-    """Return all processes of our process id namespace, as numbered in it."""
+def family_of(process: int) -> str:
+    """Return the user namespace of a process, which is its kernel's own; empty if it has ended."""
+    with suppress(OSError):
+        handle = os.pidfd_open(process)
+        try:
+            return str(Path(f"/proc/{host_number(handle)}/ns/user").readlink())
+        finally:
+            os.close(handle)
+    return ""
+
+
+def relatives(family: str) -> set[int]:
+    """Return all processes of a user namespace, as they are numbered in our process id namespace."""
     ours = Path("/proc/self/ns/pid").readlink()
     found: set[int] = set()
     for entry in Path("/proc").iterdir():
         with suppress(OSError, StopIteration, ValueError):
-            if entry.name.isdecimal() and (entry / "ns/pid").readlink() == ours:
+            if not entry.name.isdecimal() or str((entry / "ns/user").readlink()) != family:
+                continue
+            if (entry / "ns/pid").readlink() == ours:
                 status = (entry / "status").read_text().splitlines()
                 found.add(int(next(line for line in status if line.startswith("NSpid:")).split()[-1]))
     return found

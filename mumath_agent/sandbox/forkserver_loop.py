@@ -27,9 +27,10 @@ from mumath_agent.sandbox.branch import (
     GIVEN,
     BranchError,
     Branching,
+    family_of,
     inspect,
     mount_copy,
-    siblings,
+    relatives,
 )
 from mumath_agent.sandbox.confine import confine, limit_open_files
 from mumath_agent.sandbox.kernel import KernelLoop
@@ -41,7 +42,11 @@ from mumath_agent.sandbox.warm import programs
 
 MAX_MESSAGE_BYTES = 1 << 16
 MAX_DESCRIPTORS = 8
+STRAYS_AFTER_S = (0.2, 1.0, 3.0)
+"""When processes that were forked for a branch and didn't become it are looked for, after its end."""
 END = object()
+MAX_REMARKS = 16
+"""How much a kernel may say on its line without being asked: an honest one answers late at times."""
 FIRST_DESCRIPTOR = 3
 """Where a kernel finds its channel to the agent; its line to the server and its sockets follow."""
 
@@ -60,6 +65,8 @@ class Child:
     """The descriptor where system calls of the kernel, its branches and its origin wait for permission."""
     introduced: bool = False
     """True once it has sent its listener, which it does before it runs anything; nothing it sends later is trusted."""
+    remarks: int = 0
+    """How often it said something on its line without being asked."""
 
 
 class ForkServerLoop:
@@ -72,6 +79,8 @@ class ForkServerLoop:
         self._selector = selectors.DefaultSelector()
         self._children: dict[int, Child] = {}
         self._branchings: list[Branching] = []
+        self._searches: list[tuple[float, str]] = []
+        """When to look for strays, and in whose family."""
 
     def serve(self) -> NoReturn:
         """Answer requests; in idle moments run the warm-up programs."""
@@ -90,13 +99,14 @@ class ForkServerLoop:
         tell(self._control, {"ready": True, "threads": _threads()})
         warming: Iterator[None] | None = programs(Shell.instance()) if self._spec.preload else None
         while True:
-            pause_s = 0.5 if self._branchings else 0 if warming else None
+            pause_s = 0.2 if self._branchings or self._searches else 0 if warming else None
             events = self._selector.select(pause_s)
             for key, _ in events:
                 if self._selector.get_map().get(key.fd) is key:  # an earlier event may have ended it
                     key.data()
             for late in [b for b in self._branchings if time.monotonic() > b.until]:
                 self._fail(late, "it did not answer in time")
+            self._end_strays()
             if warming and not (events or self._branchings) and next(warming, END) is END:
                 warming = None
 
@@ -116,7 +126,7 @@ class ForkServerLoop:
             os._exit(0)  # the agent is gone
         spec = KernelSpec.from_bytes(data)
         channel = socket.socket(fileno=descriptors[0])
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours, theirs = _line()
         try:
             process = os.fork() if self._spec.forks else 0
         except OSError as error:
@@ -164,35 +174,45 @@ class ForkServerLoop:
     def _heard_kernel(self, child: Child) -> None:
         try:
             data, descriptors, _, _ = socket.recv_fds(child.line, 4096, 1)
-        except OSError:
+        except OSError:  # also where it is readable without holding data: urgent bytes
             data, descriptors = b"", []
-        if not data:
-            self._selector.unregister(child.line)  # closed by the kernel, which then can't be copied
-        elif descriptors and not child.introduced and data == b"listener":  # "none" may come with a program's
+        branchings = [b for b in self._branchings if b.origin == child.process]
+        child.remarks += child.introduced and not branchings
+        if (
+            not data or child.remarks > MAX_REMARKS
+        ):  # closed or misused by the kernel, which then can't be copied
+            self._forget(child.line)
+            data = b"it has cut its line to the fork server"
+        if descriptors and not child.introduced and data == b"listener":  # "none" may come with a program's
             child.listener = descriptors[0]
             self._watch(child.listener, functools.partial(self._called, child.listener))
         else:
             for descriptor in descriptors:  # only a program sends any now
                 os.close(descriptor)
-            for branching in [b for b in self._branchings if b.origin == child.process]:
-                self._fail(branching, data.decode("utf-8", "replace"))
+            for branching in branchings:
+                self._fail(branching, data[:200].decode("utf-8", "replace"))
         child.introduced = True
 
     # Branches
 
     def _branch(self, origin: Child, data: bytes, descriptors: list[int]) -> None:
         channel = socket.socket(fileno=descriptors[0])
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        streams = [os.memfd_create(name) for name in ("1", "2")]
+        ours, theirs = _line()
+        streams = [os.open(os.devnull, os.O_RDONLY), *(os.memfd_create(name) for name in ("1", "2"))]
+        for stream in streams[1:]:
+            fcntl.fcntl(stream, fcntl.F_SETFL, os.O_APPEND | os.O_RDWR)
         given = [theirs.detach(), *descriptors[1:], *streams]
         spec = KernelSpec.from_bytes(data)
-        branching = Branching(origin.process, origin.listener, channel, given, ours, spec)
+        family = family_of(origin.process)
+        branching = Branching(origin.process, origin.listener, channel, given, ours, spec, family=family)
         try:
             if origin.process not in self._children:
                 raise BranchError("it has ended")
             if any(b.listener == origin.listener for b in self._branchings):
                 raise BranchError("it or a relative is being copied already")
-            origin.line.send(BRANCH, socket.MSG_DONTWAIT)
+            if origin.line.fileno() < 0:
+                raise BranchError("it has cut its line to the fork server")
+            origin.line.send(BRANCH)
         except (OSError, BranchError) as error:
             self._fail(branching, str(error))
         else:
@@ -221,7 +241,7 @@ class ForkServerLoop:
         branching.steps += 1
         match branching.steps:
             case 2:
-                branching.between = os.pidfd_open(call.process)
+                branching.between, branching.between_process = os.pidfd_open(call.process), call.process
             case 3:
                 branching.process = call.process
             case 4:
@@ -239,6 +259,7 @@ class ForkServerLoop:
             supervisor.give(branching.listener, call, descriptor, number)
         branching.close()
         self._branchings.remove(branching)
+        self._search(branching)
         process, channel, line = branching.process, branching.channel, branching.line
         self._adopt(Child(process, channel, line, branching.spec, branching.listener, introduced=True))
         hand_over(channel, process)
@@ -251,8 +272,24 @@ class ForkServerLoop:
         branching.channel.close()
         branching.line.close()
         branching.close()
-        if not self._branchings:  # kill whatever was forked and isn't a kernel
-            for stray in siblings() - {*self._children, os.getpid()}:
+        if branching.process not in self._children:
+            _kill(branching.process)
+        self._search(branching)
+
+    def _search(self, branching: Branching) -> None:
+        """Look for strays of `branching` from now on: a fork that was permitted a moment ago may still be under way."""
+        now = time.monotonic()
+        if branching.family:
+            self._searches += [(now + pause_s, branching.family) for pause_s in STRAYS_AFTER_S]
+
+    def _end_strays(self) -> None:
+        """Kill whatever was forked for a branch that failed or is complete, and isn't a kernel."""
+        now = time.monotonic()
+        busy = {branching.family for branching in self._branchings}
+        due = {family for at, family in self._searches if at <= now and family not in busy}
+        self._searches = [item for item in self._searches if item[1] not in due or item[0] > now]
+        for family in due:
+            for stray in relatives(family) - {*self._children, os.getpid()}:
                 _kill(stray)
 
 
@@ -297,6 +334,13 @@ def _only(descriptors: list[int]) -> list[socket.socket]:
     return [socket.socket(fileno=FIRST_DESCRIPTOR + n) for n in range(len(aside))]
 
 
+def _line() -> tuple[socket.socket, socket.socket]:
+    """Return the two ends of a line to a kernel. Ours never waits, whatever a program sends on the other."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    ours.setblocking(False)
+    return ours, theirs
+
+
 def hand_over(channel: socket.socket, process: int) -> None:
     """Give the agent the means to send signals to `process`, whatever its number is outside."""
     if sys.platform == "linux":
@@ -316,7 +360,8 @@ def tell(channel: socket.socket, news: dict[str, Any]) -> None:
 
 def _kill(process: int) -> None:
     with suppress(ProcessLookupError):
-        os.kill(process, signal.SIGKILL)
+        if process > 1:  # 0 would be our whole group
+            os.kill(process, signal.SIGKILL)
 
 
 def _threads() -> int:

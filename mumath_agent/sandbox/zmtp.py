@@ -48,7 +48,7 @@ class Wire:
             body, position = bytes(self._received[start:end]), end
             if flags & _COMMAND:
                 if body.startswith(b"\x05ERROR"):
-                    raise ProtocolError(f"the other side refused: {body[7:].decode('ascii', 'replace')}")
+                    raise ProtocolError(f"the other side refused: {body[7:207].decode('ascii', 'replace')}")
                 continue  # READY; its properties don't matter here
             self._frames.append(body)
             self._frames_bytes += len(body)

@@ -6,10 +6,11 @@ program's session.
 
 import asyncio
 import threading
+import time
 
 import psutil
 import pytest
-from misbehaving import CASES, FORGERIES, KEPT, LOST, OK, TIMEOUT, Case
+from misbehaving import CASES, FIND_WIRES, FORGERIES, KEPT, KERNEL, LOST, OK, TIMEOUT, Case
 from outside import descendants
 
 from mumath_agent.kernels import JupyterExecutor
@@ -18,8 +19,10 @@ from tests.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
 
-OUR_MEMORY_BYTES = 400 << 20
+OUR_MEMORY_BYTES = 50 << 20
 """What our own process may take on top to read whatever a program sends."""
+OUR_LOOP_S = 0.4
+"""CPU time in which our loop comes back to its other work, whatever a program sends; twice what is promised."""
 
 
 def time_limit_s(case: Case) -> float:
@@ -49,13 +52,25 @@ async def test_a_misbehaving_program_is_ended_and_the_session_goes_on(case: Case
         assert (execution.state_lost or following.state_lost) in case.lost
         assert await eventually(lambda: process.num_fds() <= descriptors + 6)
         assert watch.grown_bytes < OUR_MEMORY_BYTES
+        assert watch.longest_s < OUR_LOOP_S
         assert len(execution.stdout) + len(execution.stderr) + len(execution.result or "") < 3 * 300_000
 
 
 class Watch:
-    """Sees how much memory our own process takes on top of what it had."""
+    """Sees how much memory our own process takes on top of what it had, and how long our loop stands still."""
 
     def __enter__(self) -> "Watch":
+        self.longest_s = 0.0
+        """CPU time of the longest turn of our loop."""
+        run = asyncio.Handle._run
+
+        def timed(handle: asyncio.Handle) -> None:
+            before = time.thread_time()
+            run(handle)
+            self.longest_s = max(self.longest_s, time.thread_time() - before)
+
+        self._patch = pytest.MonkeyPatch()
+        self._patch.setattr(asyncio.Handle, "_run", timed)
         self._process = psutil.Process()
         self._before = self._most = self._process.memory_info().rss
         self._over = threading.Event()
@@ -68,6 +83,7 @@ class Watch:
             self._most = max(self._most, self._process.memory_info().rss)
 
     def __exit__(self, *_: object) -> None:
+        self._patch.undo()
         self._over.set()
         self._thread.join()
 
@@ -97,6 +113,42 @@ async def test_our_own_loop_goes_on_while_a_program_floods_us(flood: str) -> Non
             await asyncio.sleep(0.01)
         flooding.cancel()
         await asyncio.wait({flooding})
+
+
+AFTERWARDS = {
+    "messages": "kernel._send(kernel._peers, 'stream', {'name': 'stdout', 'text': 'x'}, kernel._parent, b'stream')",
+    "junk on iopub": "wires[-2].sendall(bytes([0, 1, 65]) * 100_000)",
+    "junk on shell": "wires[-1].sendall(bytes([0, 1, 65]) * 100_000)",
+    "commands": "wires[-1].sendall(bytes([4, 0]) * 100_000)",
+    "frames without an end": "wires[-1].sendall(bytes([1, 0]) * 10)",
+    "half a huge frame": "wires[-2].sendall(bytes([2]) + (5 << 20).to_bytes(8, 'big') + bytes(4 << 20))",
+    "endings": "kernel._send(kernel._peers, 'status', {'execution_state': 'idle'}, kernel._parent, b'status')",
+}
+
+
+_BY_DAY = ("messages", "junk on shell", "half a huge frame")
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        pytest.param(act, id=name, marks=[] if name in _BY_DAY else pytest.mark.slow)
+        for name, act in AFTERWARDS.items()
+    ],
+)
+async def test_a_flood_after_the_end_of_a_cell_is_stopped(act: str) -> None:
+    """Our CPU time is that of reading a bounded part; its session begins anew."""
+    flood = (
+        f"def flood():\n    time.sleep(0.1)\n    while True: {act}\nthreading.Thread(target=flood).start()"
+    )
+    async with JupyterExecutor() as executor:
+        first = await executor.run(f"import threading, time\n{FIND_WIRES}{KERNEL}{flood}", timeout_s=HANG_S)
+        assert (first.status, first.state_lost) == (OK, False)
+        before = time.process_time()
+        await asyncio.sleep(2)
+        assert time.process_time() - before < 1
+        following = await executor.run("print('kept')", timeout_s=HANG_S)
+        assert (following.status, following.stdout, following.state_lost) == (OK, "kept\n", True)
 
 
 async def test_a_program_that_hangs_at_exit_does_not_hold_us_up() -> None:

@@ -101,8 +101,9 @@ class Branching:
     between: int | None = None
     """A descriptor of the process between the two forks."""
     between_process: int = 0
-    family: str = ""
-    """The user namespace of the origin, in which every process that is forked for this stands until it is the copy."""
+    family: int | None = None
+    """A descriptor of the origin's user namespace, in which every process that is forked for this stands until it is
+    the copy. While it is open, no other namespace gets the number of this one."""
     process: int = 0
     """The copy; 0 until it exists."""
     devices: tuple[int, int] = (0, 0)
@@ -231,26 +232,29 @@ def inspect(branching: Branching) -> None:
         os.close(handle)
 
 
-def family_of(process: int) -> str:
-    """Return the user namespace of a process, which is its kernel's own; empty if it has ended."""
+def family_of(process: int) -> int | None:
+    """Return a descriptor of a kernel's user namespace; None if it has ended, or has no namespace of its own."""
     with suppress(OSError):
         handle = os.pidfd_open(process)
         try:
-            return str(Path(f"/proc/{host_number(handle)}/ns/user").readlink())
+            family = os.open(f"/proc/{host_number(handle)}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         finally:
             os.close(handle)
-    return ""
+        if not os.path.samestat(os.fstat(family), Path("/proc/self/ns/user").stat()):
+            return family
+        os.close(family)
+    return None
 
 
-def relatives(family: str) -> set[int]:
+def relatives(family: int) -> set[int]:
     """Return all processes of a user namespace, as they are numbered in our process id namespace."""
-    ours = Path("/proc/self/ns/pid").readlink()
+    wanted, ours = os.fstat(family), Path("/proc/self/ns/pid").stat()
     found: set[int] = set()
     for entry in Path("/proc").iterdir():
         with suppress(OSError, StopIteration, ValueError):
-            if not entry.name.isdecimal() or str((entry / "ns/user").readlink()) != family:
+            if not entry.name.isdecimal() or not os.path.samestat((entry / "ns/user").stat(), wanted):
                 continue
-            if (entry / "ns/pid").readlink() == ours:
+            if os.path.samestat((entry / "ns/pid").stat(), ours):
                 status = (entry / "status").read_text().splitlines()
                 found.add(int(next(line for line in status if line.startswith("NSpid:")).split()[-1]))
     return found

@@ -79,8 +79,8 @@ class ForkServerLoop:
         self._selector = selectors.DefaultSelector()
         self._children: dict[int, Child] = {}
         self._branchings: list[Branching] = []
-        self._searches: list[tuple[float, str]] = []
-        """When to look for strays, and in whose family."""
+        self._searches: dict[int, tuple[int, list[float]]] = {}
+        """Whose strays to look for, as the number of the family and its descriptor, and when."""
 
     def serve(self) -> NoReturn:
         """Answer requests; in idle moments run the warm-up programs."""
@@ -155,6 +155,8 @@ class ForkServerLoop:
         with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 process, status = ended
+                for branching in [b for b in self._branchings if process in (b.origin, b.process)]:
+                    self._fail(branching, "it has ended")
                 if (child := self._children.pop(process, None)) is not None:
                     tell(child.channel, {"exit": os.waitstatus_to_exitcode(status)})
                     self._forget(child.channel)
@@ -278,19 +280,27 @@ class ForkServerLoop:
 
     def _search(self, branching: Branching) -> None:
         """Look for strays of `branching` from now on: a fork that was permitted a moment ago may still be under way."""
-        now = time.monotonic()
-        if branching.family:
-            self._searches += [(now + pause_s, branching.family) for pause_s in STRAYS_AFTER_S]
+        if branching.family is None:
+            return
+        number, now = os.fstat(branching.family).st_ino, time.monotonic()
+        if number in self._searches:
+            os.close(self._searches[number][0])
+        self._searches[number] = branching.family, [now + pause_s for pause_s in STRAYS_AFTER_S]
+        branching.family = None
 
     def _end_strays(self) -> None:
         """Kill whatever was forked for a branch that failed or is complete, and isn't a kernel."""
         now = time.monotonic()
-        busy = {branching.family for branching in self._branchings}
-        due = {family for at, family in self._searches if at <= now and family not in busy}
-        self._searches = [item for item in self._searches if item[1] not in due or item[0] > now]
-        for family in due:
+        busy = {os.fstat(b.family).st_ino for b in self._branchings if b.family is not None}
+        for number, (family, times) in list(self._searches.items()):
+            if number in busy or times[0] > now:
+                continue
             for stray in relatives(family) - {*self._children, os.getpid()}:
                 _kill(stray)
+            del times[0]
+            if not times:
+                os.close(family)
+                del self._searches[number]
 
 
 def become_kernel(server: ServerSpec, spec: KernelSpec, descriptors: list[int]) -> NoReturn:

@@ -31,6 +31,8 @@ class Case:
     lost: set[bool]
     strikes_later: bool = False
     """What it left behind may end the next program too."""
+    at_night: bool = False
+    """It is like another one, and takes long."""
 
 
 CASES = [
@@ -305,6 +307,7 @@ FORGERIES += [
         f"import sys\n{KERNEL}{SIGNED}parts = [b'{{}}'] * 4\nparts[{place}] = {text}\nfor _ in range(4): send(*parts)",
         {OK, DIED},
         EITHER,
+        at_night=(what, place) not in (("lists", 3), ("keys", 0)),
     )
     for place in (0, 3)
     for what, text in NESTED.items()
@@ -329,6 +332,7 @@ FORGERIES += [
         f"{KERNEL}parts = [{parts}]\nfor n in range(100_000):\n    {reset}kernel.publish(*parts[n % len(parts)])",
         {OK, ERROR, DIED},
         EITHER,
+        at_night=what != "parts" or how == "",
     )
     for what, parts in (("figures", FIGURE), ("parts", SMALL_PARTS))
     for how, reset in (("", ""), ("_past_its_own_limits", "kernel._shown = kernel._shown_bytes = 0; "))

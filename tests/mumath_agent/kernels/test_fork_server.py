@@ -98,7 +98,13 @@ async def test_other_kernels_live_on_where_nothing_keeps_programs_from_urgent_by
     await assert_others_live_on(sandbox, URGENT.values())
 
 
-@pytest.mark.parametrize("code", URGENT.values(), ids=URGENT.keys())
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param(code, id=name, marks=[] if name == "an_urgent_byte" else pytest.mark.slow)
+        for name, code in URGENT.items()
+    ],
+)
 @pytest.mark.filterwarnings("ignore:model-written programs run at:UserWarning")
 async def test_urgent_bytes_cost_our_loop_nothing(code: str) -> None:
     """They would keep a connection readable that has nothing to read, and our loop awake, for ever."""

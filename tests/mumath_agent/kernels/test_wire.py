@@ -49,6 +49,7 @@ def test_junk_is_an_error_or_nothing(data: bytes) -> None:
         encode([b"x" * 600, b"y" * 600]),
         bytes([2]) + (1 << 62).to_bytes(8, "big"),
         bytes([4, 7]) + b"\x05ERROR!",
+        bytes([4, 0]) * 200,
     ],
 )
 def test_a_foreign_protocol_or_too_large_a_message_ends_the_connection(data: bytes) -> None:

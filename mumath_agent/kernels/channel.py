@@ -10,7 +10,9 @@ MAX_MESSAGE_BYTES = 6 << 20
 PORTION_BYTES, MAX_PORTIONS = 1 << 16, 8
 """How much is read from a connection at once, and how many such portions without looking at the clock: more than a
 connection holds whose other side has ended."""
-
+MAX_EAGER, PAUSE_S = 500, 0.005
+"""How many portions are read as they come, and how long later ones gather: a kernel that sends a byte at a time would
+wake our loop for each, and keep it from other kernels."""
 MAX_EMPTY = 100
 """How often a connection may turn out to hold nothing when the event loop says that it holds something."""
 
@@ -47,9 +49,13 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._unsent = bytearray()
         self._open = True
-        self._empty = 0
+        self._empty = self._portions = 0
         self._loop.add_reader(connection.fileno(), self._on_readable)
         self.write(self._wire.opening)
+
+    def be_eager(self) -> None:
+        """Read the next portions as they come, because something was asked."""
+        self._portions = 0
 
     def write(self, data: bytes) -> None:
         """Send what can be sent now, and the rest when there is room."""
@@ -60,8 +66,10 @@ class Channel:
                 data = data[self._socket.send(data) :]
             except (BlockingIOError, InterruptedError):
                 pass
-            except OSError:
-                return  # that it ended is noticed elsewhere
+            except OSError:  # the other side doesn't read any more
+                self.close()
+                self._on_closed()
+                return
         if data:
             self._unsent += data
             self._loop.add_writer(self._socket.fileno(), self._flush)
@@ -86,7 +94,9 @@ class Channel:
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            self._unsent.clear()
+            self.close()
+            self._on_closed()
+            return
         if not self._unsent:
             self._loop.remove_writer(self._socket.fileno())
 
@@ -97,6 +107,14 @@ class Channel:
             if self._empty > MAX_EMPTY:
                 self.close()
                 self._on_violation("it sends urgent bytes")
+        self._portions += 1
+        if self._portions > MAX_EAGER and self._open:
+            self._loop.remove_reader(self._socket.fileno())
+            self._loop.call_later(PAUSE_S, self._resume)
+
+    def _resume(self) -> None:
+        if self._open:
+            self._loop.add_reader(self._socket.fileno(), self._on_readable)
 
     def _receive(self) -> bool:
         """Take in one portion; return False if there was none."""

@@ -36,6 +36,8 @@ MAX_CELL_BYTES, MAX_CELL_MESSAGES = 32 << 20, 12_000
 """The most one cell may send. Our own kernel keeps below it; a program that took the kernel over need not."""
 MAX_IDLE_BYTES, MAX_IDLE_MESSAGES = 1 << 20, 1000
 """The most that may come between two cells. A kernel that says more isn't listened to any longer."""
+MIN_IDLE_BYTES = 4096
+"""What a portion counts for at least then: however little comes, reading it takes time."""
 MAX_JUNK = 100
 """How many messages may be malformed or wrongly signed."""
 DISK_CHECK_S = 0.25
@@ -180,6 +182,8 @@ class Kernel:
         content = {"code": text, "silent": False, "store_history": False, "allow_stdin": False}
         self._cell = RunningCell(header["msg_id"], max_chars=self._sandbox.max_output_chars)
         self._bytes_left, self._messages_left = MAX_CELL_BYTES, MAX_CELL_MESSAGES
+        for channel in (self._iopub, self._shell):
+            channel.be_eager()
         self._shell.write(encode(self._signer.pack(header, content)))
         return self._cell
 
@@ -287,7 +291,7 @@ class Kernel:
         self._bytes_left, self._messages_left = MAX_IDLE_BYTES, MAX_IDLE_MESSAGES
 
     def _on_data(self, size: int) -> None:
-        self._bytes_left -= size
+        self._bytes_left -= size if self._cell is not None else max(size, MIN_IDLE_BYTES)
         if self._bytes_left < 0:
             self._on_violation("it sent too many bytes")
 

@@ -229,6 +229,20 @@ FORGERIES = [
         LOST,
     ),
     Case(
+        "deaf_shell",
+        FIND_WIRES + "wires[-1].shutdown(socket.SHUT_RD)",
+        {OK},
+        EITHER,
+        strikes_later=True,
+    ),
+    Case(
+        "byte_by_byte",
+        FIND_WIRES + "wires[-2].sendall(b'\\x02' + (5 << 20).to_bytes(8, 'big'))\n"
+        "while True: wires[-2].sendall(b'x')",
+        {TIMEOUT},
+        EITHER,
+    ),
+    Case(
         "half_a_frame",
         FIND_WIRES + "for wire in wires: wire.sendall(b'\\x00\\xff')",
         {DIED, TIMEOUT},

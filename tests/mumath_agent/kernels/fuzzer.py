@@ -29,32 +29,16 @@ WORDS = (
     *("\ud800", "é😀", "x\n" * 2000, "<script>"),
 )
 TEXTS = (
+    *(b"NaN", b"1e999", b"9" * 5000, b'"\xff"', b"[" * 200 + b"]" * 200, b'{"a":1,"a":{}}', b"-", b""),
     *(
-        b"NaN",
-        b"1e999",
-        b"9" * 5000,
-        b'"\xff"',
-        b"[" * 200 + b"]" * 200,
-        b'{"a":1,"a":{}}',
-        b"-",
-        b"",
         b"true",
+        b'{"text":"\\ud800"}',
+        b"[" + b"{}," * 20_000 + b"{}]",
+        b'{"name":"stdout","text":"',
+        b"{}" * 3,
     ),
-    *(b'{"text":"\\ud800"}', b"[" + b"{}," * 20_000 + b"{}]", b'{"name":"stdout","text":"', b"{}" * 3),
 )
 HUGE = (0, 1, 255, 1 << 16, (6 << 20) - 1, 6 << 20, 1 << 31, 1 << 50, (1 << 64) - 1)
-WRONG = (
-    "unsigned",
-    "truncated",
-    "flipped",
-    "reordered",
-    "nested",
-    "oversized",
-    "many_frames",
-    "commands",
-    "junk",
-)
-DEEDS = ("urgent", "half_closed", "descriptors", "closed")
 TO_SERVER = (b"listener", b"none", b"branch", b"{}", b'{"exit": 0}', b"x" * 70_000, b"\x00", b"it has ended")
 
 
@@ -70,7 +54,12 @@ class Fuzzer:
             ((0, 0), (0, 0.002), (0.003, 0), (0.02, 0.02), (0.4, 0.1))
         )
         self._ending = self._random.choice((0, 0, 0, 0.003, 0.1))
-        """How likely is what breaks a connection or ends a cell: most messages should come after others that counted."""
+        """How likely is what breaks a connection or ends a cell: most messages should come after others that count."""
+        self._ways = (
+            *(self._unsigned, self._truncated, self._flipped, self._reordered, self._nested, self._oversized),
+            *(self._many_frames, self._commands, self._junk),
+        )
+        self._deeds = (self._send_urgent, self._close_half, self._send_descriptors, self._close_it)
 
     def attack(self, count: int) -> None:
         """Send `count` messages, some of them from a thread that outlives the program."""
@@ -89,17 +78,14 @@ class Fuzzer:
         wire = self._random.choices(self._wires, (1, 6, 3)[: len(self._wires)])[0]
         with suppress(OSError, MemoryError):
             if draw() < self._deed:
-                getattr(self, f"_{self._random.choice(DEEDS)}")(wire)
+                self._random.choice(self._deeds)(wire)
             elif wire is self._wires[0]:
                 wire.sendall(self._random.choice((*TO_SERVER, self._junk())))
             elif draw() < 0.02:
                 os.write(self._random.choice((1, 2)), self._junk())
             else:
                 wrong = draw() < self._wrong
-                data = (
-                    getattr(self, f"_{self._random.choice(WRONG)}")() if wrong else _encoded(self._message())
-                )
-                self._write(wire, data)
+                self._write(wire, self._random.choice(self._ways)() if wrong else _encoded(self._message()))
 
     def _write(self, wire: socket.socket, data: bytes) -> None:
         """Send it in one piece, or as a few."""
@@ -184,19 +170,19 @@ class Fuzzer:
 
     # What isn't a message
 
-    def _urgent(self, wire: socket.socket) -> None:
+    def _send_urgent(self, wire: socket.socket) -> None:
         wire.send(b"!", socket.MSG_OOB)
 
-    def _half_closed(self, wire: socket.socket) -> None:
+    def _close_half(self, wire: socket.socket) -> None:
         wire.shutdown(self._random.choice((socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR)))
 
-    def _descriptors(self, wire: socket.socket) -> None:
+    def _send_descriptors(self, wire: socket.socket) -> None:
         data = self._random.choice((b"listener", b"none", b"x", _encoded(self._message())))
         socket.send_fds(
             wire, [data], [self._random.choice((0, 1, 2, wire.fileno()))] * self._random.choice((1, 2, 50))
         )
 
-    def _closed(self, wire: socket.socket) -> None:
+    def _close_it(self, wire: socket.socket) -> None:
         if self._random.random() < 0.1:
             os.close(wire.fileno())
 

@@ -1,9 +1,10 @@
-"""Have kernels send random messages on all their sockets: only their own sessions may notice.
+r"""Have kernels send random messages on all their sockets: only their own sessions may notice.
 
 By day a few kernels send the same messages each time; at night many send new ones. For a longer run, give the number
-of kernels; each sends 500 messages, if it lives so long. A seed that was printed sends the same again:
+of kernels, and of messages that each of them sends if it lives so long. A seed that was printed draws the same again:
 
-    MUMATH_FUZZ_KERNELS=2000 MUMATH_FUZZ_SEED=7 .venv/bin/pytest -n0 -s -m slow tests/mumath_agent/kernels/test_fuzzing.py
+    MUMATH_FUZZ_KERNELS=2000 MUMATH_FUZZ_MESSAGES=2000 MUMATH_FUZZ_SEED=7 \
+        .venv/bin/pytest -n0 -s -m slow tests/mumath_agent/kernels/test_fuzzing.py
 """
 
 import os
@@ -49,9 +50,9 @@ class Run:
     async def one(self, number: int) -> None:
         """Have kernel `number` attack; its session goes on, and what is shown of it is clean and bounded."""
         name = f"seed {self.seed}, kernel {number}"
-        attack = f"Fuzzer(get_ipython().publish.__self__, '{self.seed} {number}').attack({self.messages})"
+        seeded = f"{fuzzer.Fuzzer.__name__}(get_ipython().publish.__self__, '{self.seed} {number}')"
         async with JupyterExecutor(pool=self.pool, interrupt_grace_s=0.3) as session:
-            execution = await session.run(f"{PROGRAM}\n{attack}", timeout_s=ENDS_S)
+            execution = await session.run(f"{PROGRAM}\n{seeded}.attack({self.messages})", timeout_s=ENDS_S)
             why = re.sub("[0-9,]+", "N", str(execution.error).splitlines()[-1])[:90]
             self.tally[f"{execution.status} {why}"] += 1
             check_shown(execution, name)
@@ -132,8 +133,9 @@ def count_read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return tally
 
 
-async def test_random_messages_cost_only_their_own_sessions(own_tmp: Path) -> None:
+async def test_random_messages_cost_only_their_own_sessions(own_tmp: Path, count_read: Counter[str]) -> None:
     await fuzz("7", 12, 100, own_tmp)
+    assert count_read["messages read"] > 12 * 10
 
 
 @pytest.mark.slow
@@ -146,4 +148,5 @@ async def test_many_new_random_messages_cost_only_their_own_sessions(
     messages = int(os.environ.get("MUMATH_FUZZ_MESSAGES", "500"))
     print(f"seed {seed}: {kernels} kernels of {messages} messages")
     tally = await fuzz(seed, kernels, messages, own_tmp)
+    assert count_read["messages read"] > kernels * messages / 10
     print(f"{dict(tally.most_common())}, {dict(count_read.most_common())}")

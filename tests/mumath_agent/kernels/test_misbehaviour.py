@@ -6,18 +6,27 @@ program's session.
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
 
 import psutil
 import pytest
 from misbehaving import CASES, FIND_WIRES, FORGERIES, KEPT, KERNEL, LOST, OK, TIMEOUT, Case
 from outside import descendants
-from watching import Watch
+from watching import Watch, going_on, next_cell
 
 from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.records import ExecutionStatus
 from tests.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
+
+
+@pytest.fixture(scope="module")
+async def bystander() -> AsyncIterator[JupyterExecutor]:
+    """Another session, whose kernel comes from the same fork server."""
+    async with JupyterExecutor() as executor:
+        yield executor
 
 
 def time_limit_s(case: Case) -> float:
@@ -37,13 +46,17 @@ def grace_s(case: Case) -> float:
         for case in CASES + FORGERIES
     ],
 )
-async def test_a_misbehaving_program_is_ended_and_the_session_goes_on(case: Case) -> None:
+async def test_a_misbehaving_program_is_ended_and_all_sessions_go_on(
+    case: Case, bystander: JupyterExecutor
+) -> None:
+    beside = going_on(bystander) if case in FORGERIES else nullcontext()
     async with JupyterExecutor(interrupt_grace_s=grace_s(case)) as session:
         await session.run("kept = 1", timeout_s=HANG_S)
         process = psutil.Process()
         descriptors = process.num_fds()
         with Watch() as watch:
-            execution = await session.run(case.code, timeout_s=time_limit_s(case))
+            async with beside:
+                execution = await session.run(case.code, timeout_s=time_limit_s(case))
         following = await session.run("print(6*7)", timeout_s=HANG_S)
         if case.strikes_later and following.status is ExecutionStatus.DIED:
             following = await session.run("print(6*7)", timeout_s=HANG_S)
@@ -68,13 +81,15 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-async def test_our_own_loop_goes_on_while_a_program_floods_us(flood: str) -> None:
-    """The ticks would come to no end if reading the flood kept the loop to itself."""
+async def test_other_sessions_go_on_while_a_program_floods_us(flood: str, bystander: JupyterExecutor) -> None:
+    """The cells would come to no end if reading the flood kept the loop to itself."""
+    await bystander.run("cells = 0", timeout_s=HANG_S)
     async with JupyterExecutor() as executor:
         await executor.run("1", timeout_s=HANG_S)
         flooding = asyncio.create_task(executor.run(FLOODS[flood], timeout_s=HANG_S))
-        for _ in range(50):
-            await asyncio.sleep(0.01)
+        for number in range(1, 9):
+            await asyncio.sleep(0.05)
+            await next_cell(bystander, number)
         flooding.cancel()
         await asyncio.wait({flooding})
 

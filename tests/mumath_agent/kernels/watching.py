@@ -1,11 +1,18 @@
-"""Watch our own process while a kernel attacks it: its memory, and the turns of its event loop."""
+"""Watch our own process while a kernel attacks it, its memory and the turns of its loop, and a session beside it."""
 
 import asyncio
+import itertools
 import threading
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import psutil
 import pytest
+
+from mumath_agent.kernels import JupyterExecutor
+from mumath_agent.records import ExecutionStatus
+from tests.waiting import HANG_S
 
 OUR_MEMORY_BYTES = 50 << 20
 """What our own process may take on top to read whatever a program sends."""
@@ -49,3 +56,31 @@ class Watch:
         """Check that whatever came cost us little."""
         assert self.longest_s < OUR_LOOP_S
         assert self._most - self._before < OUR_MEMORY_BYTES
+
+
+@asynccontextmanager
+async def going_on(session: JupyterExecutor) -> AsyncIterator[None]:
+    """Have `session` run a cell each 50 ms meanwhile; each must be answered, in its turn and with all state."""
+    over = asyncio.Event()
+
+    async def go_on() -> None:
+        await session.run("cells = 0", timeout_s=HANG_S)
+        for number in itertools.count(1):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), 0.05)
+                return
+            await next_cell(session, number)
+
+    cells = asyncio.create_task(go_on())
+    try:
+        yield
+    finally:
+        over.set()
+        await cells
+
+
+async def next_cell(session: JupyterExecutor, number: int) -> None:
+    """Have `session` count its cells to `number`."""
+    execution = await session.run("cells += 1\ncells", timeout_s=HANG_S)
+    told = execution.status, execution.result, execution.stdout, execution.state_lost
+    assert told == (ExecutionStatus.OK, str(number), "", False), execution

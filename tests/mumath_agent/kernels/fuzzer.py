@@ -50,9 +50,8 @@ class Fuzzer:
         self._kernel = kernel
         self._random = random.Random(seed)
         self._wires = [kernel._line, *(peer.socket for peer in kernel._peers)]
-        self._wrong, self._deed = self._random.choice(
-            ((0, 0), (0, 0.002), (0.003, 0), (0.02, 0.02), (0.4, 0.1))
-        )
+        odds: tuple[tuple[float, float], ...] = ((0, 0), (0, 0.002), (0.003, 0), (0.02, 0.02), (0.4, 0.1))
+        self._wrong, self._deed = self._random.choice(odds)
         self._ending = self._random.choice((0, 0, 0, 0.003, 0.1))
         """How likely is what breaks a connection or ends a cell: most messages should come after others that count."""
         self._ways = (

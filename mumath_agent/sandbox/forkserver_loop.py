@@ -47,6 +47,8 @@ STRAYS_AFTER_S = (0.2, 1.0, 3.0)
 END = object()
 MAX_REMARKS = 16
 """How much a kernel may say on its line without being asked: an honest one answers late at times."""
+NICENESS = 5
+"""How far kernels stand back behind the agent and the fork server, which all kernels wait for."""
 FIRST_DESCRIPTOR = 3
 """Where a kernel finds its channel to the agent; its line to the server and its sockets follow."""
 
@@ -310,7 +312,8 @@ def become_kernel(server: ServerSpec, spec: KernelSpec, descriptors: list[int]) 
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        os.setsid()
+        os.setsid()  # Linux may share processors out by session, so that many threads get no more than one
+        os.nice(NICENESS)
         report, line, *sockets = _only(descriptors)
         capture_descriptors()
         listener = confine(server, spec)

@@ -64,15 +64,16 @@ class Fuzzer:
         """Send `count` messages, some of them from a thread that outlives the program."""
         later = self._random.choice((0, 0, 0, count // 5))
         for _ in range(count - later):
-            self._send()
+            self.send()
         threading.Thread(target=self._send_slowly, args=(later,)).start()
 
     def _send_slowly(self, count: int) -> None:
         for _ in range(count):
-            self._send()
+            self.send()
             time.sleep(0.001)
 
-    def _send(self) -> None:
+    def send(self) -> None:
+        """Send one message, or do something else to a socket."""
         draw = self._random.random
         wire = self._random.choices(self._wires, (1, 6, 3)[: len(self._wires)])[0]
         with suppress(OSError, MemoryError):

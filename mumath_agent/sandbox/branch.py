@@ -104,6 +104,8 @@ class Branching:
     family: int | None = None
     """A descriptor of the origin's user namespace, in which every process that is forked for this stands until it is
     the copy. While it is open, no other namespace gets the number of this one."""
+    helper: int | None = None
+    """A descriptor of the process that makes the copy's work directory."""
     process: int = 0
     """The copy; 0 until it exists."""
     devices: tuple[int, int] = (0, 0)
@@ -125,15 +127,15 @@ class Branching:
         return expected
 
     def close(self) -> None:
-        """Close what was meant for the copy, and end the process between the two forks."""
+        """Close what was meant for the copy, and end the processes that helped to make it."""
         for descriptor in self.given:
             os.close(descriptor)
-        self.given = []
-        if self.between is not None:
-            with suppress(ProcessLookupError):  # it ended, as it should
-                signal.pidfd_send_signal(self.between, signal.SIGKILL)
-            os.close(self.between)
-            self.between = None
+        for process in (self.between, self.helper):
+            if process is not None:
+                with suppress(ProcessLookupError):  # it ended, as it should
+                    signal.pidfd_send_signal(process, signal.SIGKILL)
+                os.close(process)
+        self.given, self.between, self.helper = [], None, None
 
 
 def _has_one_thread(process: int) -> bool:
@@ -142,24 +144,30 @@ def _has_one_thread(process: int) -> bool:
     return False
 
 
-def mount_copy(origin: int, copy: int, work_mb: int) -> tuple[int, int]:
-    """Give `copy` user ids and a work directory with its origin's files; return the devices of both directories.
+def begin_mount(origin: int, copy: int, work_mb: int) -> tuple[int, int]:
+    """Begin to give `copy` user ids and a work directory with its origin's files, which a program can make many.
 
-    Raises:
-        BranchError: it can't be done.
+    Returns:
+        The descriptor that becomes readable when it is done, for `mounted`, and one of the process that does it.
     """
     report, reported = os.pipe()
     if (helper := os.fork()) == 0:
         try:
-            signal.alarm(int(DEADLINE_S))  # the files are a program's; the server waits for nobody's for long
             os.write(reported, "{} {}".format(*_mount_copy(origin, copy, work_mb)).encode())
         except BaseException as error:
             os.write(reported, f"{type(error).__name__}: {error}"[:500].encode())
         os._exit(0)
     os.close(reported)
-    os.waitpid(helper, 0)
+    return report, os.pidfd_open(helper)
+
+
+def mounted(report: int) -> tuple[int, int]:
+    """Return the devices of a copy's work directory and its origin's.
+
+    Raises:
+        BranchError: the directory couldn't be made.
+    """
     said = os.read(report, 1000).decode().split()
-    os.close(report)
     if len(said) != 2 or not all(word.isdecimal() for word in said):
         raise BranchError(f"its work directory could not be copied ({' '.join(said)})")
     return int(said[0]), int(said[1])

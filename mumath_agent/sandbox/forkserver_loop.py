@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,9 +27,10 @@ from mumath_agent.sandbox.branch import (
     GIVEN,
     BranchError,
     Branching,
+    begin_mount,
     family_of,
     inspect,
-    mount_copy,
+    mounted,
     relatives,
 )
 from mumath_agent.sandbox.confine import confine, limit_open_files
@@ -231,17 +232,25 @@ class ForkServerLoop:
             return
         if call is None:
             return
-        ruling = Ruling.REFUSED
+        ruling: Ruling | None = Ruling.REFUSED
         for branching in [b for b in self._branchings if b.listener == listener]:
             if branching.permits(call, self._children):
-                try:
+                with self._failing(branching, call):
                     ruling = self._step(branching, call)
-                except (BranchError, OSError) as error:
-                    _kill(call.process)
-                    self._fail(branching, str(error))
-        supervisor.answer(listener, call, ruling)
+        if ruling is not None:
+            supervisor.answer(listener, call, ruling)
 
-    def _step(self, branching: Branching, call: supervisor.Call) -> Ruling:
+    @contextmanager
+    def _failing(self, branching: Branching, call: supervisor.Call) -> Iterator[None]:
+        """End the caller and give up `branching` where something isn't as it should be."""
+        try:
+            yield
+        except (BranchError, OSError) as error:
+            _kill(call.process)
+            self._fail(branching, str(error))
+
+    def _step(self, branching: Branching, call: supervisor.Call) -> Ruling | None:
+        """Make the next step; return the answer to `call`, or None where that takes time."""
         branching.steps += 1
         match branching.steps:
             case 2:
@@ -249,12 +258,23 @@ class ForkServerLoop:
             case 3:
                 branching.process = call.process
             case 4:
-                work_mb = branching.spec.work_mb
-                branching.devices = mount_copy(branching.origin, branching.process, work_mb)
+                report, branching.helper = begin_mount(
+                    branching.origin, branching.process, branching.spec.work_mb
+                )
+                self._watch(report, functools.partial(self._mounted, branching, call, report))
+                return None
             case 5:
                 inspect(branching)
                 self._admit(branching, call)
         return Ruling.DONE if branching.steps > 3 else Ruling.MADE
+
+    def _mounted(self, branching: Branching, call: supervisor.Call, report: int) -> None:
+        if branching in self._branchings:  # it may have failed meanwhile
+            with self._failing(branching, call):
+                branching.devices = mounted(report)
+                assert branching.listener is not None
+                supervisor.answer(branching.listener, call, Ruling.DONE)
+        self._forget(report)
 
     def _admit(self, branching: Branching, call: supervisor.Call) -> None:
         assert branching.listener is not None

@@ -153,4 +153,4 @@ async def test_many_new_random_messages_cost_only_their_own_sessions(
     print(f"seed {seed}: {kernels} kernels of {messages} messages")
     tally = await fuzz(seed, kernels, messages, own_tmp)
     assert count_read["messages read"] > kernels * messages / 10
-    print(f"{dict(tally.most_common())}, {dict(count_read.most_common())}")
+    print(f"{dict(count_read.most_common())}, {dict(tally.most_common())}")

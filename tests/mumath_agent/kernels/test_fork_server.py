@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import pytest
@@ -351,6 +352,37 @@ async def test_no_stray_copy_stays_even_while_its_origin_lives(ambush: Ambush) -
         never_repeat(origin)
         with pytest.raises(KernelError, match=ambush.refused) if ambush.refused else nullcontext():
             await (await origin.fork()).__aexit__(None, None, None)
+        assert await eventually(lambda: descendants() <= before)
+
+
+def in_one_family(processes: set[psutil.Process]) -> bool:
+    """Return whether these, and no other of ours, are in one user namespace: a copy, and who copies its files."""
+    families = [family_of(process) for process in processes]
+    return len(set(families)) == 1 and families[0] not in map(family_of, descendants() - processes)
+
+
+def family_of(process: psutil.Process) -> str:
+    with suppress(OSError):
+        return str(Path(f"/proc/{process.pid}/ns/user").readlink())
+    return "ended"
+
+
+@pytest.mark.slow
+async def test_other_kernels_start_while_many_files_are_copied() -> None:
+    """The copy and the process that copies its files are stopped half-way: only the copy is given up."""
+    async with JupyterExecutor() as origin:
+        await origin.run("for n in range(4000): open(f'f{n}', 'w').close()", timeout_s=HANG_S)
+        never_repeat(origin)
+        before = descendants()
+        copying = asyncio.create_task(origin.fork())
+        assert await eventually(
+            lambda: len(started := descendants() - before) == 2 and in_one_family(started)
+        )
+        for process in descendants() - before:
+            process.suspend()
+        await assert_kernels_start()
+        with pytest.raises(KernelError, match=f"{LATE}|was not ready after"):
+            await copying
         assert await eventually(lambda: descendants() <= before)
 
 

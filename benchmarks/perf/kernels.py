@@ -9,10 +9,11 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
@@ -246,13 +247,15 @@ def beside(bench: Bench) -> list[Measurement]:
             await asyncio.wait({running})
         return times
 
+    def seconds(work: Callable[..., Coroutine[Any, Any, list[float]]], *given: object) -> list[float]:
+        return bench.run(work(*given))
+
     rows = []
     for what, code in GREEDY.items():
         with bench.entered(JupyterExecutor()) as executor:
             assert bench.run(printed(executor, TRIVIAL)) == PRINTED
-            ours, alone = (partial(work, executor) for work in (partial(crowded, code=code), cells))
             times = bench.in_turns(
-                lambda ours=ours: bench.run(ours()), lambda alone=alone: bench.run(alone())
+                partial(seconds, crowded, executor, code), partial(seconds, cells, executor)
             )
         rows.append(
             _medians(f"trivial cell beside a kernel that {what}, against alone", *times, at_least=0.5)

@@ -26,6 +26,7 @@ from mumath_agent.errors import KernelError
 from mumath_agent.kernels import JupyterExecutor, Kernel, KernelPool, Sandbox
 from mumath_agent.kernels.forkserver import ForkServer, server_for
 from mumath_agent.records import Execution, ExecutionStatus
+from mumath_agent.sandbox.forkserver_loop import STRAYS_AFTER_S
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
@@ -288,6 +289,7 @@ async def test_many_cells_of_all_kinds_leave_nothing_and_mix_nothing_up(
     server = await server_for(SANDBOX)
     try:
         await soak(Size(AT_ONCE, 10 * AT_ONCE))  # first uses of everything
+        await anyio.sleep(2 * STRAYS_AFTER_S[-1])  # until then the server holds what it looks for strays by
         held, memory = Held.now(server, directory), psutil.Process().memory_info().rss
         started = time.monotonic()
         tally = await soak(size)

@@ -19,7 +19,16 @@ FILLS = {
 }
 
 
-@pytest.mark.parametrize("fill", FILLS.values(), ids=FILLS.keys())
+_BY_DAY = ("large", "many", "deep and closed")
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        pytest.param(fill, id=name, marks=[] if name in _BY_DAY else pytest.mark.slow)
+        for name, fill in FILLS.items()
+    ],
+)
 def test_a_full_directory_is_found_and_removed(
     fill: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -39,6 +48,7 @@ def test_a_small_one_is_not(tmp_path: Path) -> None:
     assert not exceeds(tmp_path, 1 << 20)
 
 
+@pytest.mark.slow
 @pytest.mark.kernel
 @pytest.mark.anyio
 async def test_a_program_that_fills_its_directory_deeply_costs_its_session_only() -> None:

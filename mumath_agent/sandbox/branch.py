@@ -144,12 +144,13 @@ def _has_one_thread(process: int) -> bool:
     return False
 
 
-def begin_mount(origin: int, copy: int, work_mb: int) -> tuple[int, int]:
-    """Begin to give `copy` user ids and a work directory with its origin's files, which a program can make many.
+def begin_mount(branching: Branching) -> int:
+    """Begin to give a copy user ids and a work directory with its origin's files, which a program can make many.
 
     Returns:
-        The descriptor that becomes readable when it is done, for `mounted`, and one of the process that does it.
+        The descriptor that becomes readable when it is done, for `mounted`.
     """
+    origin, copy, work_mb = branching.origin, branching.process, branching.spec.work_mb
     report, reported = os.pipe()
     if (helper := os.fork()) == 0:
         try:
@@ -158,7 +159,8 @@ def begin_mount(origin: int, copy: int, work_mb: int) -> tuple[int, int]:
             os.write(reported, f"{type(error).__name__}: {error}"[:500].encode())
         os._exit(0)
     os.close(reported)
-    return report, os.pidfd_open(helper)
+    branching.helper = os.pidfd_open(helper)
+    return report
 
 
 def mounted(report: int) -> tuple[int, int]:

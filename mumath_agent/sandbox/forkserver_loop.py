@@ -183,9 +183,7 @@ class ForkServerLoop:
             data, descriptors = b"", []
         branchings = [b for b in self._branchings if b.origin == child.process]
         child.remarks += child.introduced and not branchings
-        if (
-            not data or child.remarks > MAX_REMARKS
-        ):  # closed or misused by the kernel, which then can't be copied
+        if not data or child.remarks > MAX_REMARKS:  # closed or misused; the kernel can't be copied then
             self._forget(child.line)
             data = b"it has cut its line to the fork server"
         if descriptors and not child.introduced and data == b"listener":  # "none" may come with a program's
@@ -258,9 +256,7 @@ class ForkServerLoop:
             case 3:
                 branching.process = call.process
             case 4:
-                report, branching.helper = begin_mount(
-                    branching.origin, branching.process, branching.spec.work_mb
-                )
+                report = begin_mount(branching)
                 self._watch(report, functools.partial(self._mounted, branching, call, report))
                 return None
             case 5:

@@ -9,10 +9,11 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
@@ -40,6 +41,15 @@ from mumath_agent.records import ExecutionStatus
 
 DEEP = "def down(n):\n    return down(n - 1) if n else 1 / 0\ndown(200)"
 STATE = "import sympy, numpy\nx = sympy.symbols('x')\nroots, a = sympy.solve(x**2 - 2, x), numpy.ones(10**5)"
+GREEDY = {
+    "computes in 16 threads": "import hashlib, threading\n"
+    "def work():\n    while True: hashlib.sha256(bytes(1 << 20))\n"
+    "for _ in range(16): threading.Thread(target=work).start()\nwork()",
+    "floods us": "while True: print('spam' * 100)",
+    "takes memory": "while True:\n    hoard = []\n    try:\n        while True: hoard.append(bytes(10**7))\n"
+    "    except MemoryError: pass",
+}
+"""Programs that take all they can get; 16 threads ask for more than one processor."""
 AT_ONCE = 8
 REFILL_S = 0.1
 """Pause between two leases, so that the pool has its spare again."""
@@ -221,6 +231,38 @@ def branch(bench: Bench) -> list[Measurement]:
         return [Measurement(what=what, unit="ms", skipped=f"skipped: {problem}")]
 
 
+def beside(bench: Bench) -> list[Measurement]:
+    """Run trivial cells in one kernel while the program of another takes all it can get; the reference is alone."""
+
+    async def cells(executor: JupyterExecutor) -> list[float]:
+        return [await timed(executor.run(TRIVIAL, timeout_s=TIMEOUT_S)) for _ in range(bench.sizes.cells)]
+
+    async def crowded(executor: JupyterExecutor, code: str) -> list[float]:
+        async with JupyterExecutor() as greedy:
+            await greedy.run(TRIVIAL, timeout_s=TIMEOUT_S)
+            running = asyncio.create_task(greedy.run(code, timeout_s=TIMEOUT_S))
+            await asyncio.sleep(REFILL_S)
+            times = await cells(executor)
+            running.cancel()
+            await asyncio.wait({running})
+        return times
+
+    def seconds(work: Callable[..., Coroutine[Any, Any, list[float]]], *given: object) -> list[float]:
+        return bench.run(work(*given))
+
+    rows = []
+    for what, code in GREEDY.items():
+        with bench.entered(JupyterExecutor()) as executor:
+            assert bench.run(printed(executor, TRIVIAL)) == PRINTED
+            times = bench.in_turns(
+                partial(seconds, crowded, executor, code), partial(seconds, cells, executor)
+            )
+        rows.append(
+            _medians(f"trivial cell beside a kernel that {what}, against alone", *times, at_least=0.5)
+        )
+    return rows
+
+
 MEASUREMENTS: tuple[Callable[[Bench], list[Measurement]], ...] = (
     spawn,
     lease,
@@ -230,6 +272,7 @@ MEASUREMENTS: tuple[Callable[[Bench], list[Measurement]], ...] = (
     memory,
     error,
     branch,
+    beside,
 )
 
 

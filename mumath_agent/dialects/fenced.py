@@ -23,6 +23,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from mumath_agent.dialects.marks import unmarked
 from mumath_agent.dialects.output import output_text
 from mumath_agent.records import Completion, Execution, FinishReason
 from mumath_agent.transcript import Kind, Segment, Transcript
@@ -30,10 +31,6 @@ from mumath_agent.transcript import Kind, Segment, Transcript
 HEADER = "```output"
 _FENCE = "```"
 _OPEN = re.compile(r"```(?:python|py|python3)\s*", re.ASCII)
-# Special tokens of this and similar families. A space after the first character breaks them for every tokenizer.
-_MARK = re.compile(
-    r"<(?=[|｜][a-z0-9_▁]{1,40}[|｜]|/?s>|/?unk>|pad>|(?:start|end)_of_turn>)|\[(?=/?INST\])", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +109,7 @@ class Fenced:
 def harmless(body: str) -> str:
     """Return `body` with a space in every fence and special token, so that none of them counts."""
     lines = (f" {line}" if line.startswith(_FENCE) else line for line in body.split("\n"))
-    return _MARK.sub(lambda mark: f"{mark.group()} ", "\n".join(lines))
+    return unmarked("\n".join(lines))
 
 
 def _segments(lines: list[str]) -> Iterator[Segment]:

@@ -5,8 +5,7 @@ Control characters are removed and lone surrogates replaced, an empty output bec
 loses its middle to a mark that can't be mistaken for digits.
 """
 
-import re
-
+from mumath_agent.dialects.marks import seen
 from mumath_agent.records import Execution, ExecutionStatus
 
 EMPTY = "Done"
@@ -25,9 +24,6 @@ _TEXT_OF_STATUS = {
     ExecutionStatus.REFUSED: "The program was not run.",
 }
 
-# Everything below space except tab and newline, DEL, the C1 range, and the marks that reorder text on screen.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
-
 
 def output_text(execution: Execution, *, max_chars: int) -> str:
     """Return an execution as text of about `max_chars` characters at most, plus the notices."""
@@ -40,9 +36,8 @@ def output_text(execution: Execution, *, max_chars: int) -> str:
 
 
 def plain(text: str) -> str:
-    """Return `text` with all line ends as newlines and without characters that act on a terminal or break UTF-8."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _CONTROL.sub("", text).encode("utf-8", "replace").decode("utf-8")
+    """Return `text` as it is seen, and without what breaks UTF-8."""
+    return seen(text).encode("utf-8", "replace").decode("utf-8")
 
 
 def shortened(text: str, max_chars: int) -> str:

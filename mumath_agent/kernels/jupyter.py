@@ -200,8 +200,13 @@ class JupyterExecutor:
         return kernel
 
     async def _next_kernel(self) -> Kernel:
-        # Shielded: a cancelled run must not take the kernel of later runs with it.
-        return await asyncio.shield(self._starting or self._start())
+        starting = self._starting or self._start()
+        try:  # shielded: a cancelled run must not take the kernel of later runs with it
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            if starting.cancelled() and (task := asyncio.current_task()) and not task.cancelling():
+                raise KernelError("the session was left before its kernel was ready") from None
+            raise
 
     def _started_kernel(self) -> Kernel | None:
         starting = self._starting

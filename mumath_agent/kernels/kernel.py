@@ -6,17 +6,16 @@ up. Whatever the kernel says is treated as written by an enemy: bounded, checked
 
 import asyncio
 import contextlib
-import os
 import secrets
-import shutil
 import signal
 import socket
 import time
 from enum import Enum, auto
-from pathlib import Path
 from typing import Self
 
+from mumath_agent.dialects.marks import remark
 from mumath_agent.errors import KernelError
+from mumath_agent.kernels import workdir
 from mumath_agent.kernels.channel import Channel
 from mumath_agent.kernels.forkserver import ForkServer
 from mumath_agent.kernels.isolation import Sandbox, level_name
@@ -28,11 +27,17 @@ from mumath_agent.sandbox.zmtp import encode
 
 START_TIMEOUT_S = 60.0
 """Generous: a busy machine is slow, not broken."""
+FORK_TIMEOUT_S = 4.5
+"""For a copy, which a program could hold up on purpose; its programs can run again instead."""
 CLOSE_TIMEOUT_S = 5.0
 SETTLE_S = 0.25
 """How far apart a cell's reply and its idle status may be. A kernel that lost one can't be trusted with another."""
-MAX_CELL_BYTES = 32 << 20
+MAX_CELL_BYTES, MAX_CELL_MESSAGES = 32 << 20, 12_000
 """The most one cell may send. Our own kernel keeps below it; a program that took the kernel over need not."""
+MAX_IDLE_BYTES, MAX_IDLE_MESSAGES = 1 << 20, 1000
+"""The most that may come between two cells. A kernel that says more isn't listened to any longer."""
+MIN_IDLE_BYTES = 4096
+"""What a portion counts for at least then: however little comes, reading it takes time."""
 MAX_JUNK = 100
 """How many messages may be malformed or wrongly signed."""
 DISK_CHECK_S = 0.25
@@ -55,6 +60,7 @@ class Kernel:
     """A running kernel. `started` makes one; whoever asked for it closes it."""
 
     process: Process
+    _cell: RunningCell | None
     _copying: asyncio.Lock
     """Shared by a kernel and its branches: one is copied at a time."""
 
@@ -78,8 +84,7 @@ class Kernel:
         self._signer = Signer(spec.key, "agent")
         self._waiting: set[asyncio.Future[None]] = set()
         """Several at a time: one task may close the kernel while another, cancelled, is about to leave its cell."""
-        self._cell: RunningCell | None = None
-        self._cell_bytes = 0
+        self._rest()
         self._welcome = False
         self._broken = ""
         self._junk = 0
@@ -87,6 +92,8 @@ class Kernel:
         self._cut_off = False
         """True once it closed a connection; it may be ending."""
         self._killed = False
+        self._mute = False
+        """True once a copy of it didn't answer; no other is waited for."""
         self._copying = origin._copying if origin is not None else asyncio.Lock()
         pairs = [socket.socketpair() for _ in spec.channels]
         try:
@@ -105,8 +112,9 @@ class Kernel:
         self._loop.add_reader(self.process.channel.fileno(), self._on_server_news)
         if not server.forks:  # its guardian says how it ended
             self._loop.add_reader(server.control, self._on_guardian_news)
-        self._iopub = Channel("SUB", pairs[0][0], self._on_message, self._on_closed, self._on_violation)
-        self._shell = Channel("DEALER", pairs[1][0], self._on_message, self._on_closed, self._on_violation)
+        hear = (self._on_data, self._on_message, self._on_closed, self._on_violation)
+        self._iopub = Channel("SUB", pairs[0][0], *hear)
+        self._shell = Channel("DEALER", pairs[1][0], *hear)
         self._iopub.write(encode([b"\x01"]))  # subscribe to everything
 
     @classmethod
@@ -116,7 +124,7 @@ class Kernel:
         Raises:
             KernelError: the process can't be started or confined.
         """
-        return await cls(server, sandbox)._wait_for_answer()
+        return await cls(server, sandbox)._wait_for_answer(START_TIMEOUT_S)
 
     async def fork(self) -> "Kernel":
         """Return a copy of this kernel with all its state; from here on neither sees what the other does.
@@ -130,10 +138,17 @@ class Kernel:
         if self._work is not None or SECCOMP not in self._server.layers or not self._server.forks:
             raise KernelError(f"a kernel can't be copied at level {self.isolation!r}")
         async with self._copying:
-            return await Kernel(self._server, self._sandbox, self)._wait_for_answer()
+            if self._mute:
+                raise KernelError("the kernel can't be copied: an earlier copy of it never answered")
+            began = time.monotonic()
+            try:
+                return await Kernel(self._server, self._sandbox, self)._wait_for_answer(FORK_TIMEOUT_S)
+            except KernelError:
+                self._mute = time.monotonic() - began > FORK_TIMEOUT_S / 2
+                raise
 
-    async def _wait_for_answer(self) -> Self:
-        until = time.monotonic() + START_TIMEOUT_S
+    async def _wait_for_answer(self, timeout_s: float) -> Self:
+        until = time.monotonic() + timeout_s
         try:
             while not (self.process.ready and self._welcome):  # from here on nothing it says is missed
                 if self.process.error:
@@ -143,7 +158,7 @@ class Kernel:
                     # A server says how a kernel ended, if it still can.
                     raise KernelError(why) if self.process.exit_code is not None else ServerGoneError(why)
                 if time.monotonic() > until:
-                    raise KernelError(f"a kernel was not ready after {START_TIMEOUT_S:g} s")
+                    raise KernelError(f"a kernel was not ready after {timeout_s:g} s")
                 await self._news(until)
         except BaseException:
             await self.close()
@@ -166,7 +181,9 @@ class Kernel:
         header = self._signer.header("execute_request")
         content = {"code": text, "silent": False, "store_history": False, "allow_stdin": False}
         self._cell = RunningCell(header["msg_id"], max_chars=self._sandbox.max_output_chars)
-        self._cell_bytes = 0
+        self._bytes_left, self._messages_left = MAX_CELL_BYTES, MAX_CELL_MESSAGES
+        for channel in (self._iopub, self._shell):
+            channel.be_eager()
         self._shell.write(encode(self._signer.pack(header, content)))
         return self._cell
 
@@ -193,8 +210,8 @@ class Kernel:
                 if not cell.ended and half_ended == (cell.replied or cell.idle or self._cut_off):
                     return self._break("lost messages") if settled_at else End.LATE
                 continue
-            if self._work is not None and (size := _size(self._work)) > self._sandbox.work_mb << 20:
-                return self._break(f"it wrote {size >> 20} MB; the limit is {self._sandbox.work_mb} MB")
+            if self._work is not None and workdir.exceeds(self._work, self._sandbox.work_mb << 20):
+                return self._break(f"it wrote more than {self._sandbox.work_mb} MB")
             await self._news(min(limit, now + DISK_CHECK_S) if self._work is not None else limit)
         return End.COMPLETE
 
@@ -231,7 +248,7 @@ class Kernel:
 
     def _remove_work(self) -> None:
         if self._work is not None:
-            shutil.rmtree(self._work, ignore_errors=True)
+            workdir.remove(self._work)
 
     async def _news(self, until: float) -> None:
         """Wait until something happened, or until the monotonic clock reads `until`."""
@@ -268,7 +285,21 @@ class Kernel:
         for channel in (self._iopub, self._shell):
             channel.receive_all()
 
+    def _rest(self) -> None:
+        """Expect nothing until the next cell: whatever comes is nobody's."""
+        self._cell = None
+        self._bytes_left, self._messages_left = MAX_IDLE_BYTES, MAX_IDLE_MESSAGES
+
+    def _on_data(self, size: int) -> None:
+        self._bytes_left -= size if self._cell is not None else max(size, MIN_IDLE_BYTES)
+        if self._bytes_left < 0:
+            self._on_violation("it sent too many bytes")
+
     def _on_message(self, frames: list[bytes]) -> None:
+        self._messages_left -= 1
+        if self._messages_left < 0:
+            self._on_violation("it sent too many messages")
+            return
         try:
             message: Message = self._signer.unpack(frames)
         except ValueError:  # junk, or forged without the key
@@ -279,11 +310,9 @@ class Kernel:
         if message["header"].get("msg_type") == "iopub_welcome":
             self._welcome = True
         if self._cell is not None:
-            self._cell_bytes += sum(map(len, frames))
-            if self._cell_bytes > MAX_CELL_BYTES:
-                self._on_violation(f"it sent more than {MAX_CELL_BYTES >> 20} MB")
-            else:
-                self._cell.add(message)
+            self._cell.add(message)
+            if self._cell.ended:
+                self._rest()
         self._wake()
 
     def _on_closed(self) -> None:
@@ -293,20 +322,8 @@ class Kernel:
     def _on_violation(self, why: str) -> None:
         """Kill a kernel that doesn't keep to the protocol."""
         if not self._broken and not self.process.ended:
-            self._broken = why
+            self._broken = remark(why)
             self.kill()
             self._iopub.close()
             self._shell.close()
         self._wake()
-
-
-def _size(directory: Path) -> int:
-    """Return how many bytes the files below `directory` take on the disk."""
-    total = 0
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(directory):
-            if entry.is_dir(follow_symlinks=False):
-                total += _size(Path(entry.path))
-            else:
-                total += entry.stat(follow_symlinks=False).st_blocks * 512
-    return total

@@ -6,22 +6,20 @@ Messages about other cells (from threads they left behind, say) are ignored, and
 which a program can forge.
 """
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from mumath_agent.dialects.marks import remark, seen
 from mumath_agent.dialects.output import shortened
+from mumath_agent.kernels.figures import as_png
 from mumath_agent.records import ExecutionStatus, StreamName
 from mumath_agent.sandbox.messages import Message
 
-_BASE64 = re.compile(r"[A-Za-z0-9+/\n]*={0,2}\n?")
-MAX_ARTEFACT_CHARS = 4 << 20
-"""The limit for all figures of a cell together; a figure that doesn't fit is left out."""
+MAX_ARTEFACT_CHARS, MAX_ARTEFACTS = 4 << 20, 100
+"""The limits for all figures of a cell together."""
+NO_FIGURE = "[A figure is left out: it isn't a PNG image, or it is too large.]\n"
 MAX_TURNS = 2000
 """How many turns of the two streams are kept; what is printed after them counts as stdout, then stderr."""
-_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Control characters except tab and newline, and characters that change the direction of writing: they make a text look
-like another one, on a terminal and to a tokenizer."""
 
 
 class RunningCell:
@@ -38,7 +36,10 @@ class RunningCell:
         self.error_lines: tuple[str, ...] = ()
         """The failing line, if it is known, then the error's name and message; empty while nothing went wrong."""
         self.result: str | None = None
-        self.artefacts: tuple[str, ...] = ()
+        self._figures: list[str] = []
+        self._figure_room = MAX_ARTEFACT_CHARS
+        self._figures_end = False
+        """True once a figure was left out; none is looked at after it."""
         self.replied = False
         self.idle = False
         self.on_output: Callable[[str, str], None] | None = None
@@ -58,6 +59,11 @@ class RunningCell:
     def stderr(self) -> str:
         """Everything printed to stderr so far."""
         return "".join(self._streams["stderr"])
+
+    @property
+    def artefacts(self) -> tuple[str, ...]:
+        """The figures shown so far, as data URLs."""
+        return tuple(self._figures)
 
     @property
     def stream_order(self) -> tuple[tuple[StreamName, int], ...]:
@@ -99,9 +105,9 @@ class RunningCell:
 
     def _print(self, name: Any, text: Any) -> None:
         """Keep `text`, up to a hard limit: streams are cut long before in the kernel, other output isn't."""
-        if name not in ("stdout", "stderr") or not isinstance(text, str) or not self._room[name]:
+        if name not in ("stdout", "stderr") or not isinstance(text, str) or not (text and self._room[name]):
             return
-        kept = _valid(text[: self._room[name]])
+        kept = _text(text[: self._room[name]])
         self._room[name] = max(0, self._room[name] - len(kept))
         piece = kept if self._room[name] else f"{kept}\n[... the rest is left out ...]\n"
         self._streams[name].append(piece)
@@ -112,16 +118,25 @@ class RunningCell:
     def _keep_figure(self, content: Message) -> None:
         data = content.get("data")
         image = data.get("image/png") if isinstance(data, dict) else None
-        room = MAX_ARTEFACT_CHARS - sum(map(len, self.artefacts))
-        if isinstance(image, str) and len(image) <= room and _BASE64.fullmatch(image):
-            self.artefacts += (f"data:image/png;base64,{image.replace(chr(10), '')}",)
+        if image is None or self._figures_end:
+            return
+        fits = (
+            isinstance(image, str) and len(image) <= self._figure_room and len(self._figures) < MAX_ARTEFACTS
+        )
+        if fits and (png := as_png(image)) is not None:
+            self._figure_room -= len(png)
+            self._figures.append(f"data:image/png;base64,{png}")
+        else:
+            self._figures_end = True
+            self._print("stdout", NO_FIGURE)
 
     def _fail(self, content: Message) -> None:
         lines = content.get("traceback")
         if not isinstance(lines, list) or not lines:
-            lines = [f"{content.get('ename')}: {content.get('evalue')}"]
-        self._error_name = str(content.get("ename"))
-        self.error_lines = tuple(shortened(_valid(str(line)), self._max_chars) for line in lines[:2])
+            lines = [f"{remark(content.get('ename')) or 'Error'}: {_text(content.get('evalue'))}"]
+        self._error_name = remark(content.get("ename"))
+        texts = tuple(shortened(_text(line), self._max_chars) for line in lines[:2])
+        self.error_lines = texts if any(texts) else ("Error",)
 
 
 def stream_order(pieces: Iterable[tuple[StreamName, int]]) -> tuple[tuple[StreamName, int], ...]:
@@ -139,12 +154,11 @@ def stream_order(pieces: Iterable[tuple[StreamName, int]]) -> tuple[tuple[Stream
 
 def _plain_text(content: Message) -> str:
     data = content.get("data")
-    text = data.get("text/plain") if isinstance(data, dict) else None
-    return _valid(text) if isinstance(text, str) else ""
+    return _text(data.get("text/plain")) if isinstance(data, dict) else ""
 
 
-def _valid(text: str) -> str:
-    """Return `text` as it may be shown: without invisible characters, and without surrogates no file could hold."""
-    if not text.isascii():
-        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return _UNSEEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text)
+def _text(said: object) -> str:
+    """Return what may be shown of `said`, which should be a text: no unseen characters, no lone surrogates."""
+    if not isinstance(said, str):
+        return ""
+    return seen(said if said.isascii() else said.encode("utf-8", "backslashreplace").decode("utf-8"))

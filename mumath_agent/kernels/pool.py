@@ -106,6 +106,8 @@ class KernelPool:
             try:
                 kernel = await asyncio.shield(spare)
             except asyncio.CancelledError:
+                if spare.cancelled():
+                    continue  # it was, not we
                 self._spares.appendleft(spare)  # for the next taker
                 raise
             except KernelError:

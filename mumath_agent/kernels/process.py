@@ -12,12 +12,14 @@ from typing import Any, Self
 
 import psutil
 
+from mumath_agent.dialects.marks import remark
 from mumath_agent.errors import KernelError
 from mumath_agent.sandbox.spec import KernelSpec
 
 PACKETS = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
 """The kind of socket that keeps messages apart."""
-_MAX_NEWS_BYTES = 1 << 16
+_MAX_NEWS_BYTES, _MAX_NEWS = 1 << 16, 16
+"""How large one report may be, and how many are taken in without looking at anything else."""
 _SIGNALS = {int(number): number.name for number in signal.Signals}
 
 
@@ -73,8 +75,10 @@ class Process:
         return cls(ours, starts_others=starts_others)
 
     def receive(self) -> None:
-        """Take in all news that have arrived."""
-        while not (self.ended or self.cut_off):
+        """Take in the news that have arrived; where a kernel writes them itself it may write without end."""
+        for _ in range(_MAX_NEWS):
+            if self.ended or self.cut_off:
+                return
             try:
                 data, handles, _, _ = socket.recv_fds(self.channel, _MAX_NEWS_BYTES, 1)
             except (BlockingIOError, InterruptedError):
@@ -87,17 +91,18 @@ class Process:
             said = _read(data)
             if self._handle is None and self._pid is None:  # a program can't put another process in its place
                 self._handle = handles.pop() if handles else None
-                self._pid = said.get("process") if self._handle is None else None
+                self._pid = _positive(said.get("process")) if self._handle is None else None
             for handle in handles:
                 os.close(handle)
             self._serves = self._serves or "ready" in said
-            self.error = self.error or said.get("error")
+            if "error" in said:
+                self.error = self.error or remark(said["error"], 500) or "no reason given"
             if "exit" in said:
-                self.ended, self.exit_code = True, said["exit"]
+                self.ended, self.exit_code = True, _exit_code(said)
 
     def end(self, news: bytes) -> None:
         """Note that it ended, with the exit code that `news` gives, if any."""
-        self.ended, self.exit_code = True, _read(news).get("exit")
+        self.ended, self.exit_code = True, _exit_code(_read(news))
 
     @property
     def ready(self) -> bool:
@@ -147,9 +152,18 @@ def _read(news: bytes) -> dict[str, Any]:
     """Read one report; after one that can't be read the process counts as ended."""
     try:
         said = json.loads(news)
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     return said if isinstance(said, dict) else {"exit": None}
+
+
+def _exit_code(said: dict[str, Any]) -> int | None:
+    code = said.get("exit")
+    return code if type(code) is int and -256 < code < 256 else None
+
+
+def _positive(number: object) -> int | None:
+    return number if type(number) is int and 0 < number < 1 << 31 else None
 
 
 def _signal_tree(pid: int, number: int) -> None:

@@ -38,7 +38,7 @@ async def run_program(
     except BaseException:  # cancelled: the program must not go on
         kernel.kill()
         raise
-    cell.on_output = None  # the kernel keeps its last cell, which would keep the listener
+    cell.on_output = None  # a kernel keeps a cell that didn't end, which would keep the listener
     status, error = _outcome(cell, end, timeout_s=timeout_s if timed_out else None, cause=kernel.ended_by)
     execution = Execution(
         status=status,

@@ -19,6 +19,7 @@ from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Bool, Int
 
+from mumath_agent.kernels import workdir
 from mumath_agent.kernels.forkserver import ForkServer, server_for
 from mumath_agent.kernels.isolation import Sandbox
 from mumath_agent.kernels.kernel import START_TIMEOUT_S
@@ -148,6 +149,6 @@ class ForkServerProvisioner(KernelProvisionerBase):
             self._process.close()
             self._process = None
         if self._work is not None:
-            shutil.rmtree(self._work, ignore_errors=True)
+            workdir.remove(self._work)
         if self._directory is not None and not restart:
             shutil.rmtree(self._directory, ignore_errors=True)

@@ -31,10 +31,10 @@ from mumath_agent.sandbox.seccomp import BRANCH_NAMESPACES
 from mumath_agent.sandbox.spec import WORK, KernelSpec
 from mumath_agent.sandbox.supervisor import Call, host_number, threads_of
 
-DEADLINE_S = 5.0
+DEADLINE_S = 4.0
 MAX_COPIED_BYTES = 64 << 20
-GIVEN = (250, 251, 252, 253, 254)
-"""The descriptors of a copy's line to the server, its sockets (iopub, shell), its stdout and its stderr."""
+GIVEN = (250, 251, 252, 0, 1, 2)
+"""The descriptors of a copy's line to the server, its sockets (iopub, shell), its stdin, its stdout and its stderr."""
 BRANCH = b"branch"
 
 
@@ -75,10 +75,7 @@ def settle_copy() -> None:
     linux.unshare(BRANCH_NAMESPACES)  # the work directory is mounted meanwhile
     linux.drop_capabilities()
     os.chdir(WORK)
-    null = os.open(os.devnull, os.O_RDONLY)
-    for descriptor in (0, 1, 2):
-        os.dup2(null, descriptor)
-    os.closerange(3, MAX_OPEN_FILES)
+    os.closerange(0, MAX_OPEN_FILES)  # also the standard ones: an open file has flags that both would see
     linux.unshare(BRANCH_NAMESPACES)  # the server checks everything meanwhile
 
 
@@ -103,6 +100,12 @@ class Branching:
     steps: int = 0
     between: int | None = None
     """A descriptor of the process between the two forks."""
+    between_process: int = 0
+    family: int | None = None
+    """A descriptor of the origin's user namespace, in which every process that is forked for this stands until it is
+    the copy. While it is open, no other namespace gets the number of this one."""
+    helper: int | None = None
+    """A descriptor of the process that makes the copy's work directory."""
     process: int = 0
     """The copy; 0 until it exists."""
     devices: tuple[int, int] = (0, 0)
@@ -117,22 +120,22 @@ class Branching:
                 expected = call.is_fork and call.process == self.origin and _has_one_thread(call.process)
             case 1:
                 expected = call.is_fork and stranger
-            case 2:
-                expected = call.is_unshare and stranger
+            case 2:  # the one between ends; if it became the copy, the other one would belong to nobody
+                expected = call.is_unshare and stranger and call.process != self.between_process
             case _:
                 expected = call.is_unshare and call.process == self.process
         return expected
 
     def close(self) -> None:
-        """Close what was meant for the copy, and end the process between the two forks."""
+        """Close what was meant for the copy, and end the processes that helped to make it."""
         for descriptor in self.given:
             os.close(descriptor)
-        self.given = []
-        if self.between is not None:
-            with suppress(ProcessLookupError):  # it ended, as it should
-                signal.pidfd_send_signal(self.between, signal.SIGKILL)
-            os.close(self.between)
-            self.between = None
+        for process in (self.between, self.helper):
+            if process is not None:
+                with suppress(ProcessLookupError):  # it ended, as it should
+                    signal.pidfd_send_signal(process, signal.SIGKILL)
+                os.close(process)
+        self.given, self.between, self.helper = [], None, None
 
 
 def _has_one_thread(process: int) -> bool:
@@ -141,12 +144,13 @@ def _has_one_thread(process: int) -> bool:
     return False
 
 
-def mount_copy(origin: int, copy: int, work_mb: int) -> tuple[int, int]:
-    """Give `copy` user ids and a work directory with its origin's files; return the devices of both directories.
+def begin_mount(branching: Branching) -> int:
+    """Begin to give a copy user ids and a work directory with its origin's files, which a program can make many.
 
-    Raises:
-        BranchError: it can't be done.
+    Returns:
+        The descriptor that becomes readable when it is done, for `mounted`.
     """
+    origin, copy, work_mb = branching.origin, branching.process, branching.spec.work_mb
     report, reported = os.pipe()
     if (helper := os.fork()) == 0:
         try:
@@ -155,9 +159,17 @@ def mount_copy(origin: int, copy: int, work_mb: int) -> tuple[int, int]:
             os.write(reported, f"{type(error).__name__}: {error}"[:500].encode())
         os._exit(0)
     os.close(reported)
-    os.waitpid(helper, 0)
+    branching.helper = os.pidfd_open(helper)
+    return report
+
+
+def mounted(report: int) -> tuple[int, int]:
+    """Return the devices of a copy's work directory and its origin's.
+
+    Raises:
+        BranchError: the directory couldn't be made.
+    """
     said = os.read(report, 1000).decode().split()
-    os.close(report)
     if len(said) != 2 or not all(word.isdecimal() for word in said):
         raise BranchError(f"its work directory could not be copied ({' '.join(said)})")
     return int(said[0]), int(said[1])
@@ -209,17 +221,20 @@ def inspect(branching: Branching) -> None:
         status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
         if int(status["CapEff"], 16) or int(status["CapPrm"], 16) or int(status["Threads"]) != 1:
             raise BranchError("it kept rights or threads it should have given up")
+        if status["PPid"].strip() != str(Path("/proc/self").readlink()):
+            raise BranchError("it isn't the server's child, which would not learn of its end")
         for link in (proc / "fd").iterdir():
-            if link.readlink() != Path("/dev/null") or not stat.S_ISCHR(link.stat().st_mode):
-                raise BranchError(f"it has files open ({link.readlink()})")
+            raise BranchError(f"it has files open ({link.readlink()})")
         own, origins = branching.devices
+        memory = os.fstat(branching.given[-1]).st_dev
         if (proc / "cwd").stat().st_dev != own:
             raise BranchError("it stayed in its origin's directory")
         for line in (proc / "maps").read_text().splitlines():
             _, rights, _, device, _, *path = line.split(maxsplit=5)
             major, minor = (int(number, 16) for number in device.split(":"))
             foreign = rights.endswith("s") and not (path and path[0].startswith("/usr/"))
-            if foreign or os.makedev(major, minor) == origins:
+            # Also private ones: what the origin writes to the file later shows in pages the copy hasn't written to.
+            if foreign or os.makedev(major, minor) in (origins, own, memory):
                 raise BranchError("it shares memory with its origin")
     except (OSError, KeyError, ValueError) as error:
         raise BranchError(f"it could not be looked at ({error})") from None
@@ -227,13 +242,29 @@ def inspect(branching: Branching) -> None:
         os.close(handle)
 
 
-def siblings() -> set[int]:
-    """Return all processes of our process id namespace, as numbered in it."""
-    ours = Path("/proc/self/ns/pid").readlink()
+def family_of(process: int) -> int | None:
+    """Return a descriptor of a kernel's user namespace; None if it has ended, or has no namespace of its own."""
+    with suppress(OSError):
+        handle = os.pidfd_open(process)
+        try:
+            family = os.open(f"/proc/{host_number(handle)}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            os.close(handle)
+        if not os.path.samestat(os.fstat(family), Path("/proc/self/ns/user").stat()):
+            return family
+        os.close(family)
+    return None
+
+
+def relatives(family: int) -> set[int]:
+    """Return all processes of a user namespace, as they are numbered in our process id namespace."""
+    wanted, ours = os.fstat(family), Path("/proc/self/ns/pid").stat()
     found: set[int] = set()
     for entry in Path("/proc").iterdir():
         with suppress(OSError, StopIteration, ValueError):
-            if entry.name.isdecimal() and (entry / "ns/pid").readlink() == ours:
+            if not entry.name.isdecimal() or not os.path.samestat((entry / "ns/user").stat(), wanted):
+                continue
+            if os.path.samestat((entry / "ns/pid").stat(), ours):
                 status = (entry / "status").read_text().splitlines()
                 found.add(int(next(line for line in status if line.startswith("NSpid:")).split()[-1]))
     return found

@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,9 +27,11 @@ from mumath_agent.sandbox.branch import (
     GIVEN,
     BranchError,
     Branching,
+    begin_mount,
+    family_of,
     inspect,
-    mount_copy,
-    siblings,
+    mounted,
+    relatives,
 )
 from mumath_agent.sandbox.confine import confine, limit_open_files
 from mumath_agent.sandbox.kernel import KernelLoop
@@ -41,7 +43,13 @@ from mumath_agent.sandbox.warm import programs
 
 MAX_MESSAGE_BYTES = 1 << 16
 MAX_DESCRIPTORS = 8
+STRAYS_AFTER_S = (0.2, 1.0, 3.0)
+"""When processes that were forked for a branch and didn't become it are looked for, after its end."""
 END = object()
+MAX_REMARKS = 16
+"""How much a kernel may say on its line without being asked: an honest one answers late at times."""
+NICENESS = 5
+"""How far kernels stand back behind the agent and the fork server, which all kernels wait for."""
 FIRST_DESCRIPTOR = 3
 """Where a kernel finds its channel to the agent; its line to the server and its sockets follow."""
 
@@ -60,6 +68,8 @@ class Child:
     """The descriptor where system calls of the kernel, its branches and its origin wait for permission."""
     introduced: bool = False
     """True once it has sent its listener, which it does before it runs anything; nothing it sends later is trusted."""
+    remarks: int = 0
+    """How often it said something on its line without being asked."""
 
 
 class ForkServerLoop:
@@ -72,6 +82,8 @@ class ForkServerLoop:
         self._selector = selectors.DefaultSelector()
         self._children: dict[int, Child] = {}
         self._branchings: list[Branching] = []
+        self._searches: dict[int, tuple[int, list[float]]] = {}
+        """Whose strays to look for, as the number of the family and its descriptor, and when."""
 
     def serve(self) -> NoReturn:
         """Answer requests; in idle moments run the warm-up programs."""
@@ -90,13 +102,14 @@ class ForkServerLoop:
         tell(self._control, {"ready": True, "threads": _threads()})
         warming: Iterator[None] | None = programs(Shell.instance()) if self._spec.preload else None
         while True:
-            pause_s = 0.5 if self._branchings else 0 if warming else None
+            pause_s = 0.2 if self._branchings or self._searches else 0 if warming else None
             events = self._selector.select(pause_s)
             for key, _ in events:
                 if self._selector.get_map().get(key.fd) is key:  # an earlier event may have ended it
                     key.data()
             for late in [b for b in self._branchings if time.monotonic() > b.until]:
                 self._fail(late, "it did not answer in time")
+            self._end_strays()
             if warming and not (events or self._branchings) and next(warming, END) is END:
                 warming = None
 
@@ -116,7 +129,7 @@ class ForkServerLoop:
             os._exit(0)  # the agent is gone
         spec = KernelSpec.from_bytes(data)
         channel = socket.socket(fileno=descriptors[0])
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours, theirs = _line()
         try:
             process = os.fork() if self._spec.forks else 0
         except OSError as error:
@@ -145,6 +158,8 @@ class ForkServerLoop:
         with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 process, status = ended
+                for branching in [b for b in self._branchings if process in (b.origin, b.process)]:
+                    self._fail(branching, "it has ended")
                 if (child := self._children.pop(process, None)) is not None:
                     tell(child.channel, {"exit": os.waitstatus_to_exitcode(status)})
                     self._forget(child.channel)
@@ -164,35 +179,43 @@ class ForkServerLoop:
     def _heard_kernel(self, child: Child) -> None:
         try:
             data, descriptors, _, _ = socket.recv_fds(child.line, 4096, 1)
-        except OSError:
+        except OSError:  # also where it is readable without holding data: urgent bytes
             data, descriptors = b"", []
-        if not data:
-            self._selector.unregister(child.line)  # closed by the kernel, which then can't be copied
-        elif descriptors and not child.introduced and data == b"listener":  # "none" may come with a program's
+        branchings = [b for b in self._branchings if b.origin == child.process]
+        child.remarks += child.introduced and not branchings
+        if not data or child.remarks > MAX_REMARKS:  # closed or misused; the kernel can't be copied then
+            self._forget(child.line)
+            data = b"it has cut its line to the fork server"
+        if descriptors and not child.introduced and data == b"listener":  # "none" may come with a program's
             child.listener = descriptors[0]
             self._watch(child.listener, functools.partial(self._called, child.listener))
         else:
             for descriptor in descriptors:  # only a program sends any now
                 os.close(descriptor)
-            for branching in [b for b in self._branchings if b.origin == child.process]:
-                self._fail(branching, data.decode("utf-8", "replace"))
+            for branching in branchings:
+                self._fail(branching, data[:200].decode("utf-8", "replace"))
         child.introduced = True
 
     # Branches
 
     def _branch(self, origin: Child, data: bytes, descriptors: list[int]) -> None:
         channel = socket.socket(fileno=descriptors[0])
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        streams = [os.memfd_create(name) for name in ("1", "2")]
+        ours, theirs = _line()
+        streams = [os.open(os.devnull, os.O_RDONLY), *(os.memfd_create(name) for name in ("1", "2"))]
+        for stream in streams[1:]:
+            fcntl.fcntl(stream, fcntl.F_SETFL, os.O_APPEND | os.O_RDWR)
         given = [theirs.detach(), *descriptors[1:], *streams]
         spec = KernelSpec.from_bytes(data)
-        branching = Branching(origin.process, origin.listener, channel, given, ours, spec)
+        family = family_of(origin.process)
+        branching = Branching(origin.process, origin.listener, channel, given, ours, spec, family=family)
         try:
             if origin.process not in self._children:
                 raise BranchError("it has ended")
             if any(b.listener == origin.listener for b in self._branchings):
                 raise BranchError("it or a relative is being copied already")
-            origin.line.send(BRANCH, socket.MSG_DONTWAIT)
+            if origin.line.fileno() < 0:
+                raise BranchError("it has cut its line to the fork server")
+            origin.line.send(BRANCH)
         except (OSError, BranchError) as error:
             self._fail(branching, str(error))
         else:
@@ -207,30 +230,47 @@ class ForkServerLoop:
             return
         if call is None:
             return
-        ruling = Ruling.REFUSED
+        ruling: Ruling | None = Ruling.REFUSED
         for branching in [b for b in self._branchings if b.listener == listener]:
             if branching.permits(call, self._children):
-                try:
+                with self._failing(branching, call):
                     ruling = self._step(branching, call)
-                except (BranchError, OSError) as error:
-                    _kill(call.process)
-                    self._fail(branching, str(error))
-        supervisor.answer(listener, call, ruling)
+        if ruling is not None:
+            supervisor.answer(listener, call, ruling)
 
-    def _step(self, branching: Branching, call: supervisor.Call) -> Ruling:
+    @contextmanager
+    def _failing(self, branching: Branching, call: supervisor.Call) -> Iterator[None]:
+        """End the caller and give up `branching` where something isn't as it should be."""
+        try:
+            yield
+        except (BranchError, OSError) as error:
+            _kill(call.process)
+            self._fail(branching, str(error))
+
+    def _step(self, branching: Branching, call: supervisor.Call) -> Ruling | None:
+        """Make the next step; return the answer to `call`, or None where that takes time."""
         branching.steps += 1
         match branching.steps:
             case 2:
-                branching.between = os.pidfd_open(call.process)
+                branching.between, branching.between_process = os.pidfd_open(call.process), call.process
             case 3:
                 branching.process = call.process
             case 4:
-                work_mb = branching.spec.work_mb
-                branching.devices = mount_copy(branching.origin, branching.process, work_mb)
+                report = begin_mount(branching)
+                self._watch(report, functools.partial(self._mounted, branching, call, report))
+                return None
             case 5:
                 inspect(branching)
                 self._admit(branching, call)
         return Ruling.DONE if branching.steps > 3 else Ruling.MADE
+
+    def _mounted(self, branching: Branching, call: supervisor.Call, report: int) -> None:
+        if branching in self._branchings:  # it may have failed meanwhile
+            with self._failing(branching, call):
+                branching.devices = mounted(report)
+                assert branching.listener is not None
+                supervisor.answer(branching.listener, call, Ruling.DONE)
+        self._forget(report)
 
     def _admit(self, branching: Branching, call: supervisor.Call) -> None:
         assert branching.listener is not None
@@ -239,6 +279,7 @@ class ForkServerLoop:
             supervisor.give(branching.listener, call, descriptor, number)
         branching.close()
         self._branchings.remove(branching)
+        self._search(branching)
         process, channel, line = branching.process, branching.channel, branching.line
         self._adopt(Child(process, channel, line, branching.spec, branching.listener, introduced=True))
         hand_over(channel, process)
@@ -251,9 +292,33 @@ class ForkServerLoop:
         branching.channel.close()
         branching.line.close()
         branching.close()
-        if not self._branchings:  # kill whatever was forked and isn't a kernel
-            for stray in siblings() - {*self._children, os.getpid()}:
+        if branching.process not in self._children:
+            _kill(branching.process)
+        self._search(branching)
+
+    def _search(self, branching: Branching) -> None:
+        """Look for strays of `branching` from now on: a fork that was permitted a moment ago may still be under way."""
+        if branching.family is None:
+            return
+        number, now = os.fstat(branching.family).st_ino, time.monotonic()
+        if number in self._searches:
+            os.close(self._searches[number][0])
+        self._searches[number] = branching.family, [now + pause_s for pause_s in STRAYS_AFTER_S]
+        branching.family = None
+
+    def _end_strays(self) -> None:
+        """Kill whatever was forked for a branch that failed or is complete, and isn't a kernel."""
+        now = time.monotonic()
+        busy = {os.fstat(b.family).st_ino for b in self._branchings if b.family is not None}
+        for number, (family, times) in list(self._searches.items()):
+            if number in busy or times[0] > now:
+                continue
+            for stray in relatives(family) - {*self._children, os.getpid()}:
                 _kill(stray)
+            del times[0]
+            if not times:
+                os.close(family)
+                del self._searches[number]
 
 
 def become_kernel(server: ServerSpec, spec: KernelSpec, descriptors: list[int]) -> NoReturn:
@@ -263,7 +328,8 @@ def become_kernel(server: ServerSpec, spec: KernelSpec, descriptors: list[int]) 
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        os.setsid()
+        os.setsid()  # Linux may share processors out by session, so that many threads get no more than one
+        os.nice(NICENESS)
         report, line, *sockets = _only(descriptors)
         capture_descriptors()
         listener = confine(server, spec)
@@ -297,6 +363,13 @@ def _only(descriptors: list[int]) -> list[socket.socket]:
     return [socket.socket(fileno=FIRST_DESCRIPTOR + n) for n in range(len(aside))]
 
 
+def _line() -> tuple[socket.socket, socket.socket]:
+    """Return the two ends of a line to a kernel. Ours never waits, whatever a program sends on the other."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    ours.setblocking(False)
+    return ours, theirs
+
+
 def hand_over(channel: socket.socket, process: int) -> None:
     """Give the agent the means to send signals to `process`, whatever its number is outside."""
     if sys.platform == "linux":
@@ -316,7 +389,8 @@ def tell(channel: socket.socket, news: dict[str, Any]) -> None:
 
 def _kill(process: int) -> None:
     with suppress(ProcessLookupError):
-        os.kill(process, signal.SIGKILL)
+        if process > 1:  # 0 would be our whole group
+            os.kill(process, signal.SIGKILL)
 
 
 def _threads() -> int:

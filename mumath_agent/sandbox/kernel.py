@@ -22,15 +22,15 @@ from mumath_agent.sandbox.confine import MAX_OPEN_FILES
 from mumath_agent.sandbox.messages import PROTOCOL, Message, Signer
 from mumath_agent.sandbox.shell import Shell
 from mumath_agent.sandbox.spec import KernelSpec
-from mumath_agent.sandbox.streams import Stream, belong_to, start_threads_in_context
+from mumath_agent.sandbox.streams import Stream, belong_to, belongs_to, start_threads_in_context
 from mumath_agent.sandbox.zmtp import ProtocolError, Wire, encode
 
 SOCKET_TYPES = {"shell": "ROUTER", "control": "ROUTER", "stdin": "ROUTER", "iopub": "XPUB", "hb": "REP"}
 MAX_REQUEST_BYTES = 64 << 20
 SEND_TIMEOUT_S = 5.0
 """A client that doesn't read for this long has lost its connection."""
-MAX_SHOWN_BYTES = 16 << 20
-"""How much one cell may show in total; the rest is dropped."""
+MAX_SHOWN_BYTES, MAX_SHOWN = 16 << 20, 5000
+"""How much one cell may show in total, in bytes, and in messages besides what it prints; the rest is dropped."""
 INFO = {
     "status": "ok",
     "protocol_version": PROTOCOL,
@@ -72,7 +72,7 @@ class KernelLoop:
         self._shell = shell
         self._server = os.getppid()
         self._cells = 0
-        self._shown_bytes = 0
+        self._shown_bytes = self._shown = 0
         self._interruptible = False
         self._ended = False
         shell.publish = self.publish
@@ -240,11 +240,7 @@ class KernelLoop:
         try:
             random.setstate(random_state)  # Python reseeds after a fork; a branch goes on as its origin would
             settle_copy()
-            first, *others, out, err = GIVEN
-            for descriptor, number in ((out, 1), (err, 2)):
-                os.dup2(descriptor, number)
-                os.close(descriptor)
-            line, *sockets = (socket.socket(fileno=descriptor) for descriptor in (first, *others))
+            line, *sockets = (socket.socket(fileno=descriptor) for descriptor in GIVEN if descriptor > 2)
             self._connect(KernelSpec.from_bytes(line.recv(1 << 16)), sockets, line)
         except BaseException:
             os._exit(1)
@@ -270,7 +266,7 @@ class KernelLoop:
 
     def _run(self, code: str, *, silent: bool) -> Message | None:
         """Run a cell; return the error it ended in, if any."""
-        self._shown_bytes = 0
+        self._shown_bytes = self._shown = 0
         self._shell.last_error = None
         belong_to(self._cells)
         sys.stdout, sys.stderr = self._streams  # an earlier cell may have changed these
@@ -295,7 +291,9 @@ class KernelLoop:
     # What goes out
 
     def publish(self, kind: str, content: Message) -> None:
-        """Send a message to all subscribers."""
+        """Send a message to all subscribers, unless a thread that outlived its cell asks for it."""
+        if not belongs_to(self._cells):
+            return
         if kind not in ("status", "stream"):
             for stream in self._streams:
                 stream.flush()  # keep the order: what was printed before comes before
@@ -308,6 +306,10 @@ class KernelLoop:
         self, peers: list[Peer], kind: str, content: Message, parent: Message, topic: bytes | None = None
     ) -> None:
         """Send to `peers`; with a topic, only to those that subscribed to it."""
+        if topic is not None and kind not in ("status", "stream", "error"):
+            self._shown += 1
+            if self._shown > MAX_SHOWN:
+                return
         frames = self._signer.pack(self._signer.header(kind), content, parent)
         data = encode(frames if topic is None else [topic, *frames])
         if topic is not None and topic != b"status":

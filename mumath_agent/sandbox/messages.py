@@ -7,6 +7,7 @@ jupyter_client's `Session` understands it.
 import hmac
 import itertools
 import json
+import re
 import secrets
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,10 @@ Message = dict[str, Any]
 PROTOCOL = "5.4"
 _DELIMITER = b"<IDS|MSG>"
 _PARTS = ("header", "parent_header", "metadata", "content")
+MAX_PARTS, MAX_DEPTH = 10_000, 100
+"""How many values a message may have, and how deep they may be nested. A small text can stand for huge objects."""
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
+_NESTED = re.compile(rb"[\[{]|[\]}]")
 
 
 class Signer:
@@ -55,10 +60,7 @@ class Signer:
         signature, *parts = frames[start : start + 5]
         if len(parts) != len(_PARTS) or not hmac.compare_digest(signature, self._signature(parts)):
             raise ValueError("no message signed with our key")
-        try:
-            message = {name: json.loads(part) for name, part in zip(_PARTS, parts, strict=True)}
-        except RecursionError:
-            raise ValueError("a message nested too deeply") from None
+        message = {name: _value(part) for name, part in zip(_PARTS, parts, strict=True)}
         if not all(isinstance(part, dict) for part in message.values()):
             raise ValueError("a message without header or content")
         return message
@@ -68,3 +70,40 @@ class Signer:
         for part in parts:
             digest.update(part)
         return digest.hexdigest().encode()
+
+
+def _value(text: bytes) -> Any:
+    """Read a part of a message, unless it stands for more objects than any message has.
+
+    Raises:
+        ValueError: it does, or it isn't JSON.
+    """
+    if _commas_and_brackets(text) > MAX_DEPTH:  # most of them may stand in strings
+        bare = _without_strings(text)
+        if _commas_and_brackets(bare) > MAX_PARTS or _depth(bare) > MAX_DEPTH:
+            raise ValueError("a message of too many parts")
+    return json.loads(text)
+
+
+def _without_strings(text: bytes) -> bytes:
+    gaps: list[bytes] = []
+    end = 0
+    for string in _STRING.finditer(text):
+        gaps.append(text[end : string.start()])
+        end = string.end()
+        if len(gaps) > 2 * MAX_PARTS:
+            raise ValueError("a message of too many parts")
+    return b"".join(gaps) + text[end:]
+
+
+def _commas_and_brackets(text: bytes) -> int:
+    return text.count(b",") + text.count(b"[") + text.count(b"{")
+
+
+def _depth(text: bytes) -> int:
+    """Return how deep brackets are nested in a text without strings; it has at most `MAX_PARTS` opening ones."""
+    depth = deepest = 0
+    for bracket in _NESTED.findall(text):
+        depth = depth + 1 if bracket in b"[{" else max(0, depth - 1)
+        deepest = max(deepest, depth)
+    return deepest

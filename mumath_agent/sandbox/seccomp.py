@@ -27,7 +27,7 @@ _REFUSE, _UNKNOWN, _PRETEND = _ERRNO | errno.EPERM, _ERRNO | errno.ENOSYS, _ERRN
 _SYS_SECCOMP = 317 if linux.X86_64 else 277
 _SET_MODE_FILTER, _FILTER_FLAG_NEW_LISTENER = 1, 8
 
-_AF_UNIX, _SOCK_STREAM = 1, 1
+_AF_UNIX, _SOCK_STREAM, _MSG_OOB = 1, 1, 1
 _CLONE_THREAD = 0x10000
 FORK_FLAGS: Final = 0x01200011
 """CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD: what the C library's `fork` passes to `clone`."""
@@ -49,8 +49,10 @@ _Case = tuple[int, tuple[_Argument, ...]]
 
 _TERMINAL_QUERIES = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX and FIOCLEX."""
-_FILE_CONTROLS = (0, 1, 2, 3, 4, 5, 6, 7, 1030, 1031, 1032, 1033, 1034)
-"""F_DUPFD to F_SETLKW, F_DUPFD_CLOEXEC, pipe sizes and seals; not those that have signals sent to other processes."""
+_FILE_CONTROLS = (0, 1, 2, 3, 4, 5, 1030, 1031, 1032, 1033, 1034)
+"""F_DUPFD to F_GETLK, F_DUPFD_CLOEXEC, pipe sizes and seals; not those that have signals sent to other processes."""
+_LOCKS = (6, 7, 37, 38)
+"""F_SETLK, F_SETLKW, F_OFD_SETLK and F_OFD_SETLKW: answered with success but not made, like `flock`."""
 _PR_GET_NAME, _PR_SET_NAME, _PR_SET_VMA = 16, 15, 0x53564D41
 _SIGKILL = 9
 _ABOUT_ONESELF = {
@@ -80,9 +82,15 @@ def _cases(call: str, supervised: bool) -> list[_Case]:
         ],
         "clone3": [(_UNKNOWN, ())],  # its flags are behind a pointer; the C library falls back to clone
         "unshare": [(asked, (_Argument(0, BRANCH_NAMESPACES),))],
+        # Urgent bytes between Unix sockets: no program needs them, and Linux had holes there (CVE-2025-38236).
+        "sendto": [(_ALLOW, (_Argument(3, 0, _MSG_OOB),))],
+        "sendmsg": [(_ALLOW, (_Argument(2, 0, _MSG_OOB),))],
         "socketpair": [(_ALLOW, (_Argument(0, _AF_UNIX), _Argument(1, _SOCK_STREAM, 0xF)))],
         "ioctl": [(_ALLOW, (_Argument(1, query),)) for query in _TERMINAL_QUERIES],
-        "fcntl": [(_ALLOW, (_Argument(1, control),)) for control in _FILE_CONTROLS],
+        "fcntl": [
+            *[(_ALLOW, (_Argument(1, control),)) for control in _FILE_CONTROLS],
+            *[(_PRETEND, (_Argument(1, control),)) for control in _LOCKS],
+        ],
         "prctl": [
             *[(_ALLOW, (_Argument(0, option),)) for option in (_PR_GET_NAME, _PR_SET_NAME, _PR_SET_VMA)],
             (_ALLOW, (_Argument(0, linux.PR_SET_PDEATHSIG), _Argument(1, _SIGKILL))),

@@ -38,7 +38,7 @@ SPARE_BYTES = 64 << 20
 """Address space granted after a MemoryError, so that the kernel itself can go on and the next cell can free some."""
 MAX_ERROR_CHARS = 10_000
 MAX_LINE_CHARS = 200
-MAX_IMAGE_CHARS = 4 << 20
+MAX_IMAGE_CHARS = 2 << 20
 MIME_TYPES = ("text/plain", "image/png")
 
 Publish = Callable[[str, dict[str, Any]], None]
@@ -123,6 +123,8 @@ class Shell(InteractiveShell):
         text = base64.b64encode(image).decode() if isinstance(image, bytes) else str(image)
         if 0 < len(text) <= MAX_IMAGE_CHARS:
             forms["image/png"] = text
+        elif text:
+            forms["text/plain"] = f"{forms.get('text/plain', '')}\n[A figure is left out: it is too large.]"
         return forms
 
     def system(self, cmd: str) -> None:

@@ -6,6 +6,7 @@ that says how much is missing. What is written to the descriptors 1 and 2 direct
 processes) goes to files in memory, and is sent when the cell ends.
 """
 
+import _thread
 import contextvars
 import fcntl
 import io
@@ -15,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 PORTION_CHARS = 8192
@@ -22,8 +24,8 @@ PROMPT_LINES = 100
 """How many lines of a cell are sent as they come, so that a cell that dies leaves what it printed."""
 PROMPT_TURNS = 1000
 """How many times in a cell a stream is sent because the other one has its turn, so that their order is kept."""
-PAUSE_S = 0.01
-"""How long later lines gather before they are sent."""
+PAUSE_S, LONG_PAUSE_S, PROMPT_PORTIONS = 0.01, 0.5, 1000
+"""How long later lines gather before they are sent, and how long once that many portions were sent."""
 
 _cell: contextvars.ContextVar[int] = contextvars.ContextVar("cell")
 """The number of the cell a thread belongs to: the one that started it."""
@@ -88,8 +90,12 @@ class Stream(io.TextIOBase):
             self._head_chars = 0
             self._tail: list[str] = []
             self._tail_chars = self._left_out = 0
-            self._lines = self._turns = 0
+            self._lines = self._turns = self._portions = 0
             self._sent_at = 0.0
+            self._shared = _thread._count() > 0
+            with suppress(OSError):  # a cell may have closed it
+                if os.fstat(self._descriptor).st_size:  # written after its program ended
+                    os.ftruncate(self._descriptor, 0)
 
     def write(self, text: str) -> int:
         """Take in text, unless it comes from a thread that outlived its cell."""
@@ -98,7 +104,7 @@ class Stream(io.TextIOBase):
         if self.other is not None:  # before our own lock is taken: another thread may hold the other's
             self.other.end_turn()
         with self._lock:
-            if self._open and _cell.get(self._number) == self._number:
+            if self._open and belongs_to(self._number):
                 self._add(valid(text))
         return len(text)
 
@@ -108,6 +114,7 @@ class Stream(io.TextIOBase):
             text, self._head, self._head_chars = "".join(self._head), [], 0
             self._sent_at = time.monotonic()
             if text:
+                self._portions += 1
                 self._publish(text)
 
     def end_turn(self) -> None:
@@ -145,7 +152,10 @@ class Stream(io.TextIOBase):
     def _is_time(self) -> bool:
         """Return whether to send a line at once: true for the first ones, and later if the last was some time ago."""
         self._lines += 1
-        return self._lines <= PROMPT_LINES or time.monotonic() - self._sent_at > PAUSE_S
+        if self._lines <= PROMPT_LINES:
+            return True
+        pause_s = PAUSE_S if self._portions < PROMPT_PORTIONS else LONG_PAUSE_S
+        return time.monotonic() - self._sent_at > pause_s
 
     def _trim(self) -> None:
         """Drop what is too old for the tail."""
@@ -161,6 +171,9 @@ class Stream(io.TextIOBase):
             return ""  # a cell has closed it
         if not size:
             return ""
+        if self._shared:  # nobody can tell who wrote it
+            os.ftruncate(self._descriptor, 0)
+            return f"\n[... {size} bytes left out: a thread of an earlier program is still running ...]\n"
         most = 4 * self._max_chars
         if size <= most:
             data = os.pread(self._descriptor, size, 0)
@@ -194,9 +207,20 @@ def belong_to(number: int) -> None:
     _cell.set(number)
 
 
+def belongs_to(number: int) -> bool:
+    """Return whether this thread belongs to cell `number`; one that no cell is known for belongs to none."""
+    mine = _cell.get(None)
+    return mine == number or (mine is None and threading.current_thread() is threading.main_thread())
+
+
 def start_threads_in_context() -> None:
     """Let threads inherit the context, and so the cell, they are started in; Python 3.14 can do so by itself."""
     start: Any = threading.Thread.start
+    start_new: Any = _thread.start_new_thread
+
+    def start_new_in_context(function: Any, args: Any, *kwargs: Any) -> int:
+        number: int = start_new(contextvars.copy_context().run, (function, *args), *kwargs)
+        return number
 
     def start_in_context(thread: threading.Thread) -> None:
         context, run = contextvars.copy_context(), thread.run
@@ -204,3 +228,4 @@ def start_threads_in_context() -> None:
         start(thread)
 
     threading.Thread.start = start_in_context  # type: ignore[assignment,method-assign]
+    _thread.start_new_thread = start_new_in_context

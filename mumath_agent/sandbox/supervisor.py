@@ -80,7 +80,7 @@ def answer(listener: int, call: Call, ruling: Ruling) -> None:
     error = -errno.EPERM if ruling is Ruling.REFUSED else 0
     reply = _ANSWER.pack(call.id, 0, error, _CONTINUE if ruling is Ruling.MADE else 0)
     with suppress(OSError):  # the caller is gone
-        fcntl.ioctl(listener, _SEND, reply)
+        _ask(listener, _SEND, reply)
 
 
 def give(listener: int, call: Call, descriptor: int, number: int) -> None:
@@ -89,7 +89,15 @@ def give(listener: int, call: Call, descriptor: int, number: int) -> None:
     Raises:
         OSError: the caller is gone.
     """
-    fcntl.ioctl(listener, _ADD, _ADDITION.pack(call.id, _AT_NUMBER, descriptor, number, 0))
+    _ask(listener, _ADD, _ADDITION.pack(call.id, _AT_NUMBER, descriptor, number, 0))
+
+
+def _ask(listener: int, what: int, parameters: bytes) -> None:
+    """Ask Linux again where a signal, such as that of a child's end, came between; Python doesn't for `ioctl`."""
+    while True:
+        with suppress(InterruptedError):
+            fcntl.ioctl(listener, what, parameters)
+            return
 
 
 def host_number(handle: int) -> int:

@@ -10,6 +10,8 @@ from typing import Final
 
 _GREETING: Final = b"\xff" + bytes(8) + b"\x7f" + bytes([3, 0]) + b"NULL".ljust(20, b"\0") + bytes(32)
 _MAX_FRAMES = 64
+_MAX_COMMANDS = 100
+"""How many commands may come in one portion of what is received; each takes time and says nothing."""
 _MORE, _LONG, _COMMAND = 1, 2, 4
 
 
@@ -42,13 +44,16 @@ class Wire:
         if not self._greeted and not self._read_greeting():
             return []
         messages: list[list[bytes]] = []
-        position = 0
+        position = commands = 0
         while (frame := self._frame_at(position)) is not None:
             flags, start, end = frame
             body, position = bytes(self._received[start:end]), end
             if flags & _COMMAND:
                 if body.startswith(b"\x05ERROR"):
-                    raise ProtocolError(f"the other side refused: {body[7:].decode('ascii', 'replace')}")
+                    raise ProtocolError(f"the other side refused: {body[7:207].decode('ascii', 'replace')}")
+                commands += 1
+                if commands > _MAX_COMMANDS:
+                    raise ProtocolError(f"the other side sends more than {_MAX_COMMANDS} commands at once")
                 continue  # READY; its properties don't matter here
             self._frames.append(body)
             self._frames_bytes += len(body)

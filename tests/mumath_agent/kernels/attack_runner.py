@@ -28,7 +28,10 @@ AT_ONCE = 4
 ATTACK_TIMEOUT_S = 150.0
 """Only an attack that hangs takes as long."""
 NEIGHBOUR = """
-import ctypes, json, os, signal
+import ctypes, fcntl, json, os, signal
+letter_boxes = [open(os.__file__) for _ in range(2)]
+fcntl.flock(letter_boxes[0], fcntl.LOCK_EX)
+fcntl.lockf(letter_boxes[1], fcntl.LOCK_SH)
 vault = ctypes.create_string_buffer(b"CANARY")
 with open("neighbour.txt", "w") as file:
     file.write("CANARY")

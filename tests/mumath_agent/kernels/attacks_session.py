@@ -3,7 +3,7 @@
 What a kernel prints it may always forge: those cells succeed by design and are the client's to survive.
 """
 
-from attack import Attack
+from attack import SECCOMP, Attack
 
 OWN_OUTPUT = "a kernel can say what it likes in its own output; the client's tests are about this"
 
@@ -62,6 +62,34 @@ kernel.session.send(kernel.iopub_socket, "stream", {"name": "stdout", "text": 12
 """,
         by_design=OWN_OUTPUT,
         fresh=True,
+    ),
+    Attack(
+        "letter_box_flock",
+        "proto",
+        54,
+        """
+import fcntl
+with open(os.__file__) as box:
+    try:
+        fcntl.flock(box, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        verdict(False, "no lock of another kernel shows")
+    except BlockingIOError:
+        verdict(True)
+""",
+        SECCOMP,
+    ),
+    Attack(
+        "letter_box_lockf",
+        "proto",
+        54,
+        """
+import fcntl
+with open(os.__file__) as box:
+    asked = struct.pack("hhqqi", fcntl.F_WRLCK, 0, 0, 0, 0)
+    kind, *_ = struct.unpack("hhqqi", fcntl.fcntl(box, fcntl.F_GETLK, asked))
+verdict(kind != fcntl.F_UNLCK, "no lock of another kernel shows")
+""",
+        SECCOMP,
     ),
     Attack(
         "payload",

@@ -31,6 +31,8 @@ class Case:
     lost: set[bool]
     strikes_later: bool = False
     """What it left behind may end the next program too."""
+    at_night: bool = False
+    """It is like another one, and takes long."""
 
 
 CASES = [
@@ -221,10 +223,24 @@ FORGERIES = [
     ),
     Case(
         "frame_of_100_mb",
-        FIND_WIRES + "for wire in wires:\n"
+        FIND_WIRES + "for wire in wires[::-1]:\n"
         "    wire.sendall(b'\\x02' + (100 << 20).to_bytes(8, 'big'))\n    wire.sendall(bytes(100 << 20))",
         {DIED, ERROR, TIMEOUT},
         LOST,
+    ),
+    Case(
+        "deaf_shell",
+        FIND_WIRES + "wires[-1].shutdown(socket.SHUT_RD)",
+        {OK},
+        EITHER,
+        strikes_later=True,
+    ),
+    Case(
+        "byte_by_byte",
+        FIND_WIRES + "wires[-2].sendall(b'\\x02' + (5 << 20).to_bytes(8, 'big'))\n"
+        "while True: wires[-2].sendall(b'x')",
+        {TIMEOUT},
+        EITHER,
     ),
     Case(
         "half_a_frame",
@@ -286,11 +302,60 @@ for _ in range(3):
         EITHER,
     ),
 ]
+NESTED = {
+    "lists": "b'[' + b'[],' * 2_000_000 + b'[]]'",
+    "objects": "b'{\"a\": [' + b'{},' * 1_500_000 + b'{}]}'",
+    "depths": "b'[' * 5_000_000",
+    "keys": "b'{' + b','.join(b'\"%d\":[]' % n for n in range(400_000)) + b'}'",
+    "strings": "b'{\"a\": [' + b'\"\",' * 1_500_000 + b'1]}'",
+}
+SIGNED = """
+def send(*parts):
+    peer = next(peer for peer in kernel._peers if peer.channel == "iopub")
+    frames = [b"<IDS|MSG>", kernel._signer._signature(parts), *parts]
+    peer.socket.sendall(sys.modules["mumath_agent.sandbox.zmtp"].encode(frames))
+"""
+FORGERIES += [
+    Case(
+        f"nested_{what}_in_{'content' if place == 3 else 'header'}",
+        f"import sys\n{KERNEL}{SIGNED}parts = [b'{{}}'] * 4\nparts[{place}] = {text}\nfor _ in range(4): send(*parts)",
+        {OK, DIED},
+        EITHER,
+        at_night=(what, place) not in (("lists", 3), ("keys", 0)),
+    )
+    for place in (0, 3)
+    for what, text in NESTED.items()
+]
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+"""A figure of one pixel."""
+FIGURE = f"('display_data', {{'data': {{'image/png': '{PIXEL}', 'text/plain': ''}}}})"
+SMALL_PARTS = f"""
+    {FIGURE},
+    ('display_data', {{'data': {{'text/plain': 'x'}}}}),
+    ('update_display_data', {{'data': {{'text/plain': 'x'}}, 'transient': {{'display_id': '1'}}}}),
+    ('execute_result', {{'data': {{'image/png': '{PIXEL}', 'text/plain': 'x'}}}}),
+    ('error', {{'traceback': ['x', 'y']}}),
+    ('stream', {{'name': 'stdout', 'text': ''}}),
+    ('stream', {{'name': 'stdout', 'text': 'x'}}),
+    ('stream', {{'name': 'stderr', 'text': 'x'}}),
+    ('comm_msg', {{}}),
+"""
+FORGERIES += [
+    Case(
+        f"many_small_{what}{how}",
+        f"{KERNEL}parts = [{parts}]\nfor n in range(100_000):\n    {reset}kernel.publish(*parts[n % len(parts)])",
+        {OK, ERROR, DIED},
+        EITHER,
+        at_night=what != "parts" or how == "",
+    )
+    for what, parts in (("figures", FIGURE), ("parts", SMALL_PARTS))
+    for how, reset in (("", ""), ("_past_its_own_limits", "kernel._shown = kernel._shown_bytes = 0; "))
+]
 FORGERIES += [
     Case(
         f"endless_{what}_on_{channel}",
         f"{FIND_WIRES}while True: wires[{position}].sendall(bytes({frame}) * 100_000)",
-        {TIMEOUT, DIED},
+        {TIMEOUT, DIED, ERROR},
         EITHER,
     )
     for channel, position in (("shell", -1), ("iopub", -2), ("line_to_the_server", 0))

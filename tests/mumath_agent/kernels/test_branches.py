@@ -82,6 +82,14 @@ async def test_a_branch_outlives_its_origin_and_branches_again() -> None:
             assert (await run(second, "n")).result == "2"
 
 
+async def test_a_branch_is_not_taken_for_a_stray_of_a_kernel_that_ended() -> None:
+    """Linux gives the numbers of namespaces again, and strays are looked for by them for some seconds."""
+    async with KernelPool(spares=0) as pool:
+        for _ in range(12):
+            async with pool.lease() as kernel:
+                await (await kernel.fork()).close()
+
+
 @pytest.mark.parametrize("code", ["import os; os.fork()", "import subprocess; subprocess.run(['ls'])"])
 async def test_a_branch_is_as_confined_as_its_origin(origin: JupyterExecutor, code: str) -> None:
     async with await origin.fork() as branch:

@@ -174,3 +174,11 @@ async def test_a_program_that_outlasts_the_block_leaves_no_kernel_behind() -> No
     async with JupyterExecutor() as other:  # one that was started before it would be there by now
         await run(other, "1")
     assert await eventually(lambda: len(psutil.Process().children(recursive=True)) < kernels)
+
+
+async def test_a_session_that_is_left_while_its_kernel_starts_says_so() -> None:
+    async with JupyterExecutor() as executor:
+        running = asyncio.create_task(run(executor, "1"))
+        await asyncio.sleep(0)
+    with pytest.raises(KernelError, match="was left before its kernel was ready"):
+        await running

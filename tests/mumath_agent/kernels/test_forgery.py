@@ -40,7 +40,7 @@ for content in shapes:
 print("mine")
 """
     execution = await run(session, REACH + forge)
-    assert (execution.status, execution.stdout.strip()) == (ExecutionStatus.OK, "mine")
+    assert (execution.status, execution.stdout.split()[-1]) == (ExecutionStatus.OK, "mine")
     assert (execution.artefacts, execution.state_lost) == ((), False)
     assert (await run(session, "print('next')")).stdout == "next\n"
 
@@ -81,6 +81,35 @@ print("mine")
 async def test_what_is_not_the_protocol_costs_the_session_and_no_more(session: JupyterExecutor) -> None:
     execution = await run(session, REACH + "iopub[0].socket.sendall(b'\\xff' * 100)\ntime.sleep(600)")
     assert (execution.status, execution.state_lost) == (ExecutionStatus.DIED, True)
+    assert (await run(session, "print('mine')")).stdout == "mine\n"
+
+
+NOISE = "'\\x1b[2J\\x1b]0;t\\x07\\x00\\u202e\\u200b\\U000e0041' * 100_000"
+SAYS_NOISE = {
+    "a refusal": "body = b'\\x05ERROR\\xff' + noise.encode()\n"
+    "iopub[0].socket.sendall(b'\\x06' + len(body).to_bytes(8, 'big') + body)\ntime.sleep(600)",
+    "an error": "kernel._send(iopub, 'error', {'traceback': [noise, noise]}, kernel._parent, topic=b'error')",
+    "an error without lines": "kernel._send(iopub, 'error', {'ename': noise, 'evalue': noise}, kernel._parent, "
+    "topic=b'error')",
+    "a reply": "kernel._send(shell, 'execute_reply', {'status': 'error', 'ename': noise, 'evalue': noise}, "
+    "kernel._parent)",
+    "kinds of messages": "kernel._send(iopub, noise, {'data': {noise: noise}}, kernel._parent, topic=b'x')\n1 / 0",
+    "figures": "kernel._send(iopub, 'display_data', {'data': {'image/png': noise}}, kernel._parent, topic=b'x')\n1 / 0",
+    "names of errors": "raise type(noise, (Exception,), {})(noise)",
+    "a stream": "kernel._send(iopub, 'stream', {'name': 'stderr', 'text': noise}, kernel._parent, topic=b'x')\n1 / 0",
+}
+
+
+@pytest.mark.parametrize("code", SAYS_NOISE.values(), ids=SAYS_NOISE.keys())
+async def test_every_text_that_comes_from_a_kernel_is_cleaned_and_bounded(
+    session: JupyterExecutor, code: str
+) -> None:
+    execution = await run(session, f"{REACH}noise = {NOISE}\n{code}")
+    assert execution.status in (ExecutionStatus.ERROR, ExecutionStatus.DIED)
+    assert execution.error
+    shown = f"{execution.stdout}{execution.stderr}{execution.error}"
+    assert len(shown) < 2_000_000
+    assert not set("\x1b\x07\x00\u202e\u200b\U000e0041") & set(shown)
     assert (await run(session, "print('mine')")).stdout == "mine\n"
 
 

@@ -7,9 +7,11 @@ and all ambushes, at the same time on one fork server; each alone is a slow test
 
 import asyncio
 import re
+import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import pytest
@@ -28,7 +30,13 @@ LEVELS = {
     "full": Sandbox(),
     "without_namespaces": Sandbox(layers=frozenset({"landlock", "seccomp", "rlimits"})),
 }
-ASSAULTS = {
+URGENT = {
+    "an_urgent_byte": "for wire in wires: wire.send(b'x', socket.MSG_OOB)",
+    "urgent_bytes_between_others": "for wire in wires:\n    for _ in range(50):\n"
+    "        wire.send(b'x', socket.MSG_OOB); wire.send(b'yz')",
+    "an_urgent_byte_and_a_hang_up": "for wire in wires: wire.send(b'x', socket.MSG_OOB); wire.shutdown(socket.SHUT_WR)",
+}
+ASSAULTS = URGENT | {
     "junk": "for wire in wires: wire.sendall(b'junk' * 1000)",
     "endless_junk": "while True: wires[0].sendall(b'junk' * 1000)",
     "descriptors": "for _ in range(500):\n    for wire in wires: socket.send_fds(wire, [b'x'], [1, 1, 1])",
@@ -38,6 +46,8 @@ ASSAULTS = {
     "itself": "for wire in wires: socket.send_fds(wire, [b'listener'], [wire.fileno()])",
     "a_pipe": "for wire in wires: socket.send_fds(wire, [b'listener'], [os.pipe()[0]])",
     "a_hang_up": "for n in range(3, 20):\n    try: os.close(n)\n    except OSError: pass\nfor w in wires: w.close()",
+    "a_byte_at_a_time": "for _ in range(200):\n    for wire in wires: wire.send(b'x')",
+    "a_deaf_half": "for wire in wires: wire.shutdown(socket.SHUT_RD)",
     "half_a_hang_up": "for wire in wires: wire.shutdown(socket.SHUT_WR)",
     "asking_to_fork": "while True:\n    try: os.fork()\n    except OSError: pass",
     "dying": "os._exit(1)",
@@ -83,6 +93,30 @@ async def test_other_kernels_live_on_whatever_programs_send(level: str) -> None:
     await assert_others_live_on(LEVELS[level], ASSAULTS.values())
 
 
+@pytest.mark.filterwarnings("ignore:model-written programs run at:UserWarning")
+async def test_other_kernels_live_on_where_nothing_keeps_programs_from_urgent_bytes() -> None:
+    sandbox = Sandbox(layers=frozenset({"namespaces", "landlock", "rlimits"}), unsafe_local=True)
+    await assert_others_live_on(sandbox, URGENT.values())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param(code, id=name, marks=[] if name == "an_urgent_byte" else pytest.mark.slow)
+        for name, code in URGENT.items()
+    ],
+)
+@pytest.mark.filterwarnings("ignore:model-written programs run at:UserWarning")
+async def test_urgent_bytes_cost_our_loop_nothing(code: str) -> None:
+    """They would keep a connection readable that has nothing to read, and our loop awake, for ever."""
+    sandbox = Sandbox(layers=frozenset({"namespaces", "landlock", "rlimits"}), unsafe_local=True)
+    async with JupyterExecutor(sandbox, interrupt_grace_s=0.3) as enemy:
+        await enemy.run(f"{FIND_WIRES}{code}", timeout_s=0.5)
+        before = time.process_time()
+        await asyncio.sleep(2)
+        assert time.process_time() - before < 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ASSAULTS)
 @pytest.mark.parametrize("level", LEVELS)
@@ -126,15 +160,12 @@ module = sys.modules["mumath_agent.sandbox.kernel"]
 linux = sys.modules["mumath_agent.sandbox.linux"]
 genuine = module.settle_copy
 def call(): linux.unshare(0x10020000)
-def let_go(rights=True, directory=True, files=True):
+def let_go(rights=True, directory=True, files=-1):
     call()
     call()
     if rights: linux.drop_capabilities()
     if directory: os.chdir("/work")
-    null = os.open(os.devnull, os.O_RDONLY)
-    for number in (0, 1, 2): os.dup2(null, number)
-    if files: os.closerange(3, 1000)
-    else: os.close(null)
+    if files: os.closerange(max(files, 0), 1000)
 def settle():
     @act@
 module.settle_copy = settle
@@ -162,19 +193,52 @@ def mapping(kind: str, file: str, protection: str) -> str:
     return MAP.replace("@kind@", kind).replace("@file@", file).replace("@protection@", protection)
 
 
+def copying(between: str, copy: str, origin: str = "") -> str:
+    """Have a kernel do something else than it should when it is copied (`branch.copy_process`)."""
+    return f"""
+import os, sys, time
+module = sys.modules["mumath_agent.sandbox.kernel"]
+linux = sys.modules["mumath_agent.sandbox.linux"]
+def stay():
+    while True: time.sleep(60)
+def copy_process(server):
+    if os.fork():
+        {origin or "pass"}
+        return False
+    if os.fork():
+        {between}
+    else:
+        {copy}
+    return True
+module.copy_process = copy_process
+"""
+
+
 LATE, KEPT_RIGHTS = "did not answer in time", "kept rights or threads"
 AMBUSHES = [
     Ambush("shared_memory", mapping("33", "-1", "3"), "shares memory", WRITE, READ),
     Ambush("shared_memory_made_read_only", mapping("33", "-1", "1"), "shares memory", WRITE, READ),
     Ambush("shared_memory_made_inaccessible", mapping("33", "-1", "0"), "shares memory", WRITE, READ),
     Ambush("shared_file_made_read_only", mapping("1", "file.fileno()", "1"), "shares memory", WRITE, READ),
+    *[
+        Ambush(f"private_view_of_{name}_{protection}", mapping("2", file, protection), "shares memory")
+        for name, file in (("stdout", "1"), ("stderr", "2"), ("a_file", "file.fileno()"))
+        for protection in "013"
+    ],
+    Ambush("shared_view_of_stdout", mapping("1", "1", "3"), "shares memory"),
+    Ambush(
+        "private_view_of_a_deleted_file",
+        mapping("2", "file.fileno()", "3") + "os.unlink('shared')",
+        "shares memory",
+    ),
+    Ambush("keeps_standard_files", acting("let_go(files=3); call()"), "has files open"),
     Ambush("silence", acting("time.sleep(600)"), LATE),
     Ambush("death", acting("os._exit(1)"), LATE),
     Ambush("another_call", acting("linux.unshare(0x10000000)"), LATE),
     Ambush("one_call_only", acting("call(); time.sleep(600)"), LATE),
     Ambush("calls_at_once", acting("call(); call(); call(); time.sleep(600)"), KEPT_RIGHTS),
     Ambush("keeps_rights", acting("let_go(rights=False); call()"), KEPT_RIGHTS),
-    Ambush("keeps_files", acting("let_go(files=False); call()"), "has files open"),
+    Ambush("keeps_files", acting("let_go(files=0); call()"), "has files open"),
     Ambush("keeps_directory", acting("let_go(directory=False); call()"), "stayed in its origin's directory"),
     Ambush(
         "keeps_a_thread",
@@ -192,21 +256,18 @@ threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
 """,
         "copying was not permitted",
     ),
-    Ambush(
-        "stray",
-        """
-import os, sys, time
-module = sys.modules["mumath_agent.sandbox.kernel"]
-def copy_process(server):
-    if os.fork():
-        return False
-    if os.fork():
-        while True:  # the one between, that should end
-            time.sleep(60)
-    sys.modules["mumath_agent.sandbox.linux"].prctl(1, 9)
-    return True
-module.copy_process = copy_process
-""",
+    *(
+        STRAYS := [
+            Ambush(
+                "one_between_that_stays", copying("stay()", "linux.prctl(1, 9)"), "isn't the server's child"
+            ),
+            Ambush("one_between_that_becomes_the_copy", copying("pass", "stay()"), LATE),
+            Ambush("two_that_become_the_copy", copying("pass", "pass")),
+            Ambush("two_that_stay", copying("stay()", "stay()"), LATE),
+            Ambush("one_that_stays_and_nobody", copying("os._exit(0)", "stay()"), LATE),
+            Ambush("an_origin_that_ends", copying("stay()", "stay()", "os._exit(1)"), f"{LATE}|ended"),
+            Ambush("one_that_calls_too_often", copying("os.fork(); stay()", "os.fork(); stay()"), LATE),
+        ]
     ),
 ]
 
@@ -262,7 +323,7 @@ async def assert_ambushes_fail(ambushes: Sequence[Ambush]) -> None:
         await bystander.run("kept = 5", timeout_s=HANG_S)
         before = descendants()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(kernel_module, "START_TIMEOUT_S", 6.0)  # for the deaf one
+            patch.setattr(kernel_module, "FORK_TIMEOUT_S", 6.0)  # after the server's, when so many are made
             async with asyncio.TaskGroup() as tasks:
                 told = {ambush.name: tasks.create_task(ambushed(ambush, crowded)) for ambush in ambushes}
                 told["busy"] = tasks.create_task(busy())
@@ -275,6 +336,65 @@ async def assert_ambushes_fail(ambushes: Sequence[Ambush]) -> None:
 
 async def test_no_branch_of_a_hostile_kernel_gets_anything_over() -> None:
     await assert_ambushes_fail(AMBUSHES)
+
+
+@pytest.mark.parametrize(
+    "ambush",
+    [
+        pytest.param(ambush, id=ambush.name, marks=pytest.mark.slow if number > 1 else [])
+        for number, ambush in enumerate(STRAYS)
+    ],
+)
+async def test_no_stray_copy_stays_even_while_its_origin_lives(ambush: Ambush) -> None:
+    async with JupyterExecutor() as origin:
+        await origin.run(ambush.prepare, timeout_s=HANG_S)
+        before = descendants()
+        never_repeat(origin)
+        with pytest.raises(KernelError, match=ambush.refused) if ambush.refused else nullcontext():
+            await (await origin.fork()).__aexit__(None, None, None)
+        assert await eventually(lambda: descendants() <= before)
+
+
+def in_one_family(processes: set[psutil.Process]) -> bool:
+    """Return whether these, and no other of ours, are in one user namespace: a copy, and who copies its files."""
+    families = [family_of(process) for process in processes]
+    return len(set(families)) == 1 and families[0] not in map(family_of, descendants() - processes)
+
+
+def family_of(process: psutil.Process) -> str:
+    with suppress(OSError):
+        return str(Path(f"/proc/{process.pid}/ns/user").readlink())
+    return "ended"
+
+
+@pytest.mark.slow
+async def test_other_kernels_start_while_many_files_are_copied() -> None:
+    """The copy and the process that copies its files are stopped half-way: only the copy is given up."""
+    async with JupyterExecutor() as origin:
+        await origin.run("for n in range(4000): open(f'f{n}', 'w').close()", timeout_s=HANG_S)
+        never_repeat(origin)
+        before = descendants()
+        copying = asyncio.create_task(origin.fork())
+        assert await eventually(
+            lambda: len(started := descendants() - before) == 2 and in_one_family(started)
+        )
+        for process in descendants() - before:
+            process.suspend()
+        await assert_kernels_start()
+        with pytest.raises(KernelError, match=f"{LATE}|was not ready after"):
+            await copying
+        assert await eventually(lambda: descendants() <= before)
+
+
+async def test_a_copy_that_never_answers_is_given_up_for_good() -> None:
+    async with JupyterExecutor() as origin:
+        await origin.run("kept = 5\n" + acting("genuine(); time.sleep(600)"), timeout_s=HANG_S)
+        async with await origin.fork() as branch:  # its programs ran again
+            assert (await branch.run("kept", timeout_s=HANG_S)).result == "5"
+        never_repeat(origin)
+        with pytest.raises(KernelError, match="an earlier copy of it never answered"):
+            await origin.fork()
+        assert (await origin.run("kept", timeout_s=HANG_S)).result == "5"
 
 
 @pytest.mark.slow

@@ -44,6 +44,17 @@ async def test_entering_does_not_wait_and_leaving_leaves_nothing(own_tmp: Path, 
     assert comes_true(lambda: tree(own_tmp) == at_first)
 
 
+async def test_kernels_stand_back_behind_us_and_each_is_one_session() -> None:
+    """However many threads a program starts, it gets no more of the processors than another, nor keeps us from ours."""
+    before = descendants()
+    async with JupyterExecutor() as one, JupyterExecutor() as other:
+        for executor in (one, other):
+            await run(executor, "1")
+        kernels = [process for process in descendants() - before if process.nice() > psutil.Process().nice()]
+        assert {os.getsid(kernel.pid) for kernel in kernels} == {kernel.pid for kernel in kernels}
+        assert len(kernels) == 2
+
+
 @pytest.mark.filterwarnings("ignore:model-written programs run at:UserWarning")
 async def test_what_a_program_started_goes_with_its_session_where_it_may_start_any() -> None:
     sandbox = own_server("none", "calendar")

@@ -1,12 +1,14 @@
 """Check what a program prints, shows and draws: whose it is, how much of it is kept, what of it is let through."""
 
+import asyncio
 import base64
 
 import pytest
+from misbehaving import PIXEL
 from outside import HOLDS_THE_INTERPRETER, run
 
 from mumath_agent.kernels import JupyterExecutor, Sandbox
-from mumath_agent.kernels.messages import MAX_TURNS
+from mumath_agent.kernels.messages import MAX_ARTEFACTS, MAX_TURNS, NO_FIGURE
 from mumath_agent.records import ExecutionStatus
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
@@ -138,6 +140,36 @@ async def test_a_thread_that_outlives_its_cell_prints_to_no_other(session: Jupyt
     assert (await run(session, "time.sleep(0.6)\nprint('mine')")).stdout == "mine\n"
 
 
+LATE = {
+    "prints": "print('answer 999')",
+    "errors": "print('answer 999', file=sys.stderr)",
+    "writes": "os.write(1, b'answer 999'); os.write(2, b'answer 999')",
+    "displays": "display('answer 999')",
+    "figures": "display({'image/png': '" + PIXEL + "', 'text/plain': 'answer 999'}, raw=True)",
+    "publishes": "get_ipython().publish('execute_result', {'data': {'text/plain': 'answer 999'}})",
+    "fails": "get_ipython().publish('error', {'traceback': ['answer 999']})",
+}
+
+
+@pytest.mark.parametrize(
+    "start", ["threading.Thread(target=late).start()", "_thread.start_new_thread(late, ())"]
+)
+@pytest.mark.parametrize("act", LATE.values(), ids=LATE.keys())
+async def test_nothing_late_is_mixed_into_the_next_answer(
+    session: JupyterExecutor, act: str, start: str
+) -> None:
+    """Neither what comes between two cells nor what comes while the next one runs."""
+    late = "import _thread, os, sys, threading, time\ndef late():\n    time.sleep(0.2)\n    for _ in range(60):\n"
+    await run(session, f"{late}        time.sleep(0.005)\n        {act}\n_ = {start}")
+    await asyncio.sleep(0.25)
+    following = [await run(session, f"time.sleep({pause})\nprint('mine')") for pause in (0.05, 0.3)]
+    for execution in following:
+        assert "999" not in f"{execution.stdout}{execution.stderr}{execution.result}{execution.error}"
+        assert (execution.stdout[:5], execution.artefacts) == ("mine\n", ())
+    await run(session, "while _thread._count(): time.sleep(0.01)")
+    assert (await run(session, "import os\n_ = os.write(1, b'mine')")).stdout == "mine"
+
+
 async def test_a_running_thread_prints_to_its_own_cell(session: JupyterExecutor) -> None:
     pool = "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor() as pool:\n"
     assert (await run(session, pool + "    _ = list(pool.map(print, 'a'))")).stdout == "a\n"
@@ -159,14 +191,31 @@ async def test_a_figure_is_an_artefact(session: JupyterExecutor, code: str) -> N
 
 
 async def test_figures_are_bounded_and_nothing_else_is_taken_for_one(session: JupyterExecutor) -> None:
-    image = "from IPython.display import Image, HTML\nsmall = Image(data=b'\\x89PNG' + bytes(100), format='png')\n"
-    large = "Image(data=b'\\x89PNG' + bytes(4 << 20), format='png')"
-    execution = await run(session, f"{image}display(small, {large}, HTML('<b>'))\nsmall")
+    small = f"display({{'image/png': '{PIXEL}', 'text/plain': 'mine'}}, raw=True)"
+    execution = await run(
+        session, f"for _ in range(3): {small}\nfrom IPython.display import HTML\ndisplay(HTML('<b>'))"
+    )
     assert execution.status is ExecutionStatus.OK, execution.error
-    assert len(execution.artefacts) == 2
-    forged = "display({'image/png': 'https://example.org/', 'text/plain': 'mine'}, raw=True)"
-    execution = await run(session, forged)
-    assert (execution.stdout, execution.artefacts) == ("mine\n", ())
+    assert execution.artefacts == (f"data:image/png;base64,{PIXEL}",) * 3
+    execution = await run(session, f"for _ in range(1000): {small}")
+    assert execution.artefacts == (f"data:image/png;base64,{PIXEL}",) * MAX_ARTEFACTS
+    assert execution.stdout == "mine\n" * (MAX_ARTEFACTS + 1) + NO_FIGURE + "mine\n" * (999 - MAX_ARTEFACTS)
+
+
+NO_FIGURES = [
+    "'https://example.org/'",
+    "'../../etc/passwd'",
+    "base64.b64encode(b'<script>alert(1)</script>').decode()",
+    "base64.b64encode(b'\\x89PNG\\r\\n\\x1a\\n<script>').decode()",
+    "base64.b64encode(b'\\x89PNG' + bytes(1 << 20))",
+]
+
+
+@pytest.mark.parametrize("image", NO_FIGURES)
+async def test_a_figure_that_is_none_is_dropped_with_a_word(session: JupyterExecutor, image: str) -> None:
+    shown = f"import base64\ndisplay({{'image/png': {image}, 'text/plain': 'mine'}}, raw=True)"
+    execution = await run(session, shown)
+    assert (execution.stdout, execution.artefacts) == (f"mine\n{NO_FIGURE}", ())
 
 
 PRINTS_IN_TURN = (

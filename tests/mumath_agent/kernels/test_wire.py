@@ -4,6 +4,7 @@ import json
 import socket
 import tempfile
 import threading
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def test_junk_is_an_error_or_nothing(data: bytes) -> None:
         encode([b"x" * 600, b"y" * 600]),
         bytes([2]) + (1 << 62).to_bytes(8, "big"),
         bytes([4, 7]) + b"\x05ERROR!",
+        bytes([4, 0]) * 200,
     ],
 )
 def test_a_foreign_protocol_or_too_large_a_message_ends_the_connection(data: bytes) -> None:
@@ -113,6 +115,42 @@ def test_what_is_no_message_is_an_error_of_ours(body: bytes) -> None:
         frames = [b"<IDS|MSG>", signer._signature(parts), *parts]
         with pytest.raises(ValueError):
             signer.unpack(frames)
+
+
+MANY = 1 << 20
+HUGE = {
+    "empty lists": b"[" + b"[]," * MANY + b"[]]",
+    "empty objects": b'{"a": [' + b"{}," * MANY + b"{}]}",
+    "numbers": b'{"a": [' + b"1," * MANY + b"1]}",
+    "strings": b'{"a": [' + b'"",' * MANY + b'""]}',
+    "keys": b"{" + b'"a":1,' * MANY + b'"b":1}',
+    "words": b'{"a": [' + b"null," * MANY + b"null]}",
+    "lists in lists": b'{"a": ' + b"[" * 200 + b"]" * 200 + b"}",
+    "objects in objects": b'{"a":' * 200 + b"1" + b"}" * 200,
+    "strings without an end": b'{"a": "' + b'\\"[,' * MANY,
+    "nothing but quotes": b'{"a": [' + b'"",' * MANY + b'"' * MANY,
+}
+
+
+@pytest.mark.parametrize("body", HUGE.values(), ids=HUGE.keys())
+def test_a_small_text_that_stands_for_huge_objects_is_refused_unread(body: bytes) -> None:
+    signer = Signer("key", "agent")
+    parts = [json.dumps(signer.header("stream")).encode(), b"{}", b"{}", body]
+    frames = [b"<IDS|MSG>", signer._signature(parts), *parts]
+    tracemalloc.start()
+    with pytest.raises(ValueError):
+        signer.unpack(frames)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 16 << 20
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 10**6, "1, " * 10**6, '{"a": [1]}' * 10**5, "\\" * 10**5, '"' * 10**6, "é, " * 10**5]
+)
+def test_a_long_text_of_brackets_and_commas_is_read(text: str) -> None:
+    signer = Signer("key", "agent")
+    assert signer.unpack(signer.pack(signer.header("stream"), {"text": text}))["content"] == {"text": text}
 
 
 @pytest.mark.parametrize("frames", [[], [b"<IDS|MSG>"], [b"<IDS|MSG>", b""], [b"x"] * 9])

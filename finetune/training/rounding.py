@@ -51,7 +51,7 @@ def rounded_weights(model: Any) -> Iterator[None]:
             weight.data = values
 
 
-def _matrices(model: Any) -> list[nn.Parameter]:
+def _matrices(model: Any) -> list[torch.Tensor]:
     output = model.get_output_embeddings()
     linear = (part for part in model.modules() if isinstance(part, nn.Linear) and part is not output)
     return [part.weight for part in linear]

@@ -1,7 +1,8 @@
 """Every command and every program in README.md and docs/ is run here as a reader would run it.
 
 A snippet that can't be (it wants a GPU, a cluster, hours) stands under a comment that says so, `<!-- not run: why -->`.
-Its commands must still be ones the program they name would take.
+Its commands must still be ones the program they name would take. So must those of the pages in `AT_NIGHT` by day:
+they start the programs that README's start, each for seconds, and slow tests run them.
 """
 
 import multiprocessing
@@ -72,9 +73,10 @@ def snippets(page: Path) -> list[Snippet]:
 
 
 ALL = [snippet for page in PAGES for snippet in snippets(page)]
+AT_NIGHT = ("docs/command-line.md", "docs/notebooks.md")
 PROGRAMS = [s for s in ALL if s.language == "python" and s.is_run]
 COMMANDS = [s for s in ALL if s.language == "bash" and s.is_run]
-OTHERS = [s for s in ALL if s.language in ("bash", "python") and not s.is_run]
+OTHERS = [s for s in ALL if s.language in ("bash", "python") and (not s.is_run or s in COMMANDS)]
 
 
 @pytest.mark.kernel
@@ -88,14 +90,18 @@ def test_a_program_runs(snippet: Snippet, tmp_path: Path) -> None:
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("snippet", COMMANDS, ids=str)
+@pytest.mark.parametrize(
+    "snippet",
+    [pytest.param(s, marks=pytest.mark.slow if s.page in AT_NIGHT else ()) for s in COMMANDS],
+    ids=str,
+)
 def test_the_commands_run(snippet: Snippet, tmp_path: Path) -> None:
     for command in snippet.commands:
         run(["bash", "-ec", command.replace("QUESTION", "What is 17 times 23?")], tmp_path)
 
 
 @pytest.mark.parametrize("snippet", OTHERS, ids=str)
-def test_what_is_not_run_is_still_something_that_could_be(snippet: Snippet) -> None:
+def test_a_snippet_is_something_that_could_be_run(snippet: Snippet) -> None:
     if snippet.language == "python":
         compile(snippet.text, str(snippet), "exec")
         return
@@ -138,7 +144,8 @@ def surroundings(folder: Path) -> Iterator[dict[str, str]]:
 
 def ours(command: str) -> list[list[str]]:
     """Return the calls of our own programs in a line of shell, as words."""
-    calls = [shlex.split(part, comments=True) for part in re.split(r"&&|\||;", command)]
+    parts = re.split(r"&&|\||;", re.sub(r"\s\d?[<>]+ ?\S+", "", command))
+    calls = [shlex.split(part, comments=True) for part in parts]
     return [call for words in calls if (call := _call(words))]
 
 

@@ -287,7 +287,7 @@ def test_a_file_of_problems_goes_on_with_another_engine(file: Path, tmp_path: Pa
         str(tmp_path / "problems.txt"),
         "--json",
         "--max-new-tokens",
-        "700",
+        "200",
         "--concurrency",
         "1",
         "--dialect",

@@ -68,7 +68,7 @@ def _another_user_can_run_this() -> bool:
 @pytest.mark.parametrize(
     ("missing", "level", "user"),
     [
-        ("", "full", ORDINARY),
+        pytest.param("", "full", ORDINARY, marks=pytest.mark.slow),  # test_attacks.py has it by day
         ("namespaces", "landlock+seccomp", OURSELVES),
         ("landlock", "namespaces+seccomp", ORDINARY),
         ("landlock-disabled", "namespaces+seccomp", OURSELVES),

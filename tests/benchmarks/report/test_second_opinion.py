@@ -43,34 +43,38 @@ ROWS = [
 
 @dataclass
 class CountingGrader(Grader):
-    """A grader that knows what the second one was asked."""
+    """A grader that knows what the second one was asked, and said."""
 
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    asked: dict[tuple[str, str], list[Verdict]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        super().__init__(timeout_s=1.0)
+        super().__init__(timeout_s=0.5)
 
     async def second_opinion(self, answer: str, target: str) -> Verdict:
-        self.asked.append((answer, target))
-        return await super().second_opinion(answer, target)
+        verdict = await super().second_opinion(answer, target)
+        self.asked.setdefault((answer, target), []).append(verdict)
+        return verdict
 
 
 async def opinion(records: Sequence[RunRecord]) -> tuple[SecondOpinion, list[tuple[str, str]]]:
     async with CountingGrader() as grader:
-        return await second_opinion(records, grader), grader.asked
+        found = await second_opinion(records, grader)
+        return found, [texts for texts, said in grader.asked.items() for _ in said]
 
 
 async def test_what_two_graders_say(attempt: Attempt) -> None:
-    async with Grader(timeout_s=1.0) as grader:
-        for answer, target, ours, theirs, disputed in ROWS:
-            verdict = await grader.grade(answer, target)
-            second = await grader.second_opinion(answer, target)
-            assert (verdict.outcome, second.outcome) == (ours, theirs), (answer, target, verdict, second)
-            found = await second_opinion(
-                [attempt("1", verdict.outcome, answer=answer, target=target)], grader
-            )
-            assert [dispute.second for dispute in found.disputes] == [second] * disputed
-            assert found.undecided == (theirs is OPEN)
+    async with CountingGrader() as grader:
+        verdicts = [await grader.grade(answer, target) for answer, target, *_ in ROWS]
+        records = [
+            attempt(str(number), verdict.outcome, answer=answer, target=target)
+            for number, (verdict, (answer, target, *_)) in enumerate(zip(verdicts, ROWS, strict=True))
+        ]
+        found = await second_opinion(records, grader)
+    said = [grader.asked[answer, target][0] for answer, target, *_ in ROWS]
+    for row, verdict, second in zip(ROWS, verdicts, said, strict=True):
+        assert (verdict.outcome, second.outcome) == row[2:4], (row, verdict, second)
+    assert [int(dispute.problem) for dispute in found.disputes] == [n for n, row in enumerate(ROWS) if row[4]]
+    assert found.undecided == sum(row[3] is OPEN for row in ROWS)
 
 
 HOSTILE = [

@@ -19,6 +19,9 @@ def report(
     as_json: AsJson = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print tables in Markdown.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write a page to read every attempt in.")] = None,
+    second_opinion: Annotated[
+        bool, typer.Option(help="Ask math-verify by itself, too, and name the verdicts that it disputes.")
+    ] = True,
 ) -> None:
     """Say how good runs are, how sure that is, and why attempts failed.
 
@@ -38,7 +41,7 @@ def report(
 
     async def reported() -> list[RunReport]:
         async with Grader() as grader:
-            return [await make_report(each, grader) for each in loaded]
+            return [await make_report(each, grader, ask_second=second_opinion) for each in loaded]
 
     reports = run(reported)
     if html:

@@ -25,6 +25,7 @@ from benchmarks.report.attempts import (
     without_seed,
 )
 from benchmarks.report.metrics import Ballot, Estimate, Scores, accuracy, ks, maj_at, pass_at
+from benchmarks.report.second_opinion import SecondOpinion, second_opinion
 from benchmarks.runs import Run, RunManifest
 from mumath_agent.agent.nudges import nudges_of
 from mumath_agent.concurrency import map_each
@@ -89,6 +90,8 @@ class RunReport:
     """Correct, and in a box."""
     if_ungraded_right: float | None
     """What `lenient.value` would be if all ungraded answers were right; it is the value if all were wrong."""
+    second: SecondOpinion | None
+    """What another grader says of the same answers; None if it wasn't asked."""
     pass_at: tuple[AtK, ...]
     """Lenient, and only over problems with k scored samples; the estimate has their number."""
     maj_at: tuple[AtK, ...]
@@ -112,8 +115,14 @@ class RunReport:
     """What a reader has to know before quoting a number."""
 
 
-async def make_report(run: Run, grader: Grader) -> RunReport:
-    """Return the figures of a run; `grader` decides which answers to a problem are one vote."""
+async def make_report(run: Run, grader: Grader, *, ask_second: bool = False) -> RunReport:
+    """Return the figures of a run; `grader` decides which answers to a problem are one vote.
+
+    Args:
+        run: the run.
+        grader: has the worker processes.
+        ask_second: ask another grader, too (`second_opinion`).
+    """
     problems = by_problem(run.records)
     scored = [kept for attempts in problems.values() if (kept := tuple(filter(is_scored, attempts)))]
     causes = Counter(map(cause_of, run.records))
@@ -132,6 +141,7 @@ async def make_report(run: Run, grader: Grader) -> RunReport:
         lenient=accuracy(_scores(scored, is_correct)) if scored else None,
         strict=accuracy(_scores(scored, is_strictly_correct)) if scored else None,
         if_ungraded_right=accuracy(_scores(scored, may_be_correct)).value if scored else None,
+        second=await second_opinion(run.records, grader) if ask_second else None,
         pass_at=_passes(scored),
         maj_at=await _majorities(scored, grader),
         groups=tuple(_groups(scored)),

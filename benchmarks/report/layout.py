@@ -41,6 +41,7 @@ def sections(reports: Sequence[RunReport]) -> tuple[Section, ...]:
         _section("Accuracy, % (95 % interval)", reports, _accuracy),
         *(_section(f"Accuracy by {key}", reports, _by_tag(key)) for key in _keys(reports)),
         _section("Attempts by what became of them", reports, _causes),
+        _section("Disputed verdicts: ours; math-verify's by itself", reports, _disputes),
         _section("Attempts by what was needed", reports, _needed),
         _section("Programs by how they ended", reports, _cells),
         _section("Per attempt: mean · median · p95 (total)", reports, _usage),
@@ -146,6 +147,8 @@ def _accuracy(report: RunReport) -> dict[str, str]:
     }
     if report.causes[Cause.UNGRADED]:
         figures["  if all ungraded were right"] = f"{100 * (report.if_ungraded_right or 0):.1f}"
+    if report.second is not None:
+        figures["  disputed verdicts"] = report.second.summary
     if report.samples > 1:
         figures[f"avg@{report.samples}"] = share(report.lenient)
     for name, estimates in (("pass", report.pass_at), ("maj", report.maj_at)):
@@ -175,6 +178,10 @@ def _causes(report: RunReport) -> dict[str, str]:
         for cause, number in report.causes.items()
         if number
     }
+
+
+def _disputes(report: RunReport) -> dict[str, str]:
+    return report.second.in_words if report.second else {}
 
 
 def _needed(report: RunReport) -> dict[str, str]:

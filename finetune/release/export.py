@@ -19,13 +19,15 @@ when it loads.
 
 import json
 import shutil
-import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from enum import StrEnum
+from io import StringIO
 from pathlib import Path
+from runpy import run_module
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -196,16 +198,28 @@ def _edit_json(path: Path, **values: str) -> None:
 def _built(folder: Path, scratch: Path, weights: Weights) -> Path:
     """Run the model builder on `folder` and return its output, for the CPU."""
     out = scratch / "built"
-    command = ["-m", "onnxruntime_genai.models.builder", "-m", str(folder.resolve()), "-o", str(out)]
-    options = ["-e", "cpu", "-c", str(scratch / "cache"), *_BUILDER[weights]]
+    arguments = ["-m", str(folder.resolve()), "-o", str(out), "-e", "cpu", "-c", str(scratch / "cache")]
+    arguments += _BUILDER[weights]
     tied = json.loads((folder / "config.json").read_text("utf-8")).get("tie_word_embeddings")
     if weights is not Weights.FLOAT16 and tied:
-        options.append("shared_embeddings=true")
-    done = subprocess.run([sys.executable, *command, *options], capture_output=True, text=True)
-    if done.returncode != 0:
-        last = done.stderr.strip().rsplit("\n", 1)[-1]
-        raise ExportFailed(f"onnxruntime-genai's model builder failed: {last}")
+        arguments.append("shared_embeddings=true")
+    _run_builder(arguments)
     return out
+
+
+def _run_builder(arguments: list[str]) -> None:
+    """Run it as a program, but in this process, which has loaded all that it needs; drop what it prints."""
+    own, sys.argv = sys.argv, ["builder", *arguments]
+    told = StringIO()
+    try:
+        with redirect_stdout(StringIO()), redirect_stderr(told), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            run_module("onnxruntime_genai.models.builder", run_name="__main__")
+    except (Exception, SystemExit) as error:  # a boundary: it fails in many ways
+        why = error if isinstance(error, Exception) else told.getvalue().strip().rsplit("\n", 1)[-1]
+        raise ExportFailed(f"onnxruntime-genai's model builder failed: {why}") from error
+    finally:
+        sys.argv = own
 
 
 def point_into(model: onnx.ModelProto, weights: Path) -> None:

@@ -5,6 +5,7 @@
                      comparison ─▶ the policy: the order of the questions
                      pool ─▶ worker process: reader and equality, else math-verify; killed at its time limit
     answers ─ votes ─▶ which of them are the same
+    answer, target ─ `Grader.second_opinion` ─▶ what math-verify says by itself
 
 `Grader` is the entry point. Everything but the worker only looks at characters, so any text is safe; what has to be
 read as mathematics is read in a worker process that can be killed. A wrong answer, no answer and a grader that couldn't

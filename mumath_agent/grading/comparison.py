@@ -62,6 +62,8 @@ class Pair:
 
     answer: str
     target: str
+    alone: bool = False
+    """The texts are as they were written, and only math-verify is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,8 @@ class WorkerReport:
     answer_value: tuple[str, str] | None
     """The real and imaginary part, in decimal digits or as a fraction, if it is a number."""
     target_value: tuple[str, str] | None
+    read: str = ""
+    """What math-verify, asked alone, takes the two for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +97,16 @@ def compare(answer: str | None, target: str) -> Step:
         return Verdict(outcome=Outcome.NO_ANSWER, method="text")
     if answer.strip() == target.strip():
         return Verdict(outcome=Outcome.CORRECT, method="text")
+    if (too_large := over_limit(answer, target)) is not None:
+        return too_large
+    one, other = number(answer.strip()), number(target.strip())
+    if one is not None and other is not None:  # most are, and need no spelling
+        return _verdict(equal(one, other), "number")
+    return _compared(normalised(answer), normalised(target), MAX_DEPTH)
+
+
+def over_limit(answer: str, target: str) -> Verdict | None:
+    """Return why texts of this size aren't graded, or None if they are."""
     for name, text in (("answer", answer), ("target", target)):
         if len(text) > MAX_CHARS:
             return ungraded(
@@ -100,10 +114,7 @@ def compare(answer: str | None, target: str) -> Step:
             )
         if nesting(text) > MAX_NESTING:
             return ungraded("limit", f"the {name} has more than {MAX_NESTING} brackets in brackets")
-    one, other = number(answer.strip()), number(target.strip())
-    if one is not None and other is not None:  # most are, and need no spelling
-        return _verdict(equal(one, other), "number")
-    return _compared(normalised(answer), normalised(target), MAX_DEPTH)
+    return None
 
 
 def pairs(step: Step) -> Iterator[Pair]:
@@ -127,6 +138,10 @@ def conclude(step: Step, verdicts: Mapping[Pair, Verdict]) -> Verdict:
 
 def verdict_on(pair: Pair, report: WorkerReport) -> Verdict:
     """Return the verdict that follows from a worker's report."""
+    if pair.alone:
+        if report.equal is None:
+            return ungraded("math-verify", "it can't read both as mathematics")
+        return _verdict(report.equal, "math-verify", report.read)
     answer, target = _valued(pair.answer, report.answer_value), _valued(pair.target, report.target_value)
     if answer is not None and target is not None:
         if report.equal is not None and _is_exact(pair.answer) and _is_exact(pair.target):

@@ -22,8 +22,17 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from mumath_agent.errors import InputError
-from mumath_agent.grading.comparison import Pair, WorkerReport, compare, conclude, pairs, ungraded, verdict_on
-from mumath_agent.records import Verdict, from_json
+from mumath_agent.grading.comparison import (
+    Pair,
+    WorkerReport,
+    compare,
+    conclude,
+    over_limit,
+    pairs,
+    ungraded,
+    verdict_on,
+)
+from mumath_agent.records import Outcome, Verdict, from_json
 
 _WORKER = Path(__file__).with_name("worker.py")
 _START_S = 120.0
@@ -94,6 +103,17 @@ class Grader:
         if len(asked) == 1:
             return conclude(step, {asked[0]: verdicts[0]})
         return conclude(step, dict(zip(asked, verdicts + rest, strict=True)))
+
+    async def second_opinion(self, answer: str, target: str) -> Verdict:
+        """Return what math-verify says by itself, with none of our rules; UNGRADED if it can't read the two texts."""
+        if answer.strip() == target.strip():
+            return Verdict(outcome=Outcome.CORRECT, method="text")
+        if (too_large := over_limit(answer, target)) is not None:
+            return too_large
+        asked = [Pair(answer=answer, target=target, alone=True)]
+        async with self._worker() as worker:
+            (verdict,) = await worker.grade(asked, self._timeout_s, self._warm_spare)
+        return verdict
 
     async def __aenter__(self) -> Self:
         """Return this grader."""
@@ -178,7 +198,7 @@ class _Worker:
 
     async def _begin(self, asked: Sequence[Pair]) -> None:
         assert self.process.stdin is not None
-        request = json.dumps([[pair.answer, pair.target] for pair in asked])
+        request = json.dumps([[pair.answer, pair.target, pair.alone] for pair in asked])
         with anyio.move_on_after(_START_S):
             await self.process.stdin.send(f"{request}\n".encode())
         if await self._line_within(_START_S) is None:  # "started"

@@ -1,8 +1,9 @@
 """Read answers as mathematics, in a process that `pool` starts and kills: `python -P worker.py SECONDS`.
 
-Each line on stdin is a JSON list of pairs of LaTeX strings. For each line the worker writes "started", so that the
-clock doesn't count the import of sympy or the queue, and then its report on each pair as a line of JSON. Only
-math-verify's LaTeX reader is used: its other one passes text to sympy's `parse_expr`, which evaluates Python.
+Each line on stdin is a JSON list of pairs of LaTeX strings, each with whether math-verify alone is asked. For each line
+the worker writes "started", so that the clock doesn't count the import of sympy or the queue, and then its report on
+each pair as a line of JSON. Only math-verify's LaTeX reader is used: its other one passes text to sympy's `parse_expr`,
+which evaluates Python.
 
 It ends when stdin does. The system ends it when it has computed for SECONDS on one pair (SIGPROF, unhandled) and, on
 Linux, when its parent has ended, even inside a C function that never returns to Python. It imports nothing of this
@@ -29,6 +30,7 @@ _LIMITS_PER_LINE = 5
 """The comparisons of one answer together may take so many times the limit of one."""
 _MEMORY_BYTES = 4 * 2**30
 _PR_SET_PDEATHSIG = 1
+_SHOWN_CHARS = 60
 _VALUE_DIGITS, _FLOAT_DIGITS = 30, 15
 """A number that was read as a float has 15 digits."""
 _EXACT_BITS, _LARGEST_EXPONENT = 6000, 20_000
@@ -45,15 +47,15 @@ def main(seconds: float) -> None:
     lines = _lines_until_end_of_input()
     logging.disable(logging.CRITICAL)  # math-verify warns that its own time limits are off
     # sympy and the parser load their parts on first use: do that before the first clock starts.
-    _report("x+1", "1+x")
+    _report("x+1", "1+x", False)
 
     while True:
         asked = json.loads(lines.get())
         print("started", file=replies, flush=True)
         end = time.process_time() + _LIMITS_PER_LINE * seconds
-        for answer, target in asked:
+        for answer, target, alone in asked:
             signal.setitimer(signal.ITIMER_PROF, seconds)
-            report = _report(answer, target) if time.process_time() < end else {"late": True}
+            report = _report(answer, target, alone) if time.process_time() < end else {"late": True}
             signal.setitimer(signal.ITIMER_PROF, 0)
             print(json.dumps(report), file=replies, flush=True)
 
@@ -70,8 +72,10 @@ def _lines_until_end_of_input() -> "queue.Queue[str]":
     return lines
 
 
-def _report(answer: str, target: str) -> dict[str, Any]:
+def _report(answer: str, target: str, alone: bool) -> dict[str, Any]:
     try:
+        if alone:
+            return _second_opinion(answer, target)
         read, wanted = _read_both(answer, target)
         values = _value(read), _value(wanted)
         return {
@@ -82,6 +86,21 @@ def _report(answer: str, target: str) -> dict[str, Any]:
         }
     except Exception as error:  # a boundary: sympy fails in many ways that say nothing about the answer
         return {"error": f"{type(error).__name__}: {error}"[:200]}
+
+
+def _second_opinion(answer: str, target: str) -> dict[str, Any]:
+    """Report what math-verify says with its own settings, of the texts as they are."""
+    from math_verify import LatexExtractionConfig, parse, verify
+
+    reader = [LatexExtractionConfig(boxed_match_priority=0)]
+    read, wanted = (
+        parse(f"\\boxed{{{text}}}", reader, parsing_timeout=None, fallback_mode="no_fallback")
+        for text in (answer, target)
+    )
+    equal = verify(wanted, read, timeout_seconds=None, raise_on_error=True) if read and wanted else None
+    seen = " and ".join(str(each[0])[:_SHOWN_CHARS] for each in (read, wanted) if each)
+    values = {"answer_value": None, "target_value": None}
+    return {"equal": equal, "target_read": bool(wanted), "read": f"as {seen}", **values}
 
 
 def _same(read: tuple[Any, ...], wanted: tuple[Any, ...], are_numbers: bool) -> bool | None:

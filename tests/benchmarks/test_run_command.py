@@ -1,6 +1,6 @@
 """`python -m benchmarks run` as users run it: killed, out of disk, wrongly called.
 
-By day a run of 120 problems is killed twice; one of 500, killed five times, is slow.
+By day a run of 60 problems is killed once; one of 500, killed five times, is slow.
 """
 
 import json

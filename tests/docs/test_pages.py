@@ -1,4 +1,8 @@
-"""The pages hang together: all are listed, all links lead somewhere, and the site builds of them and the docstrings."""
+"""The pages hang together: all are listed, all links lead somewhere, and the site builds of them and the docstrings.
+
+The site takes all our modules and a quarter of a minute of computing, so what is asked of it is slow; by day the links
+of the pages themselves are followed.
+"""
 
 import re
 import subprocess
@@ -76,6 +80,7 @@ class Page(HTMLParser):
         self.anchors.update(value for name in ("id", "name") if (value := given.get(name)))
 
 
+@pytest.mark.slow
 def test_no_link_of_the_site_is_dead(site: dict[Path, Page]) -> None:
     dead = []
     reference = ROOT / "site" / "reference"  # pdoc links to private names that it doesn't show
@@ -93,11 +98,13 @@ def test_no_link_of_the_site_is_dead(site: dict[Path, Page]) -> None:
     assert len(site) > len(PAGES)
 
 
+@pytest.mark.slow
 def test_readers_of_the_site_load_nothing_from_elsewhere(site: dict[Path, Page]) -> None:
     loaded = {link for page in site.values() for link in page.loaded}
     assert loaded and not [link for link in loaded if urlsplit(link).netloc]
 
 
+@pytest.mark.slow
 def test_the_reference_is_made_of_the_docstrings(site: dict[Path, Page]) -> None:
     here = ROOT / "mumath_agent"
     modules = {path.stem for path in here.glob("*.py")} - {"__init__", "__main__"}

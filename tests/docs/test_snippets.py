@@ -1,7 +1,8 @@
 """Every command and every program in README.md and docs/ is run here as a reader would run it.
 
 A snippet that can't be (it wants a GPU, a cluster, hours) stands under a comment that says so, `<!-- not run: why -->`.
-Its commands must still be ones the program they name would take.
+Its commands must still be ones the program they name would take. By day a command that needs no shell is called in this
+process, because a program's start takes seconds of computing; in a shell, all are slow tests.
 """
 
 import multiprocessing
@@ -20,6 +21,8 @@ from typing import Any
 import pytest
 import typer
 
+from tests.programs import mumath_agent
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BIN = Path(sys.executable).parent
@@ -27,6 +30,7 @@ _FENCED = re.compile(
     r"^(?P<marks>```+)(?P<language>\w*)[^\n]*\n(?P<text>.*?)^(?P=marks)[ ]*$", re.DOTALL | re.MULTILINE
 )
 _NOT_RUN = re.compile(r"<!-- not run: [^>]+ -->\s*$")
+_SIMPLE = re.compile(r"mumath-agent (?P<words>[^|&;<>]*?)(?:< (?P<file>[\w.]+) *)?(?:#.*)?")
 FILES = {
     "problems.jsonl": '{"id": "a", "question": "What is 17 times 23?", "answer": "391"}\n',
     "question.txt": "What is 17 times 23?\n",
@@ -89,9 +93,24 @@ def test_a_program_runs(snippet: Snippet, tmp_path: Path) -> None:
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("snippet", COMMANDS, ids=str)
-def test_the_commands_run(snippet: Snippet, tmp_path: Path) -> None:
-    for command in snippet.commands:
-        run(["bash", "-ec", command.replace("QUESTION", "What is 17 times 23?")], tmp_path)
+def test_the_commands_run(snippet: Snippet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in filled(snippet):
+        if (simple := _SIMPLE.fullmatch(command)) is None:
+            run(["bash", "-ec", command], tmp_path)
+            continue
+        with surroundings(tmp_path):
+            stdin = Path(simple["file"]).read_text() if simple["file"] else ""
+            done = mumath_agent(*shlex.split(simple["words"], comments=True), stdin=stdin)
+        assert done.code == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.kernel
+@pytest.mark.parametrize("snippet", COMMANDS, ids=str)
+def test_the_commands_run_in_a_shell(snippet: Snippet, tmp_path: Path) -> None:
+    for command in filled(snippet):
+        run(["bash", "-ec", command], tmp_path)
 
 
 @pytest.mark.parametrize("snippet", OTHERS, ids=str)
@@ -106,6 +125,10 @@ def test_what_is_not_run_is_still_something_that_could_be(snippet: Snippet) -> N
 
 def test_the_pages_have_snippets_of_all_kinds() -> None:
     assert min(len(PROGRAMS), len(COMMANDS), len(OTHERS)) >= 3
+
+
+def filled(snippet: Snippet) -> list[str]:
+    return [command.replace("QUESTION", "What is 17 times 23?") for command in snippet.commands]
 
 
 def run(command: list[str], folder: Path) -> None:

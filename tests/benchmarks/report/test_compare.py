@@ -72,7 +72,14 @@ def test_the_interval_holds_the_difference_and_turns_with_it(changes: list[float
 
 @pytest.mark.parametrize(
     ("gains", "losses", "problems"),
-    [(0.05, 0.02, 60), (0.01, 0.01, 60), (0.3, 0.2, 60), (0.08, 0.0, 60), (0.05, 0.02, 500)],
+    [
+        (0.05, 0.02, 60),
+        (0.08, 0.0, 60),
+        *(
+            pytest.param(*row, marks=pytest.mark.slow)  # thousands of resamplings each
+            for row in ((0.01, 0.01, 60), (0.3, 0.2, 60), (0.05, 0.02, 500))
+        ),
+    ],
 )
 def test_the_interval_holds_the_truth_19_times_out_of_20(gains: float, losses: float, problems: int) -> None:
     draw = np.random.default_rng(7)

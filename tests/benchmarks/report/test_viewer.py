@@ -1,4 +1,7 @@
-"""The page of a run: what is in it is what was recorded, and nothing a model wrote can act in it."""
+"""The page of a run: what is in it is what was recorded, and nothing a model wrote can act in it.
+
+Chromium starts for every look at the page, so addresses and filters that are parts of others are slow tests.
+"""
 
 import html
 import json
@@ -424,7 +427,7 @@ def test_an_address_filters_and_opens_a_transcript(browser: Browser) -> None:
     ("address", "expected"),
     [
         ("cause=turn+limit", ["gsm8k-4"]),
-        ("tag-level=2", ["gsm8k-3", "gsm8k-4"]),
+        pytest.param("tag-level=2", ["gsm8k-3", "gsm8k-4"], marks=pytest.mark.slow),
         ("text=LET+ME", ["gsm8k-3"]),
         ("tag-level=2&sort=turns", ["gsm8k-3", "gsm8k-4"]),
         ("outcome=nonsense&text=gsm8k", ["gsm8k-3", "gsm8k-4"]),
@@ -478,7 +481,7 @@ CHANGE = "select.dispatchEvent(new Event('input', {bubbles: true}));"
         (PRESS % "ArrowUp", "gsm8k-3", 503),
         ("document.querySelector('[data-name=many-7]').click();", "many-7", 503),
         ("document.querySelector('[data-cause=\"turn limit\"]').click();", "gsm8k-4", 1),
-        (CHOOSE % ("outcome", "correct") + CHANGE, "many-0", 500),
+        pytest.param(CHOOSE % ("outcome", "correct") + CHANGE, "many-0", 500, marks=pytest.mark.slow),
         (CHOOSE % ("text", "let me SEE") + CHANGE, "gsm8k-3", 1),
         (CHOOSE % ("text", "no such text") + CHANGE, "", 0),
         ("location.hash = 'attempt=many-9&tag-level=1';", "many-9", 500),

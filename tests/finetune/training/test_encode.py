@@ -1,4 +1,7 @@
-"""The loss mask: what the model must write is trained, by every kind of tokenizer; served ids are trained ids."""
+"""The loss mask: what the model must write is trained, by every kind of tokenizer; served ids are trained ids.
+
+Texts take long to draw: the default run compares 50 of each kind with the reference, a slow test 500.
+"""
 
 import re
 from collections.abc import Iterator
@@ -123,6 +126,7 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
 # Labels against a slow reference. It knows the marks by itself, goes line by line, and asks of each token whether all
 # of its characters are the model's.
 
+EXAMPLES = [50, pytest.param(500, marks=pytest.mark.slow)]
 FAMILIES = ("tokenizer", "llama2_like", "llama3_like")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 FENCED_PIECES = st.sampled_from(
@@ -219,13 +223,14 @@ def written(draw: st.DrawFn, dialect: TextDialect) -> tuple[str, list[bool]]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("name", OUTPUTS)
+@pytest.mark.parametrize("examples", EXAMPLES)
 def test_labels_of_any_text_equal_the_reference(
-    request: pytest.FixtureRequest, name: str, family: str
+    request: pytest.FixtureRequest, name: str, family: str, examples: int
 ) -> None:
     tokenizer, dialect = request.getfixturevalue(family), DIALECTS[name]
     pieces, outputs = OUTPUTS[name]
 
-    @settings(deadline=None, max_examples=200)
+    @settings(deadline=None, max_examples=examples)
     @given(question=TEXT, solution=st.lists(st.one_of(pieces, TEXT), max_size=14).map("".join))
     def check(question: str, solution: str) -> None:
         row = Row(question=question, solution=solution)
@@ -237,12 +242,13 @@ def test_labels_of_any_text_equal_the_reference(
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("name", OUTPUTS)
+@pytest.mark.parametrize("examples", EXAMPLES)
 def test_labels_of_what_the_agent_writes_equal_the_reference(
-    request: pytest.FixtureRequest, name: str, family: str
+    request: pytest.FixtureRequest, name: str, family: str, examples: int
 ) -> None:
     tokenizer, dialect = request.getfixturevalue(family), DIALECTS[name]
 
-    @settings(deadline=None, max_examples=200)
+    @settings(deadline=None, max_examples=examples)
     @given(made=written(dialect))
     def check(made: tuple[str, list[bool]]) -> None:
         solution, given = made

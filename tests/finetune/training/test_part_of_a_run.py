@@ -84,25 +84,31 @@ STOPPING = {
 }
 
 
-def test_a_run_stops_when_it_gets_worse_and_keeps_its_best_weights(
-    corpus: Path, stage1: Path, tmp_path: Path
-) -> None:
-    chosen, rows = recipe(**STOPPING, optimizer__rate=3.0), corpus / "stage2.jsonl"
-    train(chosen, data=rows, start=stage1, out=tmp_path / "stopped")
-    manifest = json.loads((tmp_path / "stopped" / MANIFEST).read_text("utf-8"))
+GETS_WORSE = recipe(**STOPPING, solve_every=1, optimizer__rate=3.0)
+
+
+@pytest.fixture(scope="module")
+def stopped(corpus: Path, stage1: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("stopped")
+    train(GETS_WORSE, data=corpus / "stage2.jsonl", start=stage1, out=out)
+    return out
+
+
+def test_a_run_stops_when_it_gets_worse_and_keeps_its_best_weights(stopped: Path) -> None:
+    manifest = json.loads((stopped / MANIFEST).read_text("utf-8"))
     best = manifest["best_step"]
     assert manifest["steps"] == best + 10 < 60
-    log = [json.loads(line) for line in (tmp_path / "stopped" / "log.jsonl").read_text("utf-8").splitlines()]
+    log = [json.loads(line) for line in (stopped / "log.jsonl").read_text("utf-8").splitlines()]
     evaluated = {line["step"]: line["evaluation_loss"] for line in log if "evaluation_loss" in line}
     assert evaluated[best] == min(evaluated.values()) == pytest.approx(manifest["evaluation_loss"], abs=1e-3)
-    assert not list((tmp_path / "stopped").glob("checkpoint*"))
+    assert not list(stopped.glob("checkpoint*"))
 
 
 @pytest.mark.parametrize("at", [7, pytest.param(12, marks=pytest.mark.slow)])
 def test_an_interrupted_run_stops_where_an_unbroken_one_does(
-    corpus: Path, stage1: Path, tmp_path: Path, at: int
+    corpus: Path, stage1: Path, stopped: Path, tmp_path: Path, at: int
 ) -> None:
-    chosen, rows = recipe(**STOPPING, solve_every=1, optimizer__rate=3.0), corpus / "stage2.jsonl"
+    chosen, rows = GETS_WORSE, corpus / "stage2.jsonl"
     steps: list[int] = []
 
     def interrupt(training: TrainingRun) -> float:
@@ -111,14 +117,13 @@ def test_an_interrupted_run_stops_where_an_unbroken_one_does(
             raise Interrupted
         return 0.0
 
-    train(chosen, data=rows, start=stage1, out=tmp_path / "unbroken")
-    manifest = json.loads((tmp_path / "unbroken" / MANIFEST).read_text("utf-8"))
+    manifest = json.loads((stopped / MANIFEST).read_text("utf-8"))
     assert manifest["steps"] > at
     with pytest.raises(Interrupted):
         train(chosen, data=rows, start=stage1, out=tmp_path / "broken", solve_rate=interrupt)
     assert checkpoints(tmp_path / "broken")
     train(chosen, data=rows, start=stage1, out=tmp_path / "broken")
-    made, expected = weights(tmp_path / "broken"), weights(tmp_path / "unbroken")
+    made, expected = weights(tmp_path / "broken"), weights(stopped)
     assert all(torch.equal(made[name], value) for name, value in expected.items())
     again = json.loads((tmp_path / "broken" / MANIFEST).read_text("utf-8"))
     assert [again[key] for key in ("steps", "best_step", "tokens")] == [

@@ -1,6 +1,7 @@
 """Real trainings of seconds: they learn, hand over, come back from kill -9 bit for bit, and refuse what can't be.
 
-By day one kind of training is killed; the others, and what takes two processes or a process a stage, are slow.
+By day one kind of training is killed, and the weights find no room; the others, a log without room, and what takes two
+processes or a process a stage, are slow.
 """
 
 import json
@@ -317,7 +318,10 @@ def test_a_disk_too_full_for_a_checkpoint_is_said_in_one_line(start: Path, tmp_p
 
 @pytest.mark.parametrize(
     ("room", "what"),
-    [pytest.param(500, "log.jsonl", id="log"), pytest.param(50_000, "the model to", id="weights")],
+    [
+        pytest.param(500, "log.jsonl", id="log", marks=pytest.mark.slow),
+        pytest.param(50_000, "the model to", id="weights"),
+    ],
 )
 def test_a_disk_that_fills_up_late_loses_nothing(
     start: Path, stage1: Path, tmp_path: Path, room: int, what: str

@@ -168,7 +168,11 @@ PENCILS = (
             ["x", "e", "y"],
             "[A person changed the program before it ran. What ran instead:]\nprint(6 * 7)\n[Its output:]\n42\n```",
         ),
-        (["n", "it is slow"], "The program was not run: a person rejected it: it is slow\n```"),
+        pytest.param(
+            ["n", "it is slow"],
+            "The program was not run: a person rejected it: it is slow\n```",
+            marks=pytest.mark.slow,  # the other one asks at a terminal by day, and rejections have no process above
+        ),
     ],
 )
 def test_at_the_terminal_each_program_is_asked_about(answers: list[str], said: str, tmp_path: Path) -> None:

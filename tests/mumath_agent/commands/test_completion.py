@@ -31,9 +31,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("typed", "offered"),
     [
         ("mumath-agent so", ["solve"]),
-        ("mumath-agent re", ["replay"]),
         ("mumath-agent solve --conc", ["--concurrency"]),
-        ("mumath-agent doctor --ba", ["--base-url"]),
+        pytest.param(
+            "mumath-agent re", ["replay"], marks=pytest.mark.slow
+        ),  # the same for others, a start each
+        pytest.param("mumath-agent doctor --ba", ["--base-url"], marks=pytest.mark.slow),
     ],
 )
 def test_bash_completes_commands_and_options(home: Path, typed: str, offered: list[str]) -> None:

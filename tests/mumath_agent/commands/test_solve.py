@@ -256,8 +256,10 @@ def test_an_interrupted_run_continues_to_the_same_answers_and_repeats_nothing(tm
     ("end", "sigint"),
     [
         (signal.SIGINT, signal.SIG_IGN),
-        (signal.SIGTERM, signal.SIG_IGN),
-        (signal.SIGINT, signal.SIG_DFL),
+        pytest.param(
+            signal.SIGTERM, signal.SIG_IGN, marks=pytest.mark.slow
+        ),  # test_solve_output.py sends it, too
+        pytest.param(signal.SIGINT, signal.SIG_DFL, marks=pytest.mark.slow),
         (signal.SIGKILL, signal.SIG_DFL),
     ],
 )

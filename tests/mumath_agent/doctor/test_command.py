@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.programs import mumath_agent
+
 pytestmark = [
     pytest.mark.kernel,
     pytest.mark.skipif(sys.platform != "linux", reason="isolation is Linux's"),
@@ -49,6 +51,15 @@ def run(command: Sequence[str | Path], cwd: Path, **environment: str) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
+def called(folder: Path, *arguments: str, **environment: str) -> Ended:
+    """Call the command in this process, where what it finds about the machine isn't the point."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in ("MUMATH_MODEL", "MUMATH_BASE_URL", "MUMATH_LOCAL", "MUMATH_API_KEY"):
+            patch.delenv(name, raising=False)
+        return Ended(*mumath_agent("doctor", *arguments, **environment))
+
+
 def test_a_sound_machine_without_a_server(tmp_path: Path) -> None:
     ended = run(COMMAND, tmp_path)
     lines = ended.stdout.splitlines()
@@ -59,7 +70,7 @@ def test_a_sound_machine_without_a_server(tmp_path: Path) -> None:
 
 
 def test_a_server_and_its_fault(tmp_path: Path, simulate: Callable[..., str]) -> None:
-    ended = run([*COMMAND, "--json", "--model", "llama"], tmp_path, MUMATH_BASE_URL=simulate())
+    ended = called(tmp_path, "--json", "--model", "llama", MUMATH_BASE_URL=simulate())
     assert (ended.code, ended.failed) == (1, ["model name"])
     (name,) = (one for one in json.loads(ended.stdout)["findings"] if one["name"] == "model name")
     assert name == {
@@ -106,6 +117,6 @@ def test_a_kernel_spec_that_is_missing(tmp_path: Path) -> None:
 
 
 def test_an_address_that_is_none(tmp_path: Path) -> None:
-    ended = run([*COMMAND, "--base-url", "localhost"], tmp_path)
+    ended = called(tmp_path, "--base-url", "localhost")
     assert (ended.code, ended.stdout) == (2, "")
     assert ended.stderr.startswith("error: base_url 'localhost'")

@@ -1,4 +1,8 @@
-"""Check how kernels and their fork server begin and end, and that nothing of them is left, however we end."""
+"""Check how kernels and their fork server begin and end, and that nothing of them is left, however we end.
+
+A fork server of its own takes a second of computing to warm up: by day the tests that need one have one at level full,
+and the guardian is killed; the other levels, and the server itself killed, are slow tests.
+"""
 
 import os
 import subprocess
@@ -26,7 +30,13 @@ def own_server(level: str, preloaded: str) -> Sandbox:
     return Sandbox(layers=layers_of(level), preload=(preloaded,), unsafe_local=True)
 
 
-@pytest.mark.parametrize("level", ["full", "landlock+seccomp", "namespaces+seccomp"])
+@pytest.mark.parametrize(
+    "level",
+    [
+        "full",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("landlock+seccomp", "namespaces+seccomp")),
+    ],
+)
 async def test_entering_does_not_wait_and_leaving_leaves_nothing(own_tmp: Path, level: str) -> None:
     sandbox = own_server(level, "bdb")
     async with JupyterExecutor(sandbox) as executor:
@@ -105,7 +115,7 @@ async def test_a_long_temporary_path_does_not_matter(own_tmp: Path, monkeypatch:
     assert files(deep) == []  # too deep for a socket's path: it is elsewhere
 
 
-@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("which", [0, pytest.param(1, marks=pytest.mark.slow)])
 async def test_a_fork_server_that_was_killed_is_replaced_and_leaves_nothing(
     own_tmp: Path, which: int
 ) -> None:

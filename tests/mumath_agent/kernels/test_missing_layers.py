@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,24 +54,21 @@ def uid_of(user: str) -> int:
     """Return our own id, or where we are root an ordinary user's; skip where that user can't run this."""
     if user == OURSELVES:
         return os.getuid()
-    imports: list[str | Path] = [
-        sys.executable,
-        WITHOUT,
-        "",
-        str(NOBODY),
-        sys.executable,
-        "-c",
-        "import mumath_agent.cli",
-    ]
-    if os.getuid() != 0 or subprocess.run(imports, cwd="/", capture_output=True).returncode:
+    if not _another_user_can_run_this():
         pytest.skip("can't run this installation as another user")
     return NOBODY
+
+
+@cache
+def _another_user_can_run_this() -> bool:
+    imports = (sys.executable, WITHOUT, "", str(NOBODY), sys.executable, "-c", "import mumath_agent.cli")
+    return os.getuid() == 0 and subprocess.run(imports, cwd="/", capture_output=True).returncode == 0
 
 
 @pytest.mark.parametrize(
     ("missing", "level", "user"),
     [
-        ("", "full", ORDINARY),
+        pytest.param("", "full", ORDINARY, marks=pytest.mark.slow),  # test_attacks.py has it by day
         ("namespaces", "landlock+seccomp", OURSELVES),
         ("landlock", "namespaces+seccomp", ORDINARY),
         ("landlock-disabled", "namespaces+seccomp", OURSELVES),

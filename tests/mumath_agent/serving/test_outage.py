@@ -1,8 +1,8 @@
 """A server killed with -9 in the middle of a run and started again: the run ends complete, and nothing is done twice.
 
 The kernels themselves say what ran: every program of every attempt, also of those that the outage broke off, ran once,
-in the kernel of its attempt, and stands in its record. By day the embedded engine is the server; a real vLLM, which
-starts twice and solves a hundred problems, is slow.
+in the kernel of its attempt, and stands in its record. By day the embedded engine is the server, and attempts are
+broken off; the outage that they outlive, and a real vLLM, which starts twice and solves a hundred problems, are slow.
 """
 
 import subprocess
@@ -168,6 +168,7 @@ def vllm(python: Path, port: int, log: Path) -> Iterator["subprocess.Popen[bytes
         yield server.process
 
 
+@pytest.mark.slow
 def test_attempts_outlive_a_short_outage() -> None:
     """What was asked is asked again, in the same attempt: no attempt is broken off, no kernel used in vain."""
     port = free_port()

@@ -27,6 +27,12 @@ pytest.importorskip("xllamacpp", reason="llama.cpp is in the extra `local`")
 CHAT = Conversation(messages=(Message(role=Role.USER, text="2 + 2?"),))
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have engines compute with one thread: several wait for each other by computing, on a busy machine for minutes."""
+    monkeypatch.setattr(psutil, "cpu_count", lambda **_: 1)
+
+
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny(tmp_path_factory.mktemp("local") / "tiny.gguf")
@@ -287,7 +293,7 @@ def test_a_file_of_problems_goes_on_with_another_engine(file: Path, tmp_path: Pa
         str(tmp_path / "problems.txt"),
         "--json",
         "--max-new-tokens",
-        "700",
+        "200",
         "--concurrency",
         "1",
         "--dialect",

@@ -94,7 +94,8 @@ def test_ended_while_it_loads_it_leaves_no_engine(
 
 @pytest.mark.kernel
 @pytest.mark.parametrize(
-    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM, signal.SIGKILL]
+    "number",
+    [*(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGINT, signal.SIGTERM)), signal.SIGKILL],
 )
 def test_solve_ended_in_the_middle_of_a_token_leaves_no_engine(
     file: Path, tmp_path: Path, number: signal.Signals

@@ -27,9 +27,9 @@ pytest.importorskip("xllamacpp", reason="llama.cpp is in the extra `local`")
 CHAT = Conversation(messages=(Message(role=Role.USER, text="2 + 2?"),))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have engines compute with one thread: several wait for each other by computing, on a busy machine for minutes."""
+    """Have an engine compute with one thread: several wait by computing, on a busy machine for minutes."""
     monkeypatch.setattr(psutil, "cpu_count", lambda **_: 1)
 
 
@@ -285,6 +285,7 @@ def killing() -> Thread:
 
 @pytest.mark.kernel
 @pytest.mark.timeout(HANG_S * 5)
+@pytest.mark.usefixtures("one_thread")
 def test_a_file_of_problems_goes_on_with_another_engine(file: Path, tmp_path: Path) -> None:
     (tmp_path / "problems.txt").write_text("1 + 1?\n2 + 2?\n3 + 3?\n")
     killer = killing()
@@ -293,7 +294,7 @@ def test_a_file_of_problems_goes_on_with_another_engine(file: Path, tmp_path: Pa
         str(tmp_path / "problems.txt"),
         "--json",
         "--max-new-tokens",
-        "200",
+        "700",
         "--concurrency",
         "1",
         "--dialect",

@@ -171,6 +171,9 @@ class KernelLoop:
         handle: Callable[[Message], Message] | None = getattr(self, f"_on_{kind}", None)
         if handle is None or not kind.endswith("_request"):
             return
+        if kind == "execute_request":
+            self._cells += 1  # before the parent: whoever sees the new one no longer belongs to the cell
+        belong_to(self._cells)
         self._parent = request["header"]
         self.publish("status", {"execution_state": "busy"})
         reply = handle(request["content"])
@@ -182,9 +185,8 @@ class KernelLoop:
 
     def _on_execute_request(self, content: Message) -> Message:
         if not (content.get("silent") or self._private):  # our own client knows what it sent
-            shown = {"code": content["code"], "execution_count": self._cells + 1}
+            shown = {"code": content["code"], "execution_count": self._cells}
             self.publish("execute_input", shown)
-        self._cells += 1
         error = self._run(content["code"], silent=bool(content.get("silent")))
         self._shell.execution_count = self._cells + 1
         outcome = error or {"payload": [], "user_expressions": {}}
@@ -268,7 +270,6 @@ class KernelLoop:
         """Run a cell; return the error it ended in, if any."""
         self._shown_bytes = self._shown = 0
         self._shell.last_error = None
-        belong_to(self._cells)
         sys.stdout, sys.stderr = self._streams  # an earlier cell may have changed these
         for stream in self._streams:
             stream.begin(self._cells)
@@ -292,15 +293,17 @@ class KernelLoop:
 
     def publish(self, kind: str, content: Message) -> None:
         """Send a message to all subscribers, unless a thread that outlived its cell asks for it."""
+        parent = self._parent  # first, so that a thread whose cell ends now doesn't speak for the next one
         if not belongs_to(self._cells):
             return
-        if kind not in ("status", "stream"):
+        if kind != "status":
             for stream in self._streams:
                 stream.flush()  # keep the order: what was printed before comes before
-        self._send(self._peers, kind, content, self._parent, topic=kind.encode())
+        self._send(self._peers, kind, content, parent, topic=kind.encode())
 
     def _print(self, name: str, text: str) -> None:
-        self.publish("stream", {"name": name, "text": text})
+        """Send what a stream has gathered, whichever thread makes it do so: it took in only its cell's text."""
+        self._send(self._peers, "stream", {"name": name, "text": text}, self._parent, topic=b"stream")
 
     def _send(
         self, peers: list[Peer], kind: str, content: Message, parent: Message, topic: bytes | None = None

@@ -76,6 +76,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: (_needs_vllm(item), "ended_vllm" in getattr(item, "fixturenames", ()), _rank(item))
     )
+    # vLLM is ready by then, and its tests, which only one process can make, aren't what the others wait for.
+    served = [item for item in items if _needs_vllm(item)]
+    rest = items[: len(items) - len(served)]
+    items[:] = [*rest[: 3 * len(rest) // 4], *served, *rest[3 * len(rest) // 4 :]]
     for item in items:
         item.add_marker(pytest.mark.xdist_group(VLLM if _needs_vllm(item) else _file(item)))
         if _needs_vllm(item) and item.get_closest_marker("timeout") is None:

@@ -40,7 +40,7 @@ _STARTS = 3
 _SERVING = re.compile(rf"^{engine.SERVING}(http://\S+:\d+)\n", re.MULTILINE)
 _SAID_CHARS = 300
 _NO_MEMORY = re.compile(
-    r"memory|alloc|Resource temporarily unavailable", re.IGNORECASE
+    r"memory|alloc|mem_buffer|Resource temporarily unavailable", re.IGNORECASE
 )  # the last for a thread's stack
 _LOGGED_ERROR = " E "
 """How llama.cpp marks an error in a line of its log: time, level, place, text."""

@@ -266,17 +266,19 @@ def test_what_an_option_says_goes_before_the_environment(options: tuple[str, ...
     assert ended.code == 2 and told in ended.errors[0]
 
 
-def is_asked() -> bool:
+def is_asked(engine: psutil.Process) -> bool:
     """Tell whether a request is on its way to an engine."""
-    return any(connection.status == "ESTABLISHED" for p in engines() for connection in p.net_connections())
+    return any(connection.status == "ESTABLISHED" for connection in engine.net_connections())
 
 
 def killing() -> Thread:
     """Kill the engine as soon as it is asked something."""
 
     def kill() -> None:
-        assert comes_true(is_asked)
-        engines()[0].kill()
+        assert comes_true(lambda: bool(engines()))
+        (first,) = engines()  # looked for once: it may take longer than an answer
+        assert comes_true(lambda: is_asked(first))
+        first.kill()
 
     killer = Thread(target=kill)
     killer.start()
@@ -287,14 +289,14 @@ def killing() -> Thread:
 @pytest.mark.timeout(HANG_S * 5)
 @pytest.mark.usefixtures("one_thread")
 def test_a_file_of_problems_goes_on_with_another_engine(file: Path, tmp_path: Path) -> None:
-    (tmp_path / "problems.txt").write_text("1 + 1?\n2 + 2?\n3 + 3?\n")
+    (tmp_path / "problems.txt").write_text("1 + 1?\n2 + 2?\n")
     killer = killing()
     options = (
         "--file",
         str(tmp_path / "problems.txt"),
         "--json",
         "--max-new-tokens",
-        "700",
+        "2000",
         "--concurrency",
         "1",
         "--dialect",
@@ -303,7 +305,7 @@ def test_a_file_of_problems_goes_on_with_another_engine(file: Path, tmp_path: Pa
     ended = mumath_agent("solve", "--local", str(file), *options)
     killer.join()
     assert not engines() and ended.code == 1
-    assert [record.trajectory.error for record in ended.records()] == [None] * 3
+    assert [record.trajectory.error for record in ended.records()] == [None] * 2
     assert "it was killed" in ended.stderr and "waiting up to" in ended.stderr
 
 

@@ -72,6 +72,7 @@ def recorded(number: int, tokens: tuple[int, int]) -> RecordedSolution:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.kernel
 async def test_lock_step_pays_for_the_slowest_of_every_round() -> None:
     # One attempt writes long first, the other long in the end: 2 x 110 tokens one after the other, or 200 in rounds.
@@ -83,6 +84,7 @@ async def test_lock_step_pays_for_the_slowest_of_every_round() -> None:
     )  # how long the server takes, however slow we are
 
 
+@pytest.mark.slow
 @pytest.mark.kernel
 async def test_the_limit_is_the_full_server_where_slots_are_few() -> None:
     solutions = [recorded(n, (10, 10)) for n in range(6)]

@@ -43,11 +43,12 @@ class Writer:
         self._folder = folder
         self._waiting: deque[Writing] = deque()
         self._live: set[Writing] = set()
+        self._closed = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mumath-embedded")
 
     def load(self) -> Future[object]:
         """Load the model."""
-        return self._thread.submit(lambda: self._batch)
+        return self._thread.submit(lambda: self._closed or self._batch)
 
     def begin(self, writing: Writing) -> None:
         """Write a completion as soon as there is room."""
@@ -58,11 +59,14 @@ class Writer:
 
     def close(self) -> None:
         """End the thread and free the model. What isn't finished ends with a ModelError."""
+        self._closed = True  # what the thread still has to do isn't worth loading the model for
         self._end_all(ModelError("the embedded model was closed while it answered"))
         self._thread.shutdown(wait=False)
         self.__dict__.pop("_batch", None)
 
     def _write(self) -> None:
+        if self._closed:
+            return
         try:
             self._batch.run(self._waiting)
         except Exception as error:  # whoever waits gets it

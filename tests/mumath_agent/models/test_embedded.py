@@ -3,8 +3,10 @@
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from threading import Event
 
 import anyio
+import anyio.lowlevel
 import pytest
 from tokenizers import Tokenizer
 
@@ -161,6 +163,19 @@ async def test_closing_ends_what_is_awaited() -> None:
         tasks.start_soon(expect_the_end)
         await anyio.sleep(0.01)
         await model.aclose()
+
+
+async def test_what_is_closed_at_once_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy, loaded = Event(), list[Path]()
+    monkeypatch.setattr(Engine, "__init__", lambda _, folder: loaded.append(folder))
+    model = EmbeddedModel()
+    model._writer._thread.submit(busy.wait)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(model.warm_up)
+        await anyio.lowlevel.checkpoint()
+        await model.aclose()
+        busy.set()
+    assert loaded == []
 
 
 async def test_an_empty_prompt_is_refused(model: EmbeddedModel) -> None:

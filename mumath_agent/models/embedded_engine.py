@@ -21,7 +21,8 @@ from tokenizers.decoders import DecodeStream
 from mumath_agent.errors import ModelError
 
 SLOTS = 8
-"""Sequences at once. On one thread, 8 cost 2.6 times as much as one; from there on each costs nearly its full share."""
+"""Sequences at once. On one thread a step of 8 took a 135M model in int4 2.9 times as long as one of 1; with 16,
+a token was only 12 % cheaper than with 8."""
 QUANTIZED = "model.onnx.data"
 """The file of the weights, where the engine has quantised ones of its own."""
 _FILES = ("model.onnx", "genai_config.json", "tokenizer.json")

@@ -159,7 +159,8 @@ class ForkServerLoop:
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 process, status = ended
                 for branching in [b for b in self._branchings if process in (b.origin, b.process)]:
-                    self._fail(branching, "it has ended")
+                    whose = "it" if process == branching.origin else "its copy"
+                    self._fail(branching, f"{whose} has ended ({os.waitstatus_to_exitcode(status)})")
                 if (child := self._children.pop(process, None)) is not None:
                     tell(child.channel, {"exit": os.waitstatus_to_exitcode(status)})
                     self._forget(child.channel)

@@ -35,7 +35,7 @@ def serving(model: CompletionModel, port: int = 0) -> Iterator[str]:
         server = _Server(("127.0.0.1", port), handler)
     except OSError as error:
         raise InputError(f"can't serve on port {port}: {error.strerror}; name another one") from None
-    thread = threading.Thread(target=server.serve_forever, name="replay-server", daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="replay-server", daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/v1"

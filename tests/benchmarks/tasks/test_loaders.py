@@ -146,7 +146,7 @@ def raw_github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         monkeypatch.setattr(loaders, "_RAW", f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield folder
         server.shutdown()

@@ -48,7 +48,7 @@ from mumath_agent.testing import Recording, ReplayModel, ScriptedExecutor, Scrip
 from tests.programs import PROGRAM, mumath_agent
 
 SIZES = [
-    pytest.param(20, 1, id="small"),
+    pytest.param(10, 1, id="small"),
     pytest.param(50, 5, id="large", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
 ]
 """How many problems a run has, and how often it is killed."""

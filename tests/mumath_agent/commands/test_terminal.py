@@ -45,6 +45,7 @@ def test_results_of_a_file_stand_on_lines_of_their_own(solved: tuple[Shown, Path
     assert sum(bool(_BAR.search(line)) for line in shown.screen) <= 1
 
 
+@pytest.mark.slow
 def test_a_replay_too(solved: tuple[Shown, Path]) -> None:
     shown = at_terminal([*PROGRAM, "replay", str(solved[1])])
     lines = [line for line in shown.screen if "cells give the same" in line]
@@ -63,6 +64,7 @@ def test_what_goes_to_a_file_is_whole_and_none_of_it_is_on_the_terminal(
     assert not [line for line in shown.screen if "nswer:" in line]
 
 
+@pytest.mark.slow
 def test_the_doctor_and_its_spinner() -> None:
     shown = at_terminal([*PROGRAM, "doctor"], columns=200)
     found = [line for line in shown.screen if re.search(r"\b(ok|warn|fail|skipped)  ", line)]
@@ -88,7 +90,9 @@ def test_warnings_and_results_keep_out_of_the_way_of_any_bar_or_spinner() -> Non
 
 
 class _BreaksOff(BaseHTTPRequestHandler):
-    """A server that begins to answer and breaks the connection off."""
+    """A server that begins to answer, breaks the connection off, and then refuses to answer."""
+
+    refuses = False
 
     def do_GET(self) -> None:
         self._begin("application/json")
@@ -96,6 +100,10 @@ class _BreaksOff(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
+        if _BreaksOff.refuses:
+            self.send_error(400)
+            return
+        _BreaksOff.refuses = True
         self._begin("text/event-stream")
         chunk = {"choices": [{"index": 0, "text": "The", "finish_reason": None}]}
         self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
@@ -112,7 +120,7 @@ class _BreaksOff(BaseHTTPRequestHandler):
 @pytest.fixture
 def broken_server() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), _BreaksOff) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/v1"
         server.shutdown()
 

@@ -33,8 +33,8 @@ NOBODY = 65534
 LEVELS = {"full": LAYERS} | {f"without_{layer}": LAYERS - {layer} for layer in sorted(LAYERS)}
 WEAKER = [level for level in LEVELS if level != "full"]
 USERS = ["root", "user"] if os.getuid() == 0 else ["user"]
-ROUNDS = [(user, "full") for user in USERS] + list(zip(cycle(USERS), WEAKER, strict=False))
-"""The users and levels of the default run."""
+ROUNDS = [(user, "full") for user in USERS] + list(zip(cycle(USERS), WEAKER, strict=False))[1:3]
+"""The users and levels of the default run; at night it is every user at every level."""
 RUN_TIMEOUT_S = 600
 """Only a run that hangs takes as long."""
 NO_SUCH_LEVEL = "no kernel can be had at level"

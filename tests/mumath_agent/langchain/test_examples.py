@@ -27,6 +27,7 @@ def started(example: str, *arguments: str, at: Path, stderr: int | None = None) 
     )
 
 
+@pytest.mark.slow
 def test_an_agent_that_is_killed_goes_on_in_another_process(tmp_path: Path) -> None:
     """A wrong program, an approval for each, and a restart after which the session is as it was."""
     asked = "Run it? Enter, or say why not: "

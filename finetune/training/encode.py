@@ -4,14 +4,16 @@
 
 A row's whole text (prompt, solution, end token) is tokenised once, the way a server tokenises a prompt (with its begin
 token, where the tokenizer has one). A token is trained exactly if none of its characters belongs to the prompt or to an
-OUTPUT segment; `Transcript.spans` says which characters those are. Rows that are too long are dropped whole and
-counted, because half a solution teaches nothing.
+OUTPUT segment; `Transcript.spans` says which characters those are. A recipe may leave out programs that failed, too
+(`Recipe.mask_failures`). Rows that are too long are dropped whole and counted, because half a solution teaches nothing.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -24,8 +26,12 @@ from mumath_agent.dialects import get_text_dialect
 from mumath_agent.errors import InputError
 from mumath_agent.protocols import TextDialect
 from mumath_agent.runs.jsonl import read_lines
-from mumath_agent.transcript import Transcript
+from mumath_agent.transcript import Kind, Segment, Transcript
 
+_ERROR = re.compile(r"[\w.]*(?:Error|Exception|Interrupt)(?::.*)?")
+"""The last line of what a program says that ended in an error."""
+_NOTHING = ("", "Done")
+"""What stands for an output in which nothing was printed."""
 UNTRAINED = -100
 """The label that the losses of torch and transformers leave out."""
 
@@ -77,7 +83,9 @@ def encoded_rows(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, data: Path)
         InputError: the file can't be used, or has too few rows that are short enough.
     """
     dialect = get_text_dialect(recipe.dialect)
-    rows, dropped = encode(read_rows(data), tokenizer, dialect, max_tokens=recipe.max_tokens)
+    rows, dropped = encode(
+        read_rows(data), tokenizer, dialect, max_tokens=recipe.max_tokens, mask_failures=recipe.mask_failures
+    )
     Random(recipe.seed).shuffle(rows)
     held = _held_out_prompts(rows, recipe.eval_rows)
     trained = [row for row in rows if row.prompt not in held]
@@ -121,7 +129,12 @@ def _row(line: str, where: str) -> Row:
 
 
 def encode(
-    rows: Sequence[Row], tokenizer: PreTrainedTokenizerFast, dialect: TextDialect, *, max_tokens: int
+    rows: Sequence[Row],
+    tokenizer: PreTrainedTokenizerFast,
+    dialect: TextDialect,
+    *,
+    max_tokens: int,
+    mask_failures: bool = False,
 ) -> tuple[list[Encoded], int]:
     """Return the rows in ids, in order, and how many were dropped for being longer than `max_tokens`."""
     encoded: list[Encoded] = []
@@ -131,7 +144,7 @@ def encode(
         batch = tokenizer(texts, return_offsets_mapping=True)
         for row, ids, offsets in zip(chunk, batch["input_ids"], batch["offset_mapping"], strict=True):
             if len(ids) <= max_tokens:
-                encoded.append(_encoded(row, ids, offsets, dialect))
+                encoded.append(_encoded(row, ids, offsets, dialect, mask_failures))
     return encoded, len(rows) - len(encoded)
 
 
@@ -140,10 +153,21 @@ def whole_text(row: Row, tokenizer: PreTrainedTokenizerFast, dialect: TextDialec
     return f"{dialect.prompt(Transcript(question=row.question))}{row.solution}{tokenizer.eos_token}"
 
 
-def _encoded(row: Row, ids: list[int], offsets: list[tuple[int, int]], dialect: TextDialect) -> Encoded:
+def _encoded(
+    row: Row,
+    ids: list[int],
+    offsets: list[tuple[int, int]],
+    dialect: TextDialect,
+    mask_failures: bool,
+) -> Encoded:
     prompt = len(dialect.prompt(Transcript(question=row.question)))
-    spans = Transcript(question=row.question, segments=dialect.parse(row.solution)).spans
-    given = [(0, prompt)] + [(prompt + s.start, prompt + s.end) for s in spans if not s.trained]
+    segments = dialect.parse(row.solution)
+    failures = _failures(segments) if mask_failures else set()
+    given = [(0, prompt)] + [
+        (prompt + span.start, prompt + span.end)
+        for number, span in enumerate(Transcript(question=row.question, segments=segments).spans)
+        if number in failures or not span.trained
+    ]
     touched = list(characters(offsets))
     labels = [
         UNTRAINED if any(start < last and first < end for first, last in given) else token
@@ -154,6 +178,20 @@ def _encoded(row: Row, ids: list[int], offsets: list[tuple[int, int]], dialect: 
         labels=np.array(labels, dtype=np.int32),
         prompt_tokens=sum(start < prompt for start, _ in touched),
     )
+
+
+def _failures(segments: Sequence[Segment]) -> set[int]:
+    """Return which segments are programs whose output is an error, or nothing."""
+    return {
+        number
+        for number, (program, output) in enumerate(pairwise(segments))
+        if program.kind is Kind.CODE and output.kind is Kind.OUTPUT and _says_failure(output.text)
+    }
+
+
+def _says_failure(output: str) -> bool:
+    text = output.strip().removesuffix("```").strip()
+    return text in _NOTHING or _ERROR.fullmatch(text.rsplit("\n", 1)[-1]) is not None
 
 
 def characters(offsets: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -95,6 +95,9 @@ class Recipe(_Frozen):
     question_weight: float = Field(default=0.0, ge=0, lt=1)
     """Weight of the question's tokens in the loss; 0 masks them. A small weight teaches a model that was never
     pretrained to read."""
+    mask_failures: bool = False
+    """Leave programs whose output is an error, or nothing, out of the loss: a model learns to mend them, not to write
+    them. False: everything but outputs is learned, as in the paper."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Precision of the matrix products. Trained weights and the optimisers' state are fp32."""
     int4_from: float | None = Field(default=None, ge=0, lt=1)

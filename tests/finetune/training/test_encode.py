@@ -68,6 +68,35 @@ def test_trained_text(tokenizer: PreTrainedTokenizerFast, solution: str, trained
     assert dropped == 0
 
 
+def program(code: str, *printed: str) -> tuple[str, str]:
+    return f"```python\n{code}\n```\n```output\n", "".join(f"{line}\n" for line in (*printed, "```"))
+
+
+@pytest.mark.parametrize(
+    ("printed", "fails"),
+    [
+        (["line 1: 1/0", "ZeroDivisionError: division by zero"], True),
+        (["3", "line 2: x", "sympy.core.sympify.SympifyError: x"], True),
+        (["KeyboardInterrupt"], True),
+        (["Done"], True),
+        ([], True),
+        (["6"], False),
+        (["ValueError: no", "6"], False),
+        (["an Error: no"], False),
+        (["Done", "1"], False),
+    ],
+)
+def test_a_recipe_may_leave_failed_programs_out(
+    tokenizer: PreTrainedTokenizerFast, printed: list[str], fails: bool
+) -> None:
+    (first, output), (second, outcome) = program("a", *printed), program("b", "6")
+    row = Row(question="q", solution=f"Add.\n{first}{output}No.\n{second}{outcome}It is 6.")
+    for masked in (False, True):
+        rows, _ = encode([row], tokenizer, FENCED, max_tokens=999, mask_failures=masked)
+        kept = "" if masked and fails else first
+        assert trained_texts(rows, tokenizer) == [f"Add.\n{kept}No.\n{second}It is 6.{END}"]
+
+
 @pytest.mark.parametrize(
     "question", ["One?", "", "```output\n1\n```", "é分\r\n", "<|assistant|>\nx", "a\n\n"]
 )

@@ -247,6 +247,8 @@ class RunRecord:
     """Version of mumath_agent."""
     caution: str = ""
     """What a reader must know of the model, in one sentence; empty for most models."""
+    confidence: float | None = None
+    """How probable it is that the answer is right; None without an answer, or if the model isn't calibrated."""
     trajectory: Trajectory
     verdict: Verdict | None = None
     """None: not graded, for want of a gold answer or because machinery broke."""
@@ -260,6 +262,11 @@ class RunRecord:
     def ok(self) -> bool:
         """Whether the attempt came to an answer. Whether that is right, a verdict says, where there is one."""
         return self.trajectory.answer is not None and self.trajectory.error is None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the answer is more probably wrong than right, as far as the model can tell."""
+        return self.confidence is not None and self.confidence < 0.5
 
     def __str__(self) -> str:
         """Return the transcript and the answer, as the command line prints them."""

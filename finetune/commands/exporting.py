@@ -112,6 +112,33 @@ def verify(
         raise typer.Exit(UNEXPECTED)
 
 
+def calibrate(
+    folder: Annotated[Path, typer.Argument(help="A model in the embedded engine's format.")],
+    run: Annotated[
+        list[Path],
+        typer.Option(
+            help="A run of the benchmarks with it, on problems it wasn't trained on; may be repeated."
+        ),
+    ],
+) -> None:
+    """Fit how probable it is that an answer is right, and write it into the model's folder.
+
+    Example:
+        python -m finetune calibrate exported --run runs/held-out-exported
+    """
+    from finetune.release.calibrate import calibrate
+
+    fitted = calibrate(folder, run)
+    table = Table("answers", "confidence", "right", box=None, pad_edge=False)
+    for each in fitted.bins:
+        table.add_row(str(each.attempts), f"{100 * each.confidence:.0f} %", f"{100 * each.right:.0f} %")
+    stdout().print(table)
+    show(
+        f"{fitted.attempts} answers, {100 * fitted.right:.1f} % right; expected calibration error "
+        f"{100 * fitted.error:.1f} points"
+    )
+
+
 def _table(agreement: "Agreement") -> Table:
     table = Table("prompt", box=None, pad_edge=False)
     table.add_column("tokens", justify="right")

@@ -138,6 +138,7 @@ class Solver(AttemptOptions):
         """
         check_question(problem.question)
         from mumath_agent.agent.attempt import Handles, make_attempt
+        from mumath_agent.models.calibration import confidence
 
         async with nullcontext(kernel) if kernel else self.new_kernel() as opened:
             handles = Handles(
@@ -163,6 +164,7 @@ class Solver(AttemptOptions):
                 isolation=opened.isolation,
                 version=__version__,
                 caution=getattr(self.model, "caution", ""),
+                confidence=confidence(self.model, attempt),
                 trajectory=attempt,
             )
 

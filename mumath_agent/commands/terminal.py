@@ -43,8 +43,10 @@ class LiveTranscript:
 
 def result_line(record: RunRecord | Solution) -> str:
     """Return one line for one problem of many."""
-    said = solution_line(record) if isinstance(record, Solution) else answer_line(record.trajectory)
-    return f"{record.problem.id}: {said}"
+    if isinstance(record, Solution):
+        return f"{record.problem.id}: {solution_line(record)}"
+    doubt = " (doubtful)" if record.is_doubtful else ""
+    return f"{record.problem.id}: {answer_line(record.trajectory)}{doubt}"
 
 
 def as_line(record: RunRecord | Solution) -> str:

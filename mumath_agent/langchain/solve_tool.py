@@ -36,7 +36,7 @@ from mumath_agent.models.http.wire import api_url, auth_header
 from mumath_agent.models.named import named_model
 from mumath_agent.problems import check_question
 from mumath_agent.records import AnswerSource, Limits, Problem, RunRecord, Trajectory, to_json
-from mumath_agent.runs.wording import answer_line, solution_line, votes_line
+from mumath_agent.runs.wording import answer_line, cautions, solution_line, votes_line
 from mumath_agent.solutions import Attempts, Solution
 
 _HOW_TO_ASK = (
@@ -213,7 +213,8 @@ def report(record: RunRecord | Solution) -> str:
     """Write what an agent's model reads of it: the answer, or why there is none, and what it rests on."""
     line = solution_line(record) if isinstance(record, Solution) else answer_line(record.trajectory)
     shown = record.best if isinstance(record, Solution) else record
-    caution = f"{record.caution}\n" if record.caution else ""
+    known = record.caution if isinstance(record, Solution) else cautions(record)
+    caution = f"{known}\n" if known else ""
     votes = f"{votes_line(record)}.\n" if isinstance(record, Solution) else ""
     attempt = shown.trajectory if shown else None
     if attempt is None or attempt.answer is None:

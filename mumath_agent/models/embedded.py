@@ -8,6 +8,7 @@ import hashlib
 from pathlib import Path
 
 from mumath_agent.models import as_text
+from mumath_agent.models.calibration import Calibration
 from mumath_agent.models.embedded_batch import Writer, Writing
 from mumath_agent.models.embedded_engine import SLOTS, weights_file
 from mumath_agent.protocols import CompletionRequest, OnText
@@ -28,6 +29,7 @@ class EmbeddedModel:
         """Take a Hugging Face folder that also has the files of onnxruntime-genai's model builder."""
         self._folder = folder
         self.at_once, self.caution = SLOTS, CAUTION if folder.resolve() == DEFAULT.resolve() else ""
+        self.calibration = Calibration.read(folder)
         self._writer = Writer(folder)
 
     def __repr__(self) -> str:

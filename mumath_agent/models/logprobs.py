@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from mumath_agent.models.calibration import Calibration
 from mumath_agent.protocols import CompletionModel, CompletionRequest, OnText
 from mumath_agent.records import Completion
 
@@ -20,6 +21,7 @@ class LogprobModel:
         self._model = model
         self.caution: str = getattr(model, "caution", "")
         self.at_once: int | None = getattr(model, "at_once", None)
+        self.calibration: Calibration | None = getattr(model, "calibration", None)
 
     @property
     def name(self) -> str:

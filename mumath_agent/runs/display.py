@@ -13,7 +13,14 @@ from mumath_agent.dialects.output import output_text
 from mumath_agent.errors import InputError
 from mumath_agent.records import Execution, Problem, RunRecord
 from mumath_agent.runs.executed import printed, turns_of
-from mumath_agent.runs.wording import answer_line, ending, solution_ending, solution_line, votes_line
+from mumath_agent.runs.wording import (
+    answer_line,
+    cautions,
+    ending,
+    solution_ending,
+    solution_line,
+    votes_line,
+)
 from mumath_agent.solutions import Solution
 from mumath_agent.transcript import Kind, Segment
 
@@ -62,8 +69,8 @@ def readable(text: str) -> str:
 def _parts(record: RunRecord) -> Iterator[str]:
     yield from _attempt(record)
     yield f"**{readable(answer_line(record.trajectory))}**"
-    if record.caution:
-        yield record.caution
+    if known := cautions(record):
+        yield known
 
 
 def _question(problem: Problem) -> str:

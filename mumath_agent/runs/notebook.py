@@ -25,7 +25,7 @@ from mumath_agent.records import Execution, Problem, RunRecord, Settings, from_j
 from mumath_agent.runs.display import readable
 from mumath_agent.runs.executed import ExecutedSession, printed, turns_of
 from mumath_agent.runs.jsonl import replace_file
-from mumath_agent.runs.wording import answer_line, solution_line, votes_line
+from mumath_agent.runs.wording import answer_line, cautions, solution_line, votes_line
 from mumath_agent.solutions import Solution
 from mumath_agent.transcript import Kind, Segment, Transcript
 
@@ -192,8 +192,8 @@ def _last_lines(record: RunRecord | Solution) -> Iterator[str]:
         yield f"**{answer_line(record.trajectory)}**"
     if record.verdict is not None:
         yield f"Verdict: {record.verdict.outcome.value.replace('_', ' ')} (target: {record.problem.target})"
-    if record.caution:
-        yield record.caution
+    if known := cautions(record):
+        yield known
     if shown := record.best if isinstance(record, Solution) else record:
         yield f"Model {shown.settings.model}, isolation {shown.isolation}, mumath-agent {shown.version}"
 

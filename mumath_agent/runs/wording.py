@@ -22,9 +22,20 @@ _SHOWN_CHARS = 24
 
 
 def ending(record: RunRecord) -> str:
-    """Return what stands at the end of an attempt: the model's caution, if it has one, and the answer line."""
+    """Return what stands at the end of an attempt: what a reader must know of it, if anything, and the answer line."""
     line = answer_line(record.trajectory)
-    return f"{record.caution}\n{line}" if record.caution else line
+    return f"{known}\n{line}" if (known := cautions(record)) else line
+
+
+def cautions(record: RunRecord) -> str:
+    """Return what a reader must know of the model and of this answer, in a sentence each; often nothing."""
+    doubt = (
+        "This answer is doubtful: when the model is as unsure as here, it is right about "
+        f"{100 * record.confidence:.0f} % of the time."
+        if record.is_doubtful and record.confidence is not None
+        else ""
+    )
+    return " ".join(filter(None, (record.caution, doubt)))
 
 
 def answer_line(attempt: Trajectory) -> str:

@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import nbformat
 import pytest
 
+from mumath_agent.commands.terminal import result_line
+from mumath_agent.langchain.solve_tool import report
 from mumath_agent.records import (
     Answer,
     AnswerSource,
@@ -18,8 +21,11 @@ from mumath_agent.records import (
     Settings,
     StopReason,
     Trajectory,
+    from_json,
+    to_json,
 )
 from mumath_agent.runs.display import readable
+from mumath_agent.runs.notebook import notebook_text
 from mumath_agent.transcript import Kind, Segment, Transcript
 
 
@@ -101,6 +107,21 @@ def test_what_a_model_says_of_itself_stands_at_the_answer() -> None:
     shown = replace(record(), caution="A toy.")
     assert str(shown).endswith("\n\nA toy.\nAnswer: 42")
     assert shown._repr_markdown_().endswith("**Answer: 42**\n\nA toy.")
+
+
+DOUBT = "This answer is doubtful: when the model is as unsure as here, it is right about 25 % of the time."
+
+
+@pytest.mark.parametrize(("confidence", "doubt"), [(0.25, DOUBT), (0.5, ""), (0.9, ""), (None, "")])
+def test_every_surface_says_that_an_answer_is_doubtful(confidence: float | None, doubt: str) -> None:
+    shown = replace(record(), caution="A toy.", confidence=confidence)
+    known = f"A toy. {DOUBT}" if doubt else "A toy."
+    assert str(shown).endswith(f"\n\n{known}\nAnswer: 42")
+    assert shown._repr_markdown_().endswith(f"**Answer: 42**\n\n{known}")
+    assert known in nbformat.reads(notebook_text(shown), as_version=4).cells[-1].source
+    assert report(shown).startswith(f"Answer: 42\n{known}\n")
+    assert result_line(shown) == f"p: Answer: 42{' (doubtful)' if doubt else ''}"
+    assert from_json(RunRecord, to_json(shown)) == shown
 
 
 def test_in_jupyter_both_streams_are_in_their_order() -> None:

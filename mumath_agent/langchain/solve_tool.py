@@ -213,8 +213,7 @@ def report(record: RunRecord | Solution) -> str:
     """Write what an agent's model reads of it: the answer, or why there is none, and what it rests on."""
     line = solution_line(record) if isinstance(record, Solution) else answer_line(record.trajectory)
     shown = record.best if isinstance(record, Solution) else record
-    known = record.caution if isinstance(record, Solution) else cautions(record)
-    caution = f"{known}\n" if known else ""
+    caution = f"{known}\n" if (known := cautions(record)) else ""
     votes = f"{votes_line(record)}.\n" if isinstance(record, Solution) else ""
     attempt = shown.trajectory if shown else None
     if attempt is None or attempt.answer is None:

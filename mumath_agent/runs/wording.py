@@ -27,8 +27,10 @@ def ending(record: RunRecord) -> str:
     return f"{known}\n{line}" if (known := cautions(record)) else line
 
 
-def cautions(record: RunRecord) -> str:
+def cautions(record: RunRecord | Solution) -> str:
     """Return what a reader must know of the model and of this answer, in a sentence each; often nothing."""
+    if isinstance(record, Solution):
+        return record.caution  # votes have a confidence of their own, in the answer line
     doubt = (
         "This answer is doubtful: when the model is as unsure as here, it is right about "
         f"{100 * record.confidence:.0f} % of the time."
@@ -48,7 +50,7 @@ def answer_line(attempt: Trajectory) -> str:
 
 def solution_ending(solution: Solution) -> str:
     """Return what stands at the end of several attempts: the model's caution, the votes and the answer line."""
-    return "\n".join(filter(None, (solution.caution, votes_line(solution), solution_line(solution))))
+    return "\n".join(filter(None, (cautions(solution), votes_line(solution), solution_line(solution))))
 
 
 def solution_line(solution: Solution) -> str:

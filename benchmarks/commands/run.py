@@ -1,7 +1,6 @@
 """`run`: make a model's attempts at a task, grade them, and keep them on disk."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -47,9 +46,6 @@ def run(
         str | None,
         typer.Option(help="Another project's agent around the model, to compare with: smolagents."),
     ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Without a server: a folder in the embedded engine's format.")
-    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Attempts at a time.")] = 16,
     patience: Annotated[float, typer.Option(min=0.0, help="Seconds a server may be away.")] = PATIENCE_S,
 ) -> None:
@@ -67,7 +63,6 @@ def run(
         )
     if agent is not None and agent not in PEERS:
         raise InputError(f"--agent {agent} is unknown; known: {', '.join(PEERS)}")
-    options = replace(options, weights=weights)
     loaded, answer_of = _problems(task, data_dir, limit)
     for line in loaded.remarks:
         remark(line)

@@ -7,6 +7,7 @@ import inspect
 import os
 from collections.abc import Callable, Mapping
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -43,6 +44,10 @@ def _solver_options(
         ),
     ] = None,
     local: Local = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A folder in the embedded engine's format, in the place of the embedded model."),
+    ] = None,
     dialect: Annotated[
         str | None,
         typer.Option(
@@ -90,6 +95,7 @@ def _solver_options(
         model=model,
         dialect=dialect,
         local=local,
+        weights=weights,
         limits=Limits(
             max_turns=max_turns,
             max_new_tokens=max_new_tokens,

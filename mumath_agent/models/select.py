@@ -18,7 +18,7 @@ from typing import Any
 import anyio
 
 from mumath_agent.concurrency import in_thread
-from mumath_agent.dialects import Blocks, Chat, get_dialect, request_fields
+from mumath_agent.dialects import Blocks, Chat, Fenced, get_dialect, request_fields
 from mumath_agent.dialects.families import Family, family_of
 from mumath_agent.errors import InputError, ModelUnreachable
 from mumath_agent.models.blockwise import Blockwise
@@ -160,12 +160,16 @@ async def ollama_model(
 def embedded_model(weights: Path | None = None, dialect: str | None = None) -> SelectedModel:
     """Return the embedded model, or the one in the folder `weights`, with the dialect of that name or its family's.
 
+    Of a family that chats, or none that is known, the dialect is fenced, since the engine only continues text.
+
     Raises:
         InputError: the dialect is unknown, or it is for models that chat.
     """
     folder = weights or DEFAULT
     family = _family(folder.name, str(folder))
     selected = get_dialect(dialect or family.dialect)
+    if isinstance(selected, Chat) and dialect is None:
+        selected = Fenced()
     if isinstance(selected, Chat):
         raise InputError(
             f"--dialect {selected.name} is for models that chat, and the embedded one only continues text; "

@@ -14,7 +14,7 @@ from mumath_agent.models.blockwise import Blockwise
 from mumath_agent.models.http.chat_completions import ChatCompletionsModel
 from mumath_agent.models.http.completions import CompletionsModel
 from mumath_agent.models.replicas import ReplicatedModel
-from mumath_agent.models.select import model_at
+from mumath_agent.models.select import embedded_model, model_at
 from mumath_agent.protocols import CompletionRequest
 from mumath_agent.transcript import Transcript
 
@@ -121,3 +121,12 @@ async def test_what_cannot_be_chosen(server: Server) -> None:
     server.models = [{"id": "a"}, {"id": "b"}]
     with pytest.raises(ModelRefused, match="serves 2 models"):
         await model_at([server.url], None)
+
+
+@pytest.mark.parametrize(("dialect", "spoken"), [(None, "fenced"), ("blocks", "blocks")])
+def test_a_folder_of_an_unknown_family_is_spoken_to_in_text(
+    tmp_path: Path, dialect: str | None, spoken: str
+) -> None:
+    assert embedded_model(tmp_path / "own", dialect).dialect.name == spoken
+    with pytest.raises(InputError, match="--dialect chat is for models that chat"):
+        embedded_model(tmp_path / "own", "chat")

@@ -25,6 +25,9 @@ BODY_S = 30.0
 """Seconds in which a request must have arrived."""
 SEND_S = 60.0
 """Seconds in which a client must take the next piece of an answer."""
+_DRAINED = 16
+"""How many times as much is read of a request that is too large, for it to be told so."""
+_CLOSE = {"connection": "close"}
 _EVERYWHERE = ("", "0.0.0.0", "::")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PREFLIGHT = {
@@ -138,7 +141,7 @@ class Guard:
         send = _impatient(send)
         refusal = self._refusal(scope, headers)
         if refusal is None:
-            body = await self._body(headers, receive)
+            body = await self._body(receive)
             if not isinstance(body, Response):
                 await self._app(scope, _replayed(body, receive), send)
                 return
@@ -160,28 +163,22 @@ class Guard:
         scope.setdefault("state", {})["owner"] = owner
         return None
 
-    async def _body(self, headers: Headers, receive: Receive) -> "bytes | Response":
-        """Return all of a request's body, or the refusal."""
-        too_large = self._refuse(
-            413, f"the request is larger than {self._most:,} bytes", {"connection": "close"}
-        )
-        if (
-            headers.get("content-length", "0").isdecimal()
-            and int(headers.get("content-length", "0")) > self._most
-        ):
-            return too_large
-        body = bytearray()
+    async def _body(self, receive: Receive) -> "bytes | Response":
+        """Return all of a request's body, or the refusal; a client reads that only if what it sends is read first."""
+        body, size = bytearray(), 0
         try:
             async with asyncio.timeout(BODY_S):
                 while (message := await receive())["type"] == "http.request":
-                    body += message.get("body", b"")
-                    if len(body) > self._most:
-                        return too_large
-                    if not message.get("more_body", False):
+                    size += len(message.get("body", b""))
+                    if size <= self._most:
+                        body += message.get("body", b"")
+                    if size > _DRAINED * self._most or (size > self._most and not message.get("more_body")):
+                        return self._refuse(413, f"the request is larger than {self._most:,} bytes", _CLOSE)
+                    if not message.get("more_body"):
                         return bytes(body)
         except TimeoutError:
             pass
-        return self._refuse(408, "the request didn't arrive in time", {"connection": "close"})
+        return self._refuse(408, "the request didn't arrive in time", _CLOSE)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -7,7 +7,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeVar
 
 from mumath_agent.agent.solver import Solver, SolverOptions, open_solver
 from mumath_agent.concurrency import map_each
@@ -18,6 +20,10 @@ from mumath_agent.problems import MAX_QUESTION_CHARS, check_question
 from mumath_agent.records import Problem, RunRecord, Sampling
 from mumath_agent.solutions import Attempts, Solution
 
+if TYPE_CHECKING:
+    from mumath_agent.agent.attempts import SolvingEvent
+    from mumath_agent.agent.events import Event
+
 T = TypeVar("T")
 
 MOST_ATTEMPTS = 16
@@ -25,8 +31,8 @@ MOST_ATTEMPTS = 16
 TICK_S = 5.0
 """How often a client that waits is told that it isn't forgotten."""
 
-OnEvent = Callable[[int, "dict[str, str]"], None]
-"""Told the number of the attempt, from 0, and what happens in it: an `agent.events.Event`."""
+OnEvent = Callable[[int, str, str], None]
+"""Told the number of the attempt, from 0, what happens in it, and its text: see `agent.events.Event`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +74,17 @@ class Service:
 
     def __init__(
         self,
-        options: SolverOptions,
+        options: SolverOptions | Solver,
         how: Attempts | None = None,
         *,
         places: Places | None = None,
         sessions: SessionLimits | None = None,
         on_notice: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Describe it: how questions are solved, how many at a time, and how many sessions live."""
+        """Describe it: how questions are solved, how many at a time, and how many sessions live.
+
+        A solver that is given in the place of options stays open in the end.
+        """
         self.options, self.how = options, how or Attempts()
         self.places = places or Places(at_once=8, waiting=64)
         self.sessions = Sessions(options, sessions)
@@ -113,52 +122,51 @@ class Service:
     async def answer(self, asked: Asked, on_event: OnEvent = lambda *_: None) -> RunRecord | Solution:
         """Answer a question: with one attempt in the client's session, or with several, of which the votes decide.
 
+        The caller has taken one of the `places`.
+
         Raises:
-            Busy: there is no place for it.
             SessionGone: the client has no such session.
             MuMathError: there is no model.
         """
-        async with self.places.one():
-            solver = self._with_wishes(await self.solver(), asked)
-            problem = Problem(id="question", question=asked.question)
-            if asked.attempts > 1 or not self.how.is_one:
-                return await self._voted(problem, solver, asked.attempts, on_event)
-            if asked.session is None:
-                return await self._attempt(problem, solver, 0, on_event)
-            async with self.sessions.use(asked.session, asked.owner) as kernel:
-                return await solver.solve(
-                    problem, kernel=kernel, on_event=lambda event: on_event(0, dict(event))
-                )
+        solver = self._with_wishes(await self.solver(), asked)
+        problem = Problem(id="question", question=asked.question)
+        if not self.is_one(asked.attempts):
+            return await self._voted(problem, solver, asked.attempts, on_event)
+        if asked.session is None:
+            return await self._attempt(problem, solver, 0, on_event)
+        async with self.sessions.use(asked.session, asked.owner) as kernel:
+            return await solver.solve(problem, kernel=kernel, on_event=partial(_tell, on_event, 0))
 
-    async def several(self, asked: Asked, on_event: OnEvent = lambda *_: None) -> Sequence[RunRecord]:
-        """Make several attempts at a question, each for itself, and return all of them."""
+    def is_one(self, attempts: int) -> bool:
+        """Tell whether a question asked with so many attempts gets a single one."""
+        return attempts == 1 and self.how.is_one
+
+    async def several(self, asked: Asked, on_event: OnEvent = lambda *_: None) -> list[RunRecord]:
+        """Make several attempts at a question, each for itself, and return all of them; the caller has a place."""
         from mumath_agent.agent.attempts import batch_of
         from mumath_agent.agent.batch import Sample
 
-        async with self.places.one():
-            problem = Problem(id="question", question=asked.question)
-            solver = self._with_wishes(await self.solver(), asked)
-            batch = batch_of([problem], solver, Attempts(number=asked.attempts, seed=self.how.seed))
+        problem = Problem(id="question", question=asked.question)
+        solver = self._with_wishes(await self.solver(), asked)
+        batch = batch_of([problem], solver, Attempts(number=asked.attempts, seed=self.how.seed))
 
-            async def attempt(number: int) -> RunRecord:
-                sample = Sample(problem=problem, number=number)
-                record = await self._attempt(problem, batch.solver_for(sample), number, on_event)
-                return replace(record, sample=number)
+        async def attempt(number: int) -> RunRecord:
+            sample = Sample(problem=problem, number=number)
+            record = await self._attempt(problem, batch.solver_for(sample), number, on_event)
+            return replace(record, sample=number)
 
-            return await map_each(range(asked.attempts), attempt, concurrency=asked.attempts)
+        return await map_each(range(asked.attempts), attempt, concurrency=asked.attempts)
 
     async def _attempt(self, problem: Problem, solver: Solver, number: int, on_event: OnEvent) -> RunRecord:
         async with solver.new_kernel(self.sessions.pool) as kernel:
-            return await solver.solve(
-                problem, kernel=kernel, on_event=lambda event: on_event(number, dict(event))
-            )
+            return await solver.solve(problem, kernel=kernel, on_event=partial(_tell, on_event, number))
 
     async def _voted(self, problem: Problem, solver: Solver, number: int, on_event: OnEvent) -> Solution:
         from mumath_agent.agent.attempts import solve_problem
 
         how = replace(self.how, number=number if number > 1 else self.how.number)
         return await solve_problem(
-            problem, solver, how, on_event=lambda event: on_event(event.get("sample", 0), dict(event))
+            problem, solver, how, on_event=lambda event: _tell(on_event, event.get("sample", 0), event)
         )
 
     def _with_wishes(self, solver: Solver, asked: Asked) -> Solver:
@@ -168,15 +176,22 @@ class Service:
         return replace(solver, limits=limits, sampling=asked.sampling or solver.sampling)
 
     async def _open(self) -> Solver:
-        await asyncio.to_thread(
-            __import__, "mumath_agent.agent.attempts"
-        )  # brings LangGraph, which takes a second
+        # LangGraph takes a second to import.
+        await asyncio.to_thread(import_module, "mumath_agent.agent.attempts")
+        if isinstance(self.options, Solver):
+            return self.options
         return await self._stack.enter_async_context(open_solver(self.options, self._on_notice))
+
+
+def _tell(on_event: OnEvent, number: int, event: "Event | SolvingEvent") -> None:
+    on_event(number, event["event"], event["text"])
 
 
 def in_conversation(question: str, earlier: Sequence[Earlier], instructions: str = "") -> str:
     """Return a question that can be understood by itself; the oldest turns are left out if all are too long."""
     head = f"{instructions.strip()}\n\n" if instructions.strip() else ""
+    if len(head) + len(question) > MAX_QUESTION_CHARS:
+        head = ""
     if not earlier:
         return head + question
     room = MAX_QUESTION_CHARS - len(head) - len(question) - 200

@@ -1,8 +1,8 @@
 """Keep the live Python sessions of a server's clients, each under a handle that can't be guessed.
 
 A session belongs to the owner that began it (a key, a client): for anybody else its handle doesn't exist. It ends when
-its owner ends it, when it wasn't used for a while, when its owner or all together have begun too many others, and when
-the server closes. Whoever has it in use has it alone, and keeps it for as long as that takes.
+its owner ends it, when it wasn't used for a while, when there are too many and its owner has the most, and when the
+server closes. Whoever has it in use has it alone, and keeps it for as long as that takes.
 """
 
 import asyncio
@@ -39,7 +39,6 @@ class SessionLimits:
     """How many sessions may live, and for how long."""
 
     most: int = 32
-    most_per_owner: int = 8
     idle_s: float = 900.0
     """A session that wasn't used for this many seconds is ended."""
 
@@ -66,6 +65,11 @@ class Sessions:
         self._living: dict[str, _Session] = {}
         """By handle, in the order of their last use."""
         self._ending: set[asyncio.Task[None]] = set()
+
+    def has(self, handle: str, owner: str) -> bool:
+        """Tell whether the owner has a session by that handle."""
+        session = self._living.get(handle)
+        return session is not None and session.owner == owner
 
     def __len__(self) -> int:
         """Return how many live."""
@@ -128,27 +132,26 @@ class Sessions:
         Raises:
             SessionGone: there is none of this owner by that handle.
         """
-        await asyncio.shield(self._end_soon(self._found(handle, owner)))
+        await asyncio.shield(self.end_soon(handle, owner))
+
+    def end_soon(self, handle: str, owner: str) -> "asyncio.Task[None]":
+        """Begin to end a session, and return the task that does it; raises what `end` raises."""
+        return self._end_soon(self._found(handle, owner))
 
     def _found(self, handle: str, owner: str) -> _Session:
-        session = self._living.get(handle)
-        if session is None or session.owner != owner:
+        if not self.has(handle, owner):
             raise SessionGone(handle)
-        return session
+        return self._living[handle]
 
     def _make_room(self, owner: str) -> None:
-        """End sessions that aren't in use, for one more of this owner."""
-        if sum(one.owner == owner for one in self._living.values()) >= self.limits.most_per_owner:
-            self._end_one([one for one in self._living.values() if one.owner == owner])
-        if len(self._living) >= self.limits.most:
-            owned = Counter(one.owner for one in self._living.values())
-            self._end_one(sorted(self._living.values(), key=lambda one: -owned[one.owner]))
-
-    def _end_one(self, sessions: list[_Session]) -> None:
-        unused = next((one for one in sessions if not one.users), None)
-        if unused is None:
-            raise Busy(f"all {len(sessions)} Python sessions are in use")
-        self._end_soon(unused)
+        """End the oldest session that isn't in use, of the owner that has the most, if there are too many."""
+        if len(self._living) < self.limits.most:
+            return
+        owned = Counter([owner, *(one.owner for one in self._living.values())])
+        unused = [one for one in self._living.values() if not one.users]
+        if not unused:
+            raise Busy(f"all {len(self._living)} Python sessions are in use")
+        self._end_soon(max(unused, key=lambda one: owned[one.owner]))  # the first of equals
 
     def _rest(self, session: _Session) -> None:
         """Start the idle timer of a session that nobody uses."""

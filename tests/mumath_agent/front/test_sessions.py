@@ -16,8 +16,8 @@ from tests.waiting import HANG_S, eventually
 pytestmark = pytest.mark.anyio
 
 
-def limits(most: int = 4, per_owner: int = 3, idle_s: float = HANG_S) -> SessionLimits:
-    return SessionLimits(most=most, most_per_owner=per_owner, idle_s=idle_s)
+def limits(most: int = 4, idle_s: float = HANG_S) -> SessionLimits:
+    return SessionLimits(most=most, idle_s=idle_s)
 
 
 def without_kernels(given: SessionLimits) -> Sessions:
@@ -48,19 +48,16 @@ async def test_a_session_keeps_its_variables_and_is_nobody_elses() -> None:
     assert len(sessions) == 0
 
 
-async def test_the_oldest_that_nobody_uses_makes_room_first_among_the_owners_own() -> None:
+async def test_the_oldest_that_nobody_uses_makes_room_of_the_owner_with_the_most() -> None:
     async with without_kernels(limits()) as sessions:
-        of_a = [await sessions.begin("a") for _ in range(3)]
         of_b = await sessions.begin("b")
+        of_a = [await sessions.begin("a") for _ in range(3)]
         async with sessions.use(of_a[0], "a"):
             await sessions.begin("a")  # its own second one goes: the first is in use
-            await sessions.begin("c")  # all together are too many: the owner with the most gives one
-            assert len(sessions) == 4
-            for gone in of_a[1:]:
-                with pytest.raises(SessionGone):
-                    await sessions.end(gone, "a")
-        async with sessions.use(of_b, "b"):
-            pass
+            await sessions.begin("c")
+            assert [sessions.has(one, "a") for one in of_a] == [True, False, False]
+        assert sessions.has(of_b, "b")
+        assert len(sessions) == 4
 
 
 async def test_with_all_in_use_there_is_no_room() -> None:

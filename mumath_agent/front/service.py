@@ -21,6 +21,7 @@ from mumath_agent.records import Problem, RunRecord, Sampling
 from mumath_agent.solutions import Attempts, Solution
 
 if TYPE_CHECKING:
+    from mumath_agent.agent.attempt import Reviewer
     from mumath_agent.agent.attempts import SolvingEvent
     from mumath_agent.agent.events import Event
 
@@ -119,10 +120,12 @@ class Service:
             self._opened = asyncio.create_task(self._open())
         return await asyncio.shield(self._opened)
 
-    async def answer(self, asked: Asked, on_event: OnEvent = lambda *_: None) -> RunRecord | Solution:
+    async def answer(
+        self, asked: Asked, on_event: OnEvent = lambda *_: None, review: "Reviewer | None" = None
+    ) -> RunRecord | Solution:
         """Answer a question: with one attempt in the client's session, or with several, of which the votes decide.
 
-        The caller has taken one of the `places`.
+        The caller has taken one of the `places`. A single attempt's programs are reviewed, if there is a reviewer.
 
         Raises:
             SessionGone: the client has no such session.
@@ -133,9 +136,10 @@ class Service:
         if not self.is_one(asked.attempts):
             return await self._voted(problem, solver, asked.attempts, on_event)
         if asked.session is None:
-            return await self._attempt(problem, solver, 0, on_event)
+            return await self._attempt(problem, solver, 0, on_event, review)
         async with self.sessions.use(asked.session, asked.owner) as kernel:
-            return await solver.solve(problem, kernel=kernel, on_event=partial(_tell, on_event, 0))
+            tell = partial(_tell, on_event, 0)
+            return await solver.solve(problem, kernel=kernel, on_event=tell, review=review)
 
     def is_one(self, attempts: int) -> bool:
         """Tell whether a question asked with so many attempts gets a single one."""
@@ -157,9 +161,17 @@ class Service:
 
         return await map_each(range(asked.attempts), attempt, concurrency=asked.attempts)
 
-    async def _attempt(self, problem: Problem, solver: Solver, number: int, on_event: OnEvent) -> RunRecord:
+    async def _attempt(
+        self,
+        problem: Problem,
+        solver: Solver,
+        number: int,
+        on_event: OnEvent,
+        review: "Reviewer | None" = None,
+    ) -> RunRecord:
         async with solver.new_kernel(self.sessions.pool) as kernel:
-            return await solver.solve(problem, kernel=kernel, on_event=partial(_tell, on_event, number))
+            tell = partial(_tell, on_event, number)
+            return await solver.solve(problem, kernel=kernel, on_event=tell, review=review)
 
     async def _voted(self, problem: Problem, solver: Solver, number: int, on_event: OnEvent) -> Solution:
         from mumath_agent.agent.attempts import solve_problem

@@ -46,10 +46,13 @@ def api(
 
     Examples:
         mumath-agent api
-        MUMATH_SERVER_KEYS=secret mumath-agent api --host 0.0.0.0 --local auto
+        mumath-agent api --local auto --concurrency 4 --allow-origin https://chat.example.org
+
+    Exit codes: 0 ended by Ctrl-C or SIGTERM, 2 an option or the address can't be used, 3 there is no model.
     """
     require_extra("api", "api", "starlette", "uvicorn")
     from mumath_agent.front.api.app import Api
+    from mumath_agent.front.listening import bound
     from mumath_agent.front.places import Places
     from mumath_agent.front.security import Access
     from mumath_agent.front.service import Service
@@ -58,6 +61,8 @@ def api(
     access = Access(
         host=host, keys=tuple(api_key or ()), hosts=tuple(allow_host or ()), origins=tuple(allow_origin or ())
     )
+
+    listener = bound(host, port)
 
     async def serve() -> int:
         service = Service(
@@ -69,6 +74,6 @@ def api(
         )
         async with service.running():
             app = Api(service, name=name, on_error=say).app(access)
-            return await listen(app, host, port, "/v1", service.solver)
+            return await listen(listener, app, "/v1", service.solver)
 
     raise typer.Exit(run(serve))

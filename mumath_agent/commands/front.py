@@ -10,6 +10,8 @@ from mumath_agent.commands.console import ANSWERED, remark, show
 from mumath_agent.errors import MissingExtra
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from starlette.types import ASGIApp
 
 Host = Annotated[str, typer.Option(help="The address to listen at; one that others can reach needs a key.")]
@@ -53,17 +55,15 @@ def require_extra(command: str, extra: str, *modules: str) -> None:
 
 
 async def listen(
-    app: "ASGIApp", host: str, port: int, path: str, beside: Callable[[], Awaitable[object]]
+    listener: "socket", app: "ASGIApp", path: str, beside: Callable[[], Awaitable[object]]
 ) -> int:
     """Serve `app` until SIGINT or SIGTERM, with `beside` running meanwhile; return the exit code.
 
     Raises:
-        InputError: the address can't be had.
         MuMathError: what `beside` raises, which ends the server.
     """
-    from mumath_agent.front.listening import Listening, bound, url_of
+    from mumath_agent.front.listening import Listening, url_of
 
-    listener = bound(host, port)
     server = Listening(app)
 
     async def run_beside() -> None:

@@ -1,5 +1,6 @@
 """Run `mumath-agent mcp`: the agent as tools of the Model Context Protocol, over stdio or HTTP, until it is ended."""
 
+import os
 from typing import Annotated
 
 import anyio
@@ -50,9 +51,12 @@ def mcp(
 
     Examples:
         mumath-agent mcp --local auto
-        mumath-agent mcp --http
+        mumath-agent mcp --http --port 8011
+
+    Exit codes: 0 ended by its client, Ctrl-C or SIGTERM, 2 an option or the address can't be used.
     """
     require_extra("mcp", "mcp", "mcp", "starlette", "uvicorn")
+    from mumath_agent.front.listening import bound, until_signal
     from mumath_agent.front.mcp.server import PATH, Tools
     from mumath_agent.front.places import Places
     from mumath_agent.front.security import Access
@@ -62,6 +66,8 @@ def mcp(
     access = Access(
         host=host, keys=tuple(api_key or ()), hosts=tuple(allow_host or ()), origins=tuple(allow_origin or ())
     )
+
+    listener = bound(host, port) if http else None
 
     async def serve() -> int:
         service = Service(
@@ -73,10 +79,12 @@ def mcp(
         )
         tools = Tools(service, approve=approve, on_error=say, caution=caution_of(options))
         async with service.running(), tools.running():
-            if http:
-                return await listen(tools.http_app(access), host, port, PATH, anyio.sleep_forever)
-            await tools.server().run_stdio_async()
-            return ANSWERED
+            if listener is not None:
+                return await listen(listener, tools.http_app(access), PATH, anyio.sleep_forever)
+            stopped = await until_signal(tools.server().run_stdio_async())
+        if stopped:  # the thread that reads stdin can't be woken
+            os._exit(ANSWERED)
+        return ANSWERED
 
     raise typer.Exit(run(serve))
 

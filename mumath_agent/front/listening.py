@@ -1,10 +1,12 @@
 """Listen at an address until the user ends the server; what is answered then gets a moment to end."""
 
+import asyncio
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from threading import current_thread, main_thread
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,6 +16,7 @@ from mumath_agent.errors import InputError
 GRACE_S = 3
 """Seconds that answers under way are given when the server ends; then they are cancelled."""
 _MOST_CONNECTIONS = 1000
+_ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -46,6 +49,24 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+async def until_signal(work: Coroutine[Any, Any, None]) -> bool:
+    """Await `work`; SIGINT and SIGTERM end the waiting, whatever it is blocked in. Return whether one did."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in _ENDS:
+        loop.add_signal_handler(number, stop.set)
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            return True
+        await working
+        return False
+    finally:
+        stopping.cancel()
+        for number in _ENDS:
+            loop.remove_signal_handler(number)
+
+
 class Listening(uvicorn.Server):
     """A server on one socket. It ends with the task that runs it, or with `stop`."""
 
@@ -70,8 +91,7 @@ class Listening(uvicorn.Server):
         if current_thread() is not main_thread():
             yield
             return
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        handlers = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        handlers = {number: signal.signal(number, self.handle_exit) for number in _ENDS}
         try:
             yield
         finally:

@@ -108,7 +108,8 @@ class Service:
     @property
     def is_ready(self) -> bool:
         """Whether the model is loaded."""
-        return self._opened is not None and self._opened.done() and self._opened.exception() is None
+        opened = self._opened
+        return opened is not None and opened.done() and not opened.cancelled() and opened.exception() is None
 
     async def solver(self) -> Solver:
         """Return the solver, which is opened once; after a failure the next caller tries again.
@@ -116,7 +117,7 @@ class Service:
         Raises:
             InputError, ModelError: there is no model; see `open_solver`.
         """
-        if self._opened is None or (self._opened.done() and self._opened.exception()):
+        if self._opened is None or (self._opened.done() and not self.is_ready):
             self._opened = asyncio.create_task(self._open())
         return await asyncio.shield(self._opened)
 

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Send
 
 from mumath_agent.agent.streaming import put_by
 from mumath_agent.errors import InputError, KernelError, ModelError, MuMathError
@@ -86,9 +86,7 @@ class Api:
         owner = request.state.owner
         if chat.stream:
             pieces = self._pieces(chat, owner, head)
-            return StreamingResponse(
-                pieces, media_type="text/event-stream", headers={"cache-control": "no-store"}
-            )
+            return _Stream(pieces, media_type="text/event-stream", headers={"cache-control": "no-store"})
         results = await _unless_gone(request, self._results(chat, owner))
         if results is None:
             return Response(status_code=499)
@@ -207,6 +205,16 @@ class Api:
         if isinstance(error, KernelError):
             return 503, "no Python session could be started; the server's log says why"
         return 500, "a fault of the server; its log says more"
+
+
+class _Stream(StreamingResponse):
+    """An answer in pieces, whose source ends with it, also where the client doesn't read to the end."""
+
+    async def stream_response(self, send: Send) -> None:
+        """Send all pieces, and close their source."""
+        assert isinstance(self.body_iterator, AsyncGenerator)
+        async with aclosing(self.body_iterator):
+            await super().stream_response(send)
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T | None:

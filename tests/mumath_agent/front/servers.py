@@ -42,10 +42,12 @@ class Adding:
         prompt = str(request.prompt)
         first, second = re.findall(r"(\d+) \+ (\d+)", prompt.partition("```")[0])[-1]
         printed = re.findall(r"```output\n(\d+)\n", prompt)
+        text = f"We add {first} and {second}.\n"
         if printed or not self.programs:
-            text = f"The answer is $\\boxed{{{printed[-1] if printed else int(first) + int(second)}}}$."
+            answer = printed[-1] if printed else int(first) + int(second)
+            text = f"{'' if printed else text}It is $\\boxed{{{answer}}}$."
         else:
-            text = f"We add {first} and {second}.\n```python\nprint({first} + {second})\n```\n"
+            text += f"```python\nprint({first} + {second})\n```\n"
         for piece in re.findall(r"\S+\s*", text):
             await asyncio.sleep(0)
             if on_text:

@@ -16,6 +16,7 @@ from langchain_openai import ChatOpenAI
 from openai import AsyncOpenAI
 
 from mumath_agent.agent.solver import Solver
+from mumath_agent.dialects import Chat, Fenced
 from mumath_agent.errors import ModelUnreachable
 from mumath_agent.front import security
 from mumath_agent.front.api.app import Api
@@ -23,7 +24,7 @@ from mumath_agent.front.places import Places
 from mumath_agent.front.security import Access
 from mumath_agent.front.service import Service
 from mumath_agent.front.sessions import SessionLimits
-from mumath_agent.protocols import CompletionModel
+from mumath_agent.protocols import CompletionModel, Dialect
 from mumath_agent.records import Limits
 from mumath_agent.testing import ScriptedModel
 from tests.mumath_agent.front.servers import Adding, Stuck, served
@@ -66,9 +67,12 @@ async def running(
     model: CompletionModel | list[str] | list[Exception],
     places: Places | None = None,
     keys: tuple[str, ...] = (),
+    dialect: Dialect | None = None,
 ) -> AsyncIterator[Running]:
     words = ScriptedModel(texts=model) if isinstance(model, list) else model
-    solver = Solver(model=words, limits=Limits(max_turns=3, cell_timeout_s=HANG_S))
+    solver = Solver(
+        model=words, dialect=dialect or Fenced(), limits=Limits(max_turns=3, cell_timeout_s=HANG_S)
+    )
     service = Service(solver, places=places, sessions=SessionLimits(most=64))
     async with service.running():
         await service.solver()
@@ -426,3 +430,12 @@ async def test_a_thousand_requests_leave_nothing_in_memory() -> None:
         before = await ask_many(0)
         after = await ask_many(20)
     assert after - before < 10 << 20
+
+
+@pytest.mark.parametrize(("dialect", "is_told"), [(Chat(), True), (Fenced(), False)])
+async def test_a_system_message_is_for_models_that_chat(dialect: Dialect, is_told: bool) -> None:
+    model = ScriptedModel(texts=["\\boxed{40}"])
+    async with running(model, dialect=dialect) as server:
+        messages = [{"role": "system", "content": "Be brief."}, *turns(QUESTION)]
+        assert (await server.post({"messages": messages})).status_code == 200
+    assert ("Be brief." in str(model.prompts[0])) is is_told

@@ -20,7 +20,7 @@ from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult
 
 from mumath_agent.agent.solver import Solver
 from mumath_agent.errors import ModelUnreachable
-from mumath_agent.front.mcp import progress
+from mumath_agent.front.mcp import progress as telling
 from mumath_agent.front.mcp.server import PATH, Tools
 from mumath_agent.front.places import Places
 from mumath_agent.front.security import Access
@@ -79,11 +79,11 @@ def session_of(result: CallToolResult) -> str:
 async def test_a_question_its_answer_its_transcript_and_its_progress(
     era: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "PROGRESS_S", 0.01)
+    monkeypatch.setattr(telling, "PROGRESS_S", 0.01)
     told: list[tuple[float, float | None]] = []
 
-    async def hear(done: float, total: float | None, message: str | None) -> None:
-        told.append((done, total))
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, total))
 
     async with serving(Adding()) as (url, _, _), client_of(url, era) as client:
         assert {tool.name for tool in (await client.list_tools()).tools} == {"solve", "python", "end_session"}
@@ -188,7 +188,7 @@ async def test_a_call_that_is_cancelled_ends_the_attempt(era: str) -> None:
 async def test_a_call_that_is_cancelled_ends_its_program_and_the_session_says_so(era: str) -> None:
     begun = asyncio.Event()
 
-    async def hear(done: float, total: float | None, message: str | None) -> None:
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
         begun.set()
 
     async with serving([]) as (url, service, _), client_of(url, era) as client:
@@ -316,9 +316,7 @@ async def test_over_stdio(era: str, tmp_path: Path) -> None:
     me = psutil.Process()
     async with Client(parameters, mode=era) as client:
         (server,) = [one for one in me.children() if "mcp" in one.cmdline()]
-        assert "toy" in next(
-            tool.description for tool in (await client.list_tools()).tools if tool.name == "solve"
-        )
+        assert "toy" in str((await client.list_tools()).tools[0].description)
         solved = await client.call_tool("solve", {"question": "What is 17 times 23?"})
         assert text_of(solved).startswith("Answer: 391")
         handle = session_of(await client.call_tool("python", {"code": "x = 41"}))

@@ -152,7 +152,7 @@ class Guard:
         """Return why a request isn't let through, judged by its head; None if it is."""
         host, origin = headers.get("host", ""), headers.get("origin")
         if not self._access.knows_host(host) or len(headers.getlist("host")) != 1:
-            return self._refuse(421, f"this server isn't called {host[:80]!r}", {})
+            return self._refuse(421, f"this server isn't called {host[:80]!r}; --allow-host adds a name", {})
         if origin is not None and not self._access.knows_origin(origin, host):
             return self._refuse(403, f"pages of {origin[:80]!r} may not use this server", {})
         if scope["method"] == "OPTIONS" and origin in self._access.origins:

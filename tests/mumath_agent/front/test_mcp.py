@@ -215,7 +215,6 @@ async def test_a_client_that_vanishes_ends_its_attempt() -> None:
         assert await eventually(lambda: model.cancelled == 1 and service.places.taken == 0)
 
 
-@ERAS
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
@@ -234,9 +233,9 @@ async def test_a_client_that_vanishes_ends_its_attempt() -> None:
     ],
 )
 async def test_wrong_arguments_are_errors_that_a_model_can_read(
-    hard_to_please: str, era: str, tool: str, arguments: dict[str, Any]
+    hard_to_please: str, tool: str, arguments: dict[str, Any]
 ) -> None:
-    async with client_of(hard_to_please, era) as client:
+    async with client_of(hard_to_please, "legacy") as client:
         try:
             result = await client.call_tool(tool, arguments)
         except MCPError:
@@ -303,15 +302,30 @@ async def test_nothing_runs_unasked_where_nobody_can_be_asked(era: str) -> None:
             assert "--approve" in text_of(result)
 
 
+SPYING = """
+import glob, os, sys
+print("x is", x, file=sys.stderr)
+print(dict(os.environ))
+for path in ["%s/file", *glob.glob("/proc/*/environ")]:
+    try:
+        print(open(path).read())
+    except OSError as error:
+        print(error)
+"""
+
+
 def is_alive(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.model
-@ERAS
+@pytest.mark.parametrize("era", ["legacy", pytest.param("2026-07-28", marks=pytest.mark.slow)])
 async def test_over_stdio(era: str, tmp_path: Path) -> None:
     parameters = StdioServerParameters(
-        command=sys.executable, args=["-m", "mumath_agent", "mcp"], cwd=tmp_path, env={"MUMATH_LOCAL": ""}
+        command=sys.executable,
+        args=["-m", "mumath_agent", "mcp"],
+        cwd=tmp_path,
+        env={"MUMATH_LOCAL": "", "MUMATH_SERVER_KEYS": "topsecret"},
     )
     me = psutil.Process()
     async with Client(parameters, mode=era) as client:
@@ -320,12 +334,10 @@ async def test_over_stdio(era: str, tmp_path: Path) -> None:
         solved = await client.call_tool("solve", {"question": "What is 17 times 23?"})
         assert text_of(solved).startswith("Answer: 391")
         handle = session_of(await client.call_tool("python", {"code": "x = 41"}))
-        result = await client.call_tool(
-            "python", {"code": "import sys; print('noise', file=sys.stderr); x", "session": handle}
-        )
-        assert "41" in text_of(result)
+        (tmp_path / "file").write_text("topsecret")
+        printed = text_of(await client.call_tool("python", {"code": SPYING % tmp_path, "session": handle}))
+        assert "x is 41" in printed
+        assert "topsecret" not in printed
         family = [server, *server.children(recursive=True)]
         assert len(family) > 1
-    assert await eventually(
-        lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family)
-    )
+    assert await eventually(lambda: not any(map(is_alive, family)))

@@ -81,6 +81,7 @@ class Listening(uvicorn.Server):
                 limit_concurrency=_MOST_CONNECTIONS,
                 timeout_graceful_shutdown=GRACE_S,
                 proxy_headers=False,
+                http="h11",  # the one that bounds a request's head
                 ws="none",
             )
         )

@@ -8,7 +8,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -37,7 +37,6 @@ from mumath_agent.front.api.requests import BadRequest, ChatRequest, error_body,
 from mumath_agent.front.places import Busy
 from mumath_agent.front.security import Access, Guard
 from mumath_agent.front.service import Asked, OnEvent, Service, in_conversation, with_ticks
-from mumath_agent.front.sessions import SessionGone
 from mumath_agent.protocols import Conversation
 from mumath_agent.records import RunRecord
 from mumath_agent.solutions import Solution
@@ -151,7 +150,7 @@ class Api:
         try:
             result = await self._service.answer(replace(asked, session=handle), on_event)
         except BaseException:
-            with suppress(SessionGone):
+            if self._service.sessions.has(handle, asked.owner):
                 self._service.sessions.end_soon(handle, asked.owner)
             raise
         self._conversations.keep(handle, asked.owner, chat.messages, content_of(result, chat.stops))

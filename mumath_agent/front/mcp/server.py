@@ -141,13 +141,7 @@ class Tools:
                 if isinstance(decided, Execution):
                     return _shown(decided, session)
                 ran = decided
-            handle = session or await self._service.sessions.begin(owner)
-            async with self._service.sessions.use(handle, owner) as kernel, self._service.places.one():
-                seconds = self._service.options.limits.cell_timeout_s
-                execution = await kernel.run(
-                    ran, timeout_s=seconds, on_output=lambda *_: told.hear(0, "stdout", "")
-                )
-            return _shown(execution, handle)
+            return await self._run(ran, owner, session)
 
         return await self._call(ctx, owner, told, work)
 
@@ -169,6 +163,19 @@ class Tools:
         if text is None:
             raise ResourceNotFoundError("there is no such transcript; only the last ones are kept")
         return plain(text)
+
+    async def _run(self, code: str, owner: str, session: str) -> CallToolResult:
+        """Run a program in a session; a new one lasts only if the client learns its handle."""
+        sessions = self._service.sessions
+        handle = session or await sessions.begin(owner)
+        try:
+            async with sessions.use(handle, owner) as kernel, self._service.places.one():
+                seconds = self._service.options.limits.cell_timeout_s
+                return _shown(await kernel.run(code, timeout_s=seconds), handle)
+        except BaseException:
+            if not session and sessions.has(handle, owner):
+                sessions.end_soon(handle, owner)
+            raise
 
     async def _call(
         self,

@@ -200,6 +200,10 @@ async def test_a_call_that_is_cancelled_ends_its_program_and_the_session_says_so
         assert await eventually(lambda: service.places.taken == 1)
         call.cancel()
         assert await eventually(lambda: service.places.taken == 0)
+        new = asyncio.create_task(client.call_tool("python", {"code": LOOP}))
+        assert await eventually(lambda: service.places.taken == 1)
+        new.cancel()
+        assert await eventually(lambda: len(service.sessions) == 1)  # nobody knows the handle of the new one
         after = text_of(await client.call_tool("python", {"code": "x", "session": handle}))
         assert "NameError" in after
         assert "restarted" in after

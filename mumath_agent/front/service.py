@@ -9,10 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
+from textwrap import indent
 from typing import TYPE_CHECKING, TypeVar
 
 from mumath_agent.agent.solver import Solver, SolverOptions, open_solver
 from mumath_agent.concurrency import map_each
+from mumath_agent.dialects.output import plain
 from mumath_agent.errors import InputError
 from mumath_agent.front.places import Places
 from mumath_agent.front.sessions import SessionLimits, Sessions
@@ -31,6 +33,10 @@ MOST_ATTEMPTS = 16
 """Attempts at one question, however they are asked for."""
 TICK_S = 5.0
 """How often a client that waits is told that it isn't forgotten."""
+
+_EARLIER = "Earlier in this conversation:\n\n"
+_HELD = "The Python session still holds what these programs defined:\n\n"
+_NOW = "Now answer this question: "
 
 OnEvent = Callable[[int, str, str], None]
 """Told the number of the attempt, from 0, what happens in it, and its text: see `agent.events.Event`."""
@@ -200,23 +206,37 @@ def _tell(on_event: OnEvent, number: int, event: "Event | SolvingEvent") -> None
     on_event(number, event["event"], event["text"])
 
 
-def in_conversation(question: str, earlier: Sequence[Earlier], instructions: str = "") -> str:
-    """Return a question that can be understood by itself; the oldest turns are left out if all are too long."""
+def in_conversation(
+    question: str, earlier: Sequence[Earlier], instructions: str = "", programs: Sequence[str] = ()
+) -> str:
+    """Return a question that can be understood by itself; what is oldest is left out if all is too long.
+
+    Args:
+        question: the client's last one.
+        earlier: the turns before it.
+        instructions: what the model is told beforehand.
+        programs: those that made the state of the Python session in which it is answered.
+    """
     head = f"{instructions.strip()}\n\n" if instructions.strip() else ""
     if len(head) + len(question) > MAX_QUESTION_CHARS:
         head = ""
-    if not earlier:
+    room = MAX_QUESTION_CHARS - len(head) - len(question) - len(_EARLIER + _HELD + _NOW)
+    ran = _latest([f"{indent(plain(program).strip(), '    ')}\n\n" for program in programs], room // 4)
+    turns = [f"Question: {turn.question.strip()}\nAnswer: {turn.answer.strip()}\n\n" for turn in earlier]
+    told = _latest(turns, room - len(ran))
+    if not (told or ran):
         return head + question
-    room = MAX_QUESTION_CHARS - len(head) - len(question) - 200
-    told: list[str] = []
-    for turn in reversed(earlier):
-        text = f"Question: {turn.question.strip()}\nAnswer: {turn.answer.strip()}\n\n"
+    return f"{head}{_EARLIER * bool(told)}{told}{_HELD * bool(ran)}{ran}{_NOW}{question}"
+
+
+def _latest(texts: Sequence[str], room: int) -> str:
+    """Return as many of the last texts as there is room for."""
+    kept: list[str] = []
+    for text in reversed(texts):
         if (room := room - len(text)) < 0:
             break
-        told.append(text)
-    if not told:
-        return head + question
-    return f"{head}Earlier in this conversation:\n\n{''.join(reversed(told))}Now answer this question: {question}"
+        kept.append(text)
+    return "".join(reversed(kept))
 
 
 async def with_ticks(

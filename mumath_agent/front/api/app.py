@@ -130,13 +130,13 @@ class Api:
             MuMathError: the model or a kernel broke all of them.
         """
         async with self._service.places.one():
-            asked = await self._asked(chat, owner)
             if chat.n and chat.n > 1:
-                results: Results = await self._service.several(replace(asked, attempts=chat.n), on_event)
+                asked = replace(await self._asked(chat, owner), attempts=chat.n)
+                results: Results = await self._service.several(asked, on_event)
             elif self._is_alone(chat):
-                results = [await self._in_session(chat, asked, on_event)]
+                results = [await self._in_session(chat, owner, on_event)]
             else:
-                results = [await self._service.answer(asked, on_event)]
+                results = [await self._service.answer(await self._asked(chat, owner), on_event)]
         records = [record for result in results for record in records_of(result)]
         self.metrics.count(records)
         broken = [record.trajectory for record in records if record.trajectory.error]
@@ -144,23 +144,27 @@ class Api:
             raise ModelError(f"{broken[0].stop_reason.value}: {broken[0].error}")
         return results
 
-    async def _in_session(self, chat: ChatRequest, asked: Asked, on_event: OnEvent) -> RunRecord | Solution:
+    async def _in_session(self, chat: ChatRequest, owner: str, on_event: OnEvent) -> RunRecord | Solution:
         """Make one attempt in the conversation's session; it lasts if all goes well."""
-        handle = await self._conversations.take(asked.owner, chat.messages)
+        kept = await self._conversations.take(owner, chat.messages)
         try:
-            result = await self._service.answer(replace(asked, session=handle), on_event)
+            asked = replace(await self._asked(chat, owner, kept.programs), session=kept.handle)
+            result = await self._service.answer(asked, on_event)
         except BaseException:
-            if self._service.sessions.has(handle, asked.owner):
-                self._service.sessions.end_soon(handle, asked.owner)
+            if self._service.sessions.has(kept.handle, owner):
+                self._service.sessions.end_soon(kept.handle, owner)
             raise
-        self._conversations.keep(handle, asked.owner, chat.messages, content_of(result, chat.stops))
+        if isinstance(result, RunRecord) and not self._service.options.fresh_cells:
+            kept = kept.after(result)
+        self._conversations.keep(kept, chat.messages, content_of(result, chat.stops))
         return result
 
-    async def _asked(self, chat: ChatRequest, owner: str) -> Asked:
+    async def _asked(self, chat: ChatRequest, owner: str, programs: Sequence[str] = ()) -> Asked:
         solver = await self._service.solver()
         follows = isinstance(solver.dialect.prompt(Transcript(question="?")), Conversation)
+        instructions = chat.instructions if follows else ""
         return Asked(
-            question=in_conversation(chat.question, chat.earlier, chat.instructions if follows else ""),
+            question=in_conversation(chat.question, chat.earlier, instructions, programs),
             owner=owner,
             attempts=chat.attempts or 1,
             sampling=chat.sampling(solver.sampling),

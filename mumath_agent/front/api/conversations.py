@@ -8,9 +8,32 @@ that said the same up to there have two sessions. Who has changed a message, or 
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from mumath_agent.front.api.requests import ChatMessage
 from mumath_agent.front.sessions import Sessions
+from mumath_agent.kernels.recovery import in_last_session
+from mumath_agent.records import RunRecord
+from mumath_agent.runs.executed import session_of
+
+_MOST_PROGRAMS = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A conversation's session."""
+
+    handle: str
+    owner: str
+    programs: tuple[str, ...] = ()
+    """Those that made its state, of which a model sees nothing else."""
+
+    def after(self, record: RunRecord) -> "Kept":
+        """Return the session after an attempt in it."""
+        cells = session_of(record).cells
+        began_anew = any(cell.execution.state_lost for cell in cells)
+        ran = tuple(cell.code for cell in in_last_session(cells))
+        return replace(self, programs=ran if began_anew else (*self.programs, *ran)[-_MOST_PROGRAMS:])
 
 
 class Conversations:
@@ -19,34 +42,33 @@ class Conversations:
     def __init__(self, sessions: Sessions) -> None:
         """Begin with none."""
         self._sessions = sessions
-        self._waiting: dict[str, list[tuple[str, str]]] = {}
-        """Handles and owners, by digest."""
+        self._waiting: dict[str, list[Kept]] = {}
+        """By digest."""
 
-    async def take(self, owner: str, messages: Sequence[ChatMessage]) -> str:
-        """Return the handle of the session that belongs to these messages, or of a new one.
+    async def take(self, owner: str, messages: Sequence[ChatMessage]) -> Kept:
+        """Return the session that belongs to these messages, or a new one.
 
         Raises:
             Busy: there are too many sessions, and all are in use.
         """
-        found = self._waiting.pop(_digest(owner, messages[:-1]), [])
-        while found:
-            handle, _ = found.pop()
-            if self._sessions.has(handle, owner):
-                if found:
-                    self._waiting[_digest(owner, messages[:-1])] = found
-                return handle
-        return await self._sessions.begin(owner)
+        digest = _digest(owner, messages[:-1])
+        found = [kept for kept in self._waiting.pop(digest, []) if self._sessions.has(kept.handle, owner)]
+        if not found:
+            return Kept(handle=await self._sessions.begin(owner), owner=owner)
+        if found[:-1]:
+            self._waiting[digest] = found[:-1]
+        return found[-1]
 
-    def keep(self, handle: str, owner: str, messages: Sequence[ChatMessage], answer: str) -> None:
+    def keep(self, kept: Kept, messages: Sequence[ChatMessage], answer: str) -> None:
         """Remember the session for whoever goes on behind this answer."""
         if len(self._waiting) > 2 * self._sessions.limits.most:
             self._forget_ended()
         said = [*messages, ChatMessage(role="assistant", content=answer)]
-        self._waiting.setdefault(_digest(owner, said), []).append((handle, owner))
+        self._waiting.setdefault(_digest(kept.owner, said), []).append(kept)
 
     def _forget_ended(self) -> None:
         for digest, found in list(self._waiting.items()):
-            living = [each for each in found if self._sessions.has(*each)]
+            living = [kept for kept in found if self._sessions.has(kept.handle, kept.owner)]
             if living:
                 self._waiting[digest] = living
             else:

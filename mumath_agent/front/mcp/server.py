@@ -116,7 +116,7 @@ class Tools:
 
     async def solve(self, question: Question, ctx: Context, attempts: NumberOfAttempts = 1) -> Result:
         """Answer a question."""
-        owner, told = _owner(ctx), Progress("at work")
+        owner, told = _owner(ctx), Progress("at work" if self._service.is_ready else "loading the model")
 
         async def work(review: "Review | None") -> CallToolResult:
             asked = Asked(question=question, owner=owner, attempts=attempts)

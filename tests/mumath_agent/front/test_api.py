@@ -121,7 +121,9 @@ async def test_a_conversation_keeps_its_python_session_and_no_other_gets_it() ->
     program = "```python\n{}\n```\n"
     first = [program.format("x = 41; print(x)"), "\\boxed{41}"]
     again = [program.format("print(globals().get('x'))"), "\\boxed{1}"]
-    async with running([*first, *again * 5], keys=("hers", "his")) as server:
+    lost = [program.format("import os; os._exit(3)"), *again]
+    model = ScriptedModel(texts=[*first, *again * 5, *lost, *again])
+    async with running(model, keys=("hers", "his")) as server:
 
         async def found(*said: str, key: str = "hers") -> tuple[str, str]:
             message = (await server.ask(*said, key=key)).choices[0].message
@@ -135,6 +137,8 @@ async def test_a_conversation_keeps_its_python_session_and_no_other_gets_it() ->
         assert seen == "41"
         assert (await found("Set x.", reply, "And x?", second, "Still x?"))[0] == "41"
         assert (await found("Set x.", reply, "And x?"))[0] == "None"  # its session has gone on
+        assert "holds what these programs defined:\n\n    x = 41; print(x)\n" in str(model.prompts[-4])
+        assert "holds" not in str(model.prompts[-2])
 
 
 async def test_a_question_carries_the_turns_before_it() -> None:

@@ -12,6 +12,8 @@ import httpx
 import psutil
 import pytest
 
+from mumath_agent.commands.front import require_extra
+from mumath_agent.errors import MissingExtra
 from tests.programs import PROGRAM, mumath_agent
 from tests.serve_process import ended
 from tests.waiting import HANG_S, comes_true
@@ -129,3 +131,11 @@ def test_a_signal_ends_a_server_on_stdio(number: int, tmp_path: Path) -> None:
     process.stdin.close()
     process.stdout.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_installed_is_named() -> None:
+    require_extra("api", "api", "json")
+    with pytest.raises(
+        MissingExtra, match=r"`mumath-agent api` needs the extra api: pip install '\.\[api\]'"
+    ):
+        require_extra("api", "api", "json", "no_such_module")

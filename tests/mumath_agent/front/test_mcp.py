@@ -113,7 +113,10 @@ async def test_several_attempts_vote(era: str) -> None:
 @ERAS
 async def test_python_goes_on_by_its_handle_and_shows_figures(era: str) -> None:
     draw = "import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.show()"
-    async with serving([]) as (url, service, _), client_of(url, era) as client:
+    async with (
+        serving([f"```python\n{draw}\n```\n", "\\boxed{1}"]) as (url, service, _),
+        client_of(url, era) as client,
+    ):
         first = await client.call_tool("python", {"code": "x = 41"})
         handle = session_of(first)
         assert text_of(first) == f"Done\nsession: {handle}"
@@ -124,6 +127,9 @@ async def test_python_goes_on_by_its_handle_and_shows_figures(era: str) -> None:
         drawn = await client.call_tool("python", {"code": draw, "session": handle})
         (image,) = [part for part in drawn.content if part.type == "image"]
         assert (image.mime_type, image.data[:8]) == ("image/png", "iVBORw0K")
+        if era == "legacy":
+            solved = await client.call_tool("solve", QUESTION)
+            assert [part.type for part in solved.content] == ["text", "image", "resource_link"]
         assert not (await client.call_tool("end_session", {"session": handle})).is_error
         assert len(service.sessions) == 0
         for tool, more in (("python", {"code": "x"}), ("end_session", {})):

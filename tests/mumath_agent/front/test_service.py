@@ -38,6 +38,7 @@ def turn(number: int, size: int = 1) -> Earlier:
         ),
         ("q", [turn(1, MAX_QUESTION_CHARS)], "", "q"),
         ("q" * MAX_QUESTION_CHARS, [turn(1)], "Be brief.", "q" * MAX_QUESTION_CHARS),
+        ("q" * (MAX_QUESTION_CHARS - 5), [turn(1)], "", "q" * (MAX_QUESTION_CHARS - 5)),
     ],
 )
 def test_a_question_of_a_conversation_can_be_asked(
@@ -57,6 +58,16 @@ def test_no_conversation_makes_a_question_too_long(size: int) -> None:
 def test_attempts_are_few(attempts: int) -> None:
     with pytest.raises(InputError, match="attempts were asked for"):
         Asked(question="q", owner="", attempts=attempts)
+
+
+def test_a_question_says_what_its_python_session_holds() -> None:
+    long = f"x = {'1' * MAX_QUESTION_CHARS}"
+    asked = in_conversation("And y?", [turn(1)], programs=["a = 1", long, "x = 41\nprint(x)\n", "\x1by = 2"])
+    assert asked == (
+        "Earlier in this conversation:\n\nQuestion: q1\nAnswer: a1\n\n"
+        "The Python session still holds what these programs defined:\n\n"
+        "    x = 41\n    print(x)\n\n    y = 2\n\nNow answer this question: And y?"
+    )
 
 
 async def test_ticks_come_until_it_is_done_and_no_longer() -> None:

@@ -222,11 +222,16 @@ def in_conversation(
         head = ""
     room = MAX_QUESTION_CHARS - len(head) - len(question) - len(_EARLIER + _HELD + _NOW)
     ran = _latest([f"{indent(plain(program).strip(), '    ')}\n\n" for program in programs], room // 4)
-    turns = [f"Question: {turn.question.strip()}\nAnswer: {turn.answer.strip()}\n\n" for turn in earlier]
+    turns = [f"{_asked(turn.question)}Answer: {turn.answer.strip()}\n\n" for turn in earlier]
     told = _latest(turns, room - len(ran))
     if not (told or ran):
         return head + question
     return f"{head}{_EARLIER * bool(told)}{told}{_HELD * bool(ran)}{ran}{_NOW}{question}"
+
+
+def _asked(question: str) -> str:
+    """Return the line of a question; a conversation may begin with the assistant."""
+    return f"Question: {question.strip()}\n" if question.strip() else ""
 
 
 def _latest(texts: Sequence[str], room: int) -> str:

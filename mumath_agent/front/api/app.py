@@ -146,7 +146,7 @@ class Api:
 
     async def _in_session(self, chat: ChatRequest, owner: str, on_event: OnEvent) -> RunRecord | Solution:
         """Make one attempt in the conversation's session; it lasts if all goes well."""
-        kept = await self._conversations.take(owner, chat.messages)
+        kept = await self._conversations.take(owner, chat.said)
         try:
             asked = replace(await self._asked(chat, owner, kept.programs), session=kept.handle)
             result = await self._service.answer(asked, on_event)
@@ -156,7 +156,7 @@ class Api:
             raise
         if isinstance(result, RunRecord) and not self._service.options.fresh_cells:
             kept = kept.after(result)
-        self._conversations.keep(kept, chat.messages, content_of(result, chat.stops))
+        self._conversations.keep(kept, chat.said, content_of(result, chat.stops))
         return result
 
     async def _asked(self, chat: ChatRequest, owner: str, programs: Sequence[str] = ()) -> Asked:

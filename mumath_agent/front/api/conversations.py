@@ -1,8 +1,9 @@
 """Recognise a conversation that a client goes on with, and bring back its Python session.
 
 The API has no conversations: a client sends all messages each time. So a session is found by what was said: a digest of
-the client's key and of all messages up to and with the last answer. It is taken by whoever goes on first; two clients
-that said the same up to there have two sessions. Who has changed a message, or repeats a turn, begins a new one.
+the client's key and of what user and assistant said up to and with the last answer. It is taken by whoever goes on
+first; two clients that said the same up to there have two sessions. Whoever changes that, or repeats a turn, begins a
+new one.
 """
 
 import hashlib
@@ -51,7 +52,8 @@ class Conversations:
         Raises:
             Busy: there are too many sessions, and all are in use.
         """
-        digest = _digest(owner, messages[:-1])
+        answers = [place for place, message in enumerate(messages) if message.role == "assistant"]
+        digest = _digest(owner, messages[: answers[-1] + 1] if answers else ())
         found = [kept for kept in self._waiting.pop(digest, []) if self._sessions.has(kept.handle, owner)]
         if not found:
             return Kept(handle=await self._sessions.begin(owner), owner=owner)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from starlette.responses import JSONResponse, Response
 
+from mumath_agent.dialects.reasoning import without_reasoning
 from mumath_agent.errors import InputError
 from mumath_agent.front.service import MOST_ATTEMPTS, Earlier
 from mumath_agent.problems import check_question
@@ -51,10 +52,10 @@ class ChatMessage(BaseModel):
 
     @property
     def text(self) -> str:
-        """All of its text."""
-        if isinstance(self.content, list):
-            return "\n".join(part.text or "" for part in self.content)
-        return self.content or ""
+        """All of its text; of the assistant's, without thoughts that a client sends back."""
+        parts = self.content if isinstance(self.content, list) else [Part(type="text", text=self.content)]
+        text = "\n".join(part.text or "" for part in parts)
+        return without_reasoning(text)[1] if self.role == "assistant" else text
 
 
 class StreamOptions(BaseModel):
@@ -88,27 +89,25 @@ class ChatRequest(BaseModel):
     logprobs: bool | None = None
 
     @property
+    def said(self) -> list[ChatMessage]:
+        """The messages of the user and the assistant."""
+        return [message for message in self.messages if message.role in ("user", "assistant")]
+
+    @property
     def question(self) -> str:
-        """The last message, which has to be answered."""
-        return self.messages[-1].text
+        """What the user has said since the last answer."""
+        return self._turns()[1]
+
+    @property
+    def earlier(self) -> list[Earlier]:
+        """The turns before the question."""
+        return self._turns()[0]
 
     @property
     def instructions(self) -> str:
         """What the system, or the developer, says."""
         said = [message.text for message in self.messages if message.role in ("system", "developer")]
         return "\n\n".join(text for text in said if text.strip())
-
-    @property
-    def earlier(self) -> list[Earlier]:
-        """The turns before the question."""
-        turns: list[Earlier] = []
-        asked = ""
-        for message in self.messages[:-1]:
-            if message.role == "user":
-                asked = message.text
-            elif message.role == "assistant":
-                turns.append(Earlier(question=asked, answer=message.text))
-        return turns
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -120,6 +119,17 @@ class ChatRequest(BaseModel):
     def most_tokens(self) -> int | None:
         """Tokens that one completion may have."""
         return self.max_completion_tokens or self.max_tokens
+
+    def _turns(self) -> tuple[list[Earlier], str]:
+        turns: list[Earlier] = []
+        asked: list[str] = []
+        for message in self.said:
+            if message.role == "user":
+                asked.append(message.text)
+            else:
+                turns.append(Earlier(question="\n\n".join(asked), answer=message.text))
+                asked = []
+        return turns, "\n\n".join(asked)
 
     def sampling(self, default: Sampling) -> Sampling:
         """Return how tokens are picked, as far as the client says it."""
@@ -177,14 +187,14 @@ def _refuse(request: ChatRequest, model: str) -> None:
             raise BadRequest(
                 f"the agent reads text, not {other[0][:_SHOWN_CHARS]!r}", param=f"{where}.content"
             )
-    try:
-        check_question(request.question)
-    except InputError as error:
-        raise BadRequest(str(error), param="messages") from None
     if request.messages[-1].role != "user":
         raise BadRequest(
             "the last message must be the user's", param=f"messages.{len(request.messages) - 1}.role"
         )
+    try:
+        check_question(request.question)
+    except InputError as error:
+        raise BadRequest(str(error), param="messages") from None
 
 
 def error_body(

@@ -15,15 +15,17 @@ from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
 from openai import AsyncOpenAI
 
-from mumath_agent.agent.solver import Solver
+from mumath_agent.agent.solver import AttemptOptions, Solver
 from mumath_agent.dialects import Chat, Fenced
 from mumath_agent.errors import ModelUnreachable
 from mumath_agent.front import security
 from mumath_agent.front.api.app import Api
+from mumath_agent.front.api.conversations import Conversations
+from mumath_agent.front.api.requests import ChatMessage, ChatRequest
 from mumath_agent.front.places import Places
 from mumath_agent.front.security import Access
 from mumath_agent.front.service import Service
-from mumath_agent.front.sessions import SessionLimits
+from mumath_agent.front.sessions import SessionLimits, Sessions
 from mumath_agent.protocols import CompletionModel, Dialect
 from mumath_agent.records import Limits
 from mumath_agent.testing import ScriptedModel
@@ -443,3 +445,55 @@ async def test_a_system_message_is_for_models_that_chat(dialect: Dialect, is_tol
         messages = [{"role": "system", "content": "Be brief."}, *turns(QUESTION)]
         assert (await server.post({"messages": messages})).status_code == 200
     assert ("Be brief." in str(model.prompts[0])) is is_told
+
+
+def said(*messages: tuple[str, str]) -> ChatRequest:
+    return ChatRequest(messages=[ChatMessage(role=role, content=text) for role, text in messages])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("messages", "earlier", "question"),
+    [
+        ([("user", "q")], [], "q"),
+        ([("user", "Let x be 5."), ("user", "And x + 1?")], [], "Let x be 5.\n\nAnd x + 1?"),
+        ([("assistant", "Hello."), ("user", "q")], [("", "Hello.")], "q"),
+        (
+            [("user", "p"), ("system", "s"), ("user", "q"), ("assistant", "a"), ("user", "r")],
+            [("p\n\nq", "a")],
+            "r",
+        ),
+        ([("user", "p"), ("assistant", "<think>Hm.</think>\n\na"), ("user", "q")], [("p", "a")], "q"),
+    ],
+)
+def test_turns_of_a_conversation(
+    messages: list[tuple[str, str]], earlier: list[tuple[str, str]], question: str
+) -> None:
+    request = said(*messages)
+    assert [(turn.question, turn.answer) for turn in request.earlier] == earlier
+    assert request.question == question
+
+
+ASKED, ANSWERED = ("user", "p"), ("assistant", "a")
+
+
+@pytest.mark.parametrize(
+    ("messages", "is_the_same"),
+    [
+        ([ASKED, ANSWERED, ("user", "q")], True),
+        ([("system", "It is noon."), ASKED, ANSWERED, ("user", "q"), ("user", "r")], True),
+        ([ASKED, ("assistant", "<think>Hm.</think>\n\na "), ("user", "q")], True),
+        ([ASKED, ("assistant", "b"), ("user", "q")], False),
+        ([("user", "o"), ANSWERED, ("user", "q")], False),
+        ([ASKED], False),
+        ([ANSWERED, ("user", "q")], False),
+    ],
+)
+async def test_a_conversation_is_known_by_what_was_said(
+    messages: list[tuple[str, str]], is_the_same: bool
+) -> None:
+    async with Sessions(AttemptOptions()) as sessions:
+        conversations = Conversations(sessions)
+        kept = await conversations.take("she", said(ASKED).said)
+        conversations.keep(kept, said(ASKED).said, "a")
+        assert (await conversations.take("he", said(*messages).said)).handle != kept.handle
+        assert ((await conversations.take("she", said(*messages).said)) == kept) is is_the_same

@@ -176,6 +176,7 @@ class Service:
         on_event: OnEvent,
         review: "Reviewer | None" = None,
     ) -> RunRecord:
+        self.sessions.free_memory()
         async with solver.new_kernel(self.sessions.pool) as kernel:
             tell = partial(_tell, on_event, number)
             return await solver.solve(problem, kernel=kernel, on_event=tell, review=review)

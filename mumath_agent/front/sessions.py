@@ -1,8 +1,9 @@
 """Keep the live Python sessions of a server's clients, each under a handle that can't be guessed.
 
 A session belongs to the owner that began it (a key, a client): for anybody else its handle doesn't exist. It ends when
-its owner ends it, when it wasn't used for a while, when there are too many and its owner has the most, and when the
-server closes. Whoever has it in use has it alone, and keeps it for as long as that takes.
+its owner ends it, when it wasn't used for a while, when there are too many and its owner has the most, when memory is
+needed for those in use, and when the server closes. Whoever has it in use has it alone, and keeps it for as long as
+that takes.
 """
 
 import asyncio
@@ -52,6 +53,8 @@ class _Session:
     users: int = 0
     """Those that have it in use or wait for it."""
     timer: asyncio.TimerHandle | None = None
+    is_new: bool = True
+    """Nobody has used it; it has no kernel."""
 
 
 class Sessions:
@@ -121,6 +124,9 @@ class Sessions:
         try:
             async with session.turn:
                 self._found(handle, owner)
+                if session.is_new:
+                    session.is_new = False
+                    self.free_memory()
                 yield session.kernel
         finally:
             session.users -= 1
@@ -137,6 +143,13 @@ class Sessions:
     def end_soon(self, handle: str, owner: str) -> "asyncio.Task[None]":
         """Begin to end a session, and return the task that does it; raises what `end` raises."""
         return self._end_soon(self._found(handle, owner))
+
+    def free_memory(self) -> None:
+        """Where there is no memory for another kernel, end the sessions that nobody uses: it mustn't wait for them."""
+        if not self.pool.has_room():
+            for session in tuple(self._living.values()):
+                if not session.users:
+                    self._end_soon(session)
 
     def _found(self, handle: str, owner: str) -> _Session:
         if not self.has(handle, owner):

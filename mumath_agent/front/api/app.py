@@ -38,7 +38,7 @@ from mumath_agent.front.places import Busy
 from mumath_agent.front.security import Access, Guard
 from mumath_agent.front.service import Asked, OnEvent, Service, in_conversation, with_ticks
 from mumath_agent.protocols import Conversation
-from mumath_agent.records import RunRecord
+from mumath_agent.records import RunRecord, StopReason
 from mumath_agent.solutions import Solution
 from mumath_agent.transcript import Transcript
 
@@ -47,6 +47,7 @@ Results = Sequence[RunRecord | Solution]
 
 _OF_A_TRANSCRIPT = ("text", "output", "note")
 _OF_SEVERAL = ("ended", "votes")
+_BROKE = {StopReason.KERNEL_ERROR: KernelError, StopReason.INTERNAL_ERROR: MuMathError}
 
 
 class Api:
@@ -141,7 +142,8 @@ class Api:
         self.metrics.count(records)
         broken = [record.trajectory for record in records if record.trajectory.error]
         if broken and len(broken) == len(records):
-            raise ModelError(f"{broken[0].stop_reason.value}: {broken[0].error}")
+            kind = _BROKE.get(broken[0].stop_reason, ModelError)
+            raise kind(f"{broken[0].stop_reason.value}: {broken[0].error}")
         return results
 
     async def _in_session(self, chat: ChatRequest, owner: str, on_event: OnEvent) -> RunRecord | Solution:

@@ -177,6 +177,14 @@ def _refuse(request: ChatRequest, model: str) -> None:
         raise BadRequest(
             "n gives several choices and attempts one that they voted for; choose one", param="attempts"
         )
+    _refuse_messages(request)
+    try:
+        check_question(request.question)
+    except InputError as error:
+        raise BadRequest(str(error), param="messages") from None
+
+
+def _refuse_messages(request: ChatRequest) -> None:
     for number, message in enumerate(request.messages):
         where = f"messages.{number}"
         if message.role in ("tool", "function"):
@@ -191,10 +199,6 @@ def _refuse(request: ChatRequest, model: str) -> None:
         raise BadRequest(
             "the last message must be the user's", param=f"messages.{len(request.messages) - 1}.role"
         )
-    try:
-        check_question(request.question)
-    except InputError as error:
-        raise BadRequest(str(error), param="messages") from None
 
 
 def error_body(

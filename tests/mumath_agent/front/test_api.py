@@ -17,7 +17,7 @@ from openai import AsyncOpenAI
 
 from mumath_agent.agent.solver import AttemptOptions, Solver
 from mumath_agent.dialects import Chat, Fenced
-from mumath_agent.errors import ModelUnreachable
+from mumath_agent.errors import KernelError, ModelUnreachable
 from mumath_agent.front import security
 from mumath_agent.front.api.app import Api
 from mumath_agent.front.api.conversations import Conversations
@@ -153,11 +153,19 @@ async def test_a_question_carries_the_turns_before_it() -> None:
 
 
 async def test_n_are_choices_and_attempts_are_votes() -> None:
-    async with running([f"\\boxed{{{n}}}" for n in (3, 4, 4, 7, 7, 7)]) as server:
+    async with running([f"\\boxed{{{n}}}" for n in (3, 4, 4, 7, 7, 7, 8, 8, 8)]) as server:
         answer = await server.ask(QUESTION, n=3, seed=1)
         assert sorted(choice.message.content[-6:-3] for choice in answer.choices) == ["{3}", "{4}", "{4}"]
         assert answer.usage.completion_tokens == 3
         voted = await server.ask(QUESTION, extra_body={"attempts": 3})
+        chunks = [
+            chunk async for chunk in await server.ask(QUESTION, stream=True, extra_body={"attempts": 3})
+        ]
+    deltas = [chunk.choices[0].delta for chunk in chunks]
+    told = "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas)
+    assert "ended: Answer: 8\n" in told
+    assert "votes: 8\n" in told
+    assert "".join(delta.content or "" for delta in deltas).endswith("The answer is \\(\\boxed{8}\\).")
     assert "Votes: 7 (" in voted.choices[0].message.content
     assert voted.choices[0].message.content.endswith("The answer is \\(\\boxed{7}\\).")
 
@@ -368,13 +376,14 @@ async def test_a_client_that_goes_away_ends_its_program() -> None:
         assert (await server.ask(QUESTION)).choices[0].finish_reason == "stop"
 
 
-async def test_what_broke_is_told_to_the_servers_owner_only() -> None:
+@pytest.mark.parametrize(("kind", "status"), [(ModelUnreachable, 502), (KernelError, 503), (ValueError, 500)])
+async def test_what_broke_is_told_to_the_servers_owner_only(kind: type[Exception], status: int) -> None:
     secret = "http://10.0.0.7:8000/v1 doesn't answer"
-    broken: list[Exception] = [ModelUnreachable(secret)] * 2
+    broken: list[Exception] = [kind(secret)] * 2
     async with running(broken) as server:
         with pytest.raises(openai.InternalServerError) as whole:
             await server.ask(QUESTION)
-        assert whole.value.status_code == 502
+        assert whole.value.status_code == status
         with pytest.raises(openai.APIError) as streamed:
             async for _ in await server.ask(QUESTION, stream=True):
                 pass

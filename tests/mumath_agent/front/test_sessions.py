@@ -10,7 +10,7 @@ from mumath_agent.front.places import Busy, Places
 from mumath_agent.front.sessions import SessionGone, SessionLimits, Sessions
 from mumath_agent.kernels import recovery
 from mumath_agent.kernels.recovery import History
-from mumath_agent.records import Execution, ExecutionStatus
+from mumath_agent.records import Execution, ExecutionStatus, Limits
 from tests.waiting import HANG_S, eventually
 
 pytestmark = pytest.mark.anyio
@@ -125,3 +125,16 @@ def test_what_a_long_session_did_is_forgotten_before_it_fills_the_memory(
     history.add("z", Execution(status=ExecutionStatus.OK))
     assert not history.is_repeatable
     assert not history.copy().is_repeatable
+
+
+@pytest.mark.kernel
+async def test_where_memory_is_short_idle_sessions_make_room_for_a_new_one() -> None:
+    """Each kernel may take more than there is, so a second one starts only when there is no other."""
+    async with Sessions(AttemptOptions(limits=Limits(memory_mb=1 << 26)), limits()) as sessions:
+        for owner in ("a", "b"):
+            handle = await sessions.begin(owner)
+            async with sessions.use(handle, owner) as kernel:
+                assert (await kernel.run("x = 2; x", timeout_s=HANG_S)).result == "2"
+            assert len(sessions) == 1
+        async with sessions.use(handle, "b") as kernel:  # one that has a kernel keeps it
+            assert (await kernel.run("x", timeout_s=HANG_S)).result == "2"

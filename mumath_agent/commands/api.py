@@ -68,7 +68,7 @@ def api(
         service = Service(
             options,
             how,
-            places=Places(concurrency, waiting),
+            places=Places(concurrency, waiting, owners=max(1, len(access.keys))),
             sessions=SessionLimits(most=max(sessions, concurrency), idle_s=session_idle),
             on_notice=remark,
         )

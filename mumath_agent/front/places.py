@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -23,32 +24,46 @@ class Busy(MuMathError):
 class Places:
     """The places of a server, for one event loop. Those who wait are served in the order in which they came."""
 
-    def __init__(self, at_once: int, waiting: int) -> None:
-        """Serve `at_once` at a time, and let so many wait."""
+    def __init__(self, at_once: int, waiting: int, *, owners: int = 1) -> None:
+        """Serve `at_once` at a time, and let so many wait; each of several owners has a share of both together."""
         self.at_once, self.most_waiting = at_once, waiting
+        self._share = math.ceil((at_once + waiting) / owners)
+        self._held: Counter[str] = Counter()
         self.taken = self.waiting = 0
         self._turns = asyncio.Semaphore(at_once)
         self._mean_s = 1.0
 
-    def check(self) -> None:
-        """Look whether one more may come.
+    def check(self, owner: str = "") -> None:
+        """Look whether the owner may have one more.
 
         Raises:
-            Busy: too many wait already.
+            Busy: too many wait already, of all or of this owner's.
         """
-        if self.taken + self.waiting >= self.at_once + self.most_waiting:
+        is_full = self.taken + self.waiting >= self.at_once + self.most_waiting
+        if is_full or self._held[owner] >= self._share:
             rounds = (self.waiting + 1) / self.at_once
             seconds = min(_LONGEST_RETRY_S, max(1, math.ceil(self._mean_s * rounds)))
-            raise Busy(f"{self.taken} are answered and {self.waiting} wait already", seconds)
+            whose = "" if is_full else "of yours "
+            number = self.taken + self.waiting if is_full else self._held[owner]
+            raise Busy(f"{number} questions {whose}are answered or wait already", seconds)
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
+    async def one(self, owner: str = "") -> AsyncIterator[None]:
         """Hold a place for the block, after waiting for it.
 
         Raises:
-            Busy: too many wait already.
+            Busy: too many wait already, of all or of this owner's.
         """
-        self.check()
+        self.check(owner)
+        self._held[owner] += 1
+        try:
+            async with self._turn():
+                yield
+        finally:
+            self._held[owner] -= 1
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
         self.waiting += 1
         try:
             await self._turns.acquire()

@@ -81,9 +81,9 @@ class Api:
 
     async def _chat(self, request: Request) -> Response:
         chat = read_request(await request.body(), self._name)
-        self._service.places.check()  # before an answer begins with status 200
         head = Head(id=f"chatcmpl-{uuid.uuid4().hex}", created=int(time.time()), model=self._name)
         owner = request.state.owner
+        self._service.places.check(owner)  # before an answer begins with status 200
         if chat.stream:
             pieces = self._pieces(chat, owner, head)
             return _Stream(pieces, media_type="text/event-stream", headers={"cache-control": "no-store"})
@@ -130,7 +130,7 @@ class Api:
             Busy: there is no place.
             MuMathError: the model or a kernel broke all of them.
         """
-        async with self._service.places.one():
+        async with self._service.places.one(owner):
             if chat.n and chat.n > 1:
                 asked = replace(await self._asked(chat, owner), attempts=chat.n)
                 results: Results = await self._service.several(asked, on_event)

@@ -122,7 +122,7 @@ class Tools:
             asked = Asked(question=question, owner=owner, attempts=attempts)
             if review and not self._service.is_one(attempts):
                 raise InputError("programs have to be approved here, which goes with one attempt")
-            async with self._service.places.one():
+            async with self._service.places.one(owner):
                 result = await self._service.answer(asked, told.hear, review)
             return self._solved(owner, result)
 
@@ -169,7 +169,7 @@ class Tools:
         sessions = self._service.sessions
         handle = session or await sessions.begin(owner)
         try:
-            async with sessions.use(handle, owner) as kernel, self._service.places.one():
+            async with sessions.use(handle, owner) as kernel, self._service.places.one(owner):
                 seconds = self._service.options.limits.cell_timeout_s
                 return _shown(await kernel.run(code, timeout_s=seconds), handle)
         except BaseException:

@@ -138,3 +138,20 @@ async def test_where_memory_is_short_idle_sessions_make_room_for_a_new_one() -> 
             assert len(sessions) == 1
         async with sessions.use(handle, "b") as kernel:  # one that has a kernel keeps it
             assert (await kernel.run("x", timeout_s=HANG_S)).result == "2"
+
+
+async def test_of_several_owners_none_takes_all_places() -> None:
+    places = Places(at_once=1, waiting=2, owners=2)
+    async with places.one("a"):
+        second = asyncio.create_task(hold(places, "a"))
+        assert await eventually(lambda: places.waiting == 1)
+        with pytest.raises(Busy, match="2 questions of yours"):
+            places.check("a")
+        places.check("b")
+    await second
+    places.check("a")
+
+
+async def hold(places: Places, owner: str) -> None:
+    async with places.one(owner):
+        pass

@@ -28,7 +28,6 @@ from mumath_agent.dialects.output import plain
 from mumath_agent.records import Execution
 
 _ROUNDS_SINCE = "2026-07-28"
-_MOST_WAITING = 32
 _PATIENCE_S = 900.0
 """Seconds in which a question must be answered."""
 _KEY = "program"
@@ -83,8 +82,9 @@ class _Run:
 class Approvals:
     """The calls that wait for a person."""
 
-    def __init__(self) -> None:
-        """Begin with none."""
+    def __init__(self, most_waiting: int) -> None:
+        """Begin with none; the oldest is given up for one more than so many, since each holds a place."""
+        self._most_waiting = max(1, most_waiting)
         self._waiting: dict[str, _Run] = {}
 
     async def run(self, context: Context, owner: str, work: Work) -> CallToolResult | InputRequiredResult:
@@ -140,7 +140,7 @@ class Approvals:
 
     def _question(self, run: _Run) -> InputRequiredResult:
         """Return the question as the end of this call, and let the run wait for the next one."""
-        while len(self._waiting) >= _MOST_WAITING:
+        while len(self._waiting) >= self._most_waiting:
             self._give_up(next(iter(self._waiting)))
         name = secrets.token_urlsafe(_ID_BYTES)
         self._waiting[name] = run

@@ -72,7 +72,7 @@ class Tools:
         if approve:
             from mumath_agent.front.mcp.approval import Approvals  # brings LangGraph
 
-            self._approvals = Approvals()
+            self._approvals = Approvals(service.places.at_once // 2)
         self._transcripts = Transcripts()
         self._caution = f"{caution} " if caution else ""
 

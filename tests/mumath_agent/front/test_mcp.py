@@ -303,6 +303,29 @@ async def test_a_person_decides_on_each_program(era: str, answer: ElicitResult, 
     assert asked == ["Run this program?\n\n```python\nprint(6 * 7)\n```"] * 2
 
 
+async def test_a_person_who_never_decides_holds_few_places_and_not_for_a_client_that_has_gone() -> None:
+    asked: list[str] = []
+
+    async def never(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        asked.append(params.message)
+        await asyncio.sleep(1000)
+        raise AssertionError
+
+    async with serving([PROGRAM] * 4, approve=True) as (url, service, _):
+        async with client_of(url, "legacy", elicitation_callback=never) as client:
+            call = asyncio.create_task(client.call_tool("solve", QUESTION))
+            assert await eventually(lambda: len(asked) == 1)
+            call.cancel()
+            assert await eventually(lambda: service.places.taken == 0)
+        async with client_of(url, "2026-07-28", elicitation_callback=never) as client:
+            calls = [asyncio.create_task(client.call_tool("solve", QUESTION)) for _ in range(3)]
+            assert await eventually(lambda: len(asked) == 4)
+            assert await eventually(lambda: service.places.taken == 2)  # of four, half
+            for call in calls:
+                call.cancel()
+    assert service.places.taken == 0
+
+
 @ERAS
 async def test_nothing_runs_unasked_where_nobody_can_be_asked(era: str) -> None:
     async with serving([PROGRAM], approve=True) as (url, _, _), client_of(url, era) as client:

@@ -6,7 +6,9 @@ import typer
 
 from mumath_agent import __version__
 from mumath_agent.commands import console
+from mumath_agent.commands.api import api
 from mumath_agent.commands.doctor import doctor
+from mumath_agent.commands.mcp import mcp
 from mumath_agent.commands.models import models
 from mumath_agent.commands.program import program
 from mumath_agent.commands.python import python
@@ -14,7 +16,7 @@ from mumath_agent.commands.replay import replay
 from mumath_agent.commands.serve import serve
 from mumath_agent.commands.solve import solve
 
-app = program([solve, python, replay, serve, models, doctor], completes=True)
+app = program([solve, python, api, mcp, replay, serve, models, doctor], completes=True)
 
 
 def main() -> None:

@@ -115,7 +115,7 @@ class KernelPool:
             if kernel.alive:
                 return kernel
             await self.discard(kernel)
-        if not self._has_room() or any(not spare.done() for spare in self._spares):
+        if not self.has_room() or any(not spare.done() for spare in self._spares):
             await self._give_up_spare()  # a spare that waits for room is ahead of us in the line
         if not wait:
             self._check_room()
@@ -141,7 +141,7 @@ class KernelPool:
         Raises:
             KernelError: it can't be copied.
         """
-        if not self._has_room():
+        if not self.has_room():
             await self._give_up_spare()
         self._check_room()
         self._living += 1
@@ -160,16 +160,17 @@ class KernelPool:
                 await self.discard(await spare)
 
     def _check_room(self) -> None:
-        if not self._has_room():
+        if not self.has_room():
             raise KernelError(f"there is no room for another kernel; {self._living} are running")
 
     def _refill(self) -> None:
         if self._takers:
             return  # those who need a kernel now come first
-        while len(self._spares) < self._wanted and self._has_room():
+        while len(self._spares) < self._wanted and self.has_room():
             self._spares.append(asyncio.create_task(self._start(None)))
 
-    def _has_room(self) -> bool:
+    def has_room(self) -> bool:
+        """Tell whether another kernel could start now."""
         if self._max is not None:
             return self._living < self._max
         needed = self.sandbox.memory_mb << 20
@@ -177,7 +178,7 @@ class KernelPool:
 
     async def _start(self, seed: int | None) -> Kernel:
         async with self._turn:  # first come, first served
-            while not self._has_room():
+            while not self.has_room():
                 self._room.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._room.wait(), MEMORY_CHECK_S)

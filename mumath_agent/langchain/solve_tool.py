@@ -28,15 +28,14 @@ from pydantic import (
 from mumath_agent.agent.settings import attempts_of, record_of
 from mumath_agent.agent.solver import Solver, SolverOptions
 from mumath_agent.bridge import on_bridge, run_sync
-from mumath_agent.dialects.output import output_text
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.langchain.tool import CallingRuntime, ClosableTool, MaybeRuntime, event_writer
 from mumath_agent.models.embedded import CAUTION
 from mumath_agent.models.http.wire import api_url, auth_header
 from mumath_agent.models.named import named_model
 from mumath_agent.problems import check_question
-from mumath_agent.records import AnswerSource, Limits, Problem, RunRecord, Trajectory, to_json
-from mumath_agent.runs.wording import answer_line, cautions, solution_line, votes_line
+from mumath_agent.records import Limits, Problem, RunRecord, to_json
+from mumath_agent.runs.wording import report
 from mumath_agent.solutions import Attempts, Solution
 
 _HOW_TO_ASK = (
@@ -52,13 +51,6 @@ _WITH_CAUTION = (
 )
 """The description where the model itself says that it may be wrong."""
 
-_FOUND_IN = {
-    AnswerSource.BOXED: "The solver stated it as its final answer",
-    AnswerSource.PHRASE: "It is read from the solver's last sentences",
-    AnswerSource.OUTPUT: "It is only what the last program printed: the solver did not state an answer",
-}
-_OUTPUT_CHARS = 400
-"""How much the agent reads of the last program's output."""
 _OF_THE_SOLVER = frozenset({"base_url", "model", "local", "dialect", "api_key", "limits", "unsafe_local"})
 
 
@@ -207,26 +199,6 @@ class MuMathTool(ClosableTool):
             limits=self.limits,
             unsafe_local=self.unsafe_local,
         )
-
-
-def report(record: RunRecord | Solution) -> str:
-    """Write what an agent's model reads of it: the answer, or why there is none, and what it rests on."""
-    line = solution_line(record) if isinstance(record, Solution) else answer_line(record.trajectory)
-    shown = record.best if isinstance(record, Solution) else record
-    caution = f"{known}\n" if (known := cautions(record)) else ""
-    votes = f"{votes_line(record)}.\n" if isinstance(record, Solution) else ""
-    attempt = shown.trajectory if shown else None
-    if attempt is None or attempt.answer is None:
-        return f"{line}. {caution}{votes}{_programs(attempt)}"
-    return f"{line}\n{caution}{votes}{_FOUND_IN[attempt.answer.found_in]}. {_programs(attempt)}"
-
-
-def _programs(attempt: Trajectory | None) -> str:
-    if attempt is None or not attempt.executions:
-        return "No program was run."
-    count = len(attempt.executions)
-    ran = "1 program was run; it" if count == 1 else f"{count} programs were run; the last one"
-    return f"{ran} printed:\n{output_text(attempt.executions[-1], max_chars=_OUTPUT_CHARS)}"
 
 
 def _traced_only(config: RunnableConfig) -> RunnableConfig:

@@ -1,7 +1,7 @@
-"""How an attempt ended, in words: one wording for the terminal, the notebook and the LangChain tool."""
+"""How an attempt ended, in words: one wording for the terminal, the notebook and the tools of other agents."""
 
-from mumath_agent.dialects.output import plain
-from mumath_agent.records import RunRecord, StopReason, Trajectory
+from mumath_agent.dialects.output import output_text, plain
+from mumath_agent.records import AnswerSource, RunRecord, StopReason, Trajectory
 from mumath_agent.solutions import Ending, Solution
 
 STOP_IN_WORDS = {
@@ -17,6 +17,13 @@ _WALLS = {
     Ending.PROBLEM_WALL: "the time for this problem was over",
     Ending.RUN_WALL: "the time for all problems was over",
 }
+_FOUND_IN = {
+    AnswerSource.BOXED: "The solver stated it as its final answer",
+    AnswerSource.PHRASE: "It is read from the solver's last sentences",
+    AnswerSource.OUTPUT: "It is only what the last program printed: the solver did not state an answer",
+}
+_OUTPUT_CHARS = 400
+"""How much the agent reads of the last program's output."""
 _SHOWN_CLASSES = 4
 _SHOWN_CHARS = 24
 
@@ -89,6 +96,18 @@ def short(answer: str, most_chars: int = _SHOWN_CHARS) -> str:
     return text if len(text) <= most_chars else f"{text[: most_chars - 1]}…"
 
 
+def report(record: RunRecord | Solution) -> str:
+    """Write what an agent's model reads of it: the answer, or why there is none, and what it rests on."""
+    line = solution_line(record) if isinstance(record, Solution) else answer_line(record.trajectory)
+    shown = record.best if isinstance(record, Solution) else record
+    caution = f"{known}\n" if (known := cautions(record)) else ""
+    votes = f"{votes_line(record)}.\n" if isinstance(record, Solution) else ""
+    attempt = shown.trajectory if shown else None
+    if attempt is None or attempt.answer is None:
+        return f"{line}. {caution}{votes}{_programs(attempt)}"
+    return f"{line}\n{caution}{votes}{_FOUND_IN[attempt.answer.found_in]}. {_programs(attempt)}"
+
+
 def _doubt(solution: Solution) -> str:
     if not solution.confidence.is_low:
         return ""
@@ -98,3 +117,11 @@ def _doubt(solution: Solution) -> str:
 
 def _attempts(number: int) -> str:
     return "1 attempt" if number == 1 else f"{number} attempts"
+
+
+def _programs(attempt: Trajectory | None) -> str:
+    if attempt is None or not attempt.executions:
+        return "No program was run."
+    count = len(attempt.executions)
+    ran = "1 program was run; it" if count == 1 else f"{count} programs were run; the last one"
+    return f"{ran} printed:\n{output_text(attempt.executions[-1], max_chars=_OUTPUT_CHARS)}"

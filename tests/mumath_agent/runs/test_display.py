@@ -6,7 +6,6 @@ import nbformat
 import pytest
 
 from mumath_agent.commands.terminal import result_line
-from mumath_agent.langchain.solve_tool import report
 from mumath_agent.records import (
     Answer,
     AnswerSource,
@@ -26,6 +25,7 @@ from mumath_agent.records import (
 )
 from mumath_agent.runs.display import readable
 from mumath_agent.runs.notebook import notebook_text
+from mumath_agent.runs.wording import report
 from mumath_agent.transcript import Kind, Segment, Transcript
 
 

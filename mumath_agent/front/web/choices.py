@@ -1,0 +1,127 @@
+"""The models that a person can choose in the page, and their solvers, which are opened when they are wanted."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Self
+
+from mumath_agent.agent.solver import Solver, SolverOptions, open_solver
+from mumath_agent.errors import InputError
+
+EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A model by the name that the page has for it."""
+
+    name: str
+    label: str
+    options: SolverOptions = field(repr=False)
+
+
+def choices_of(options: SolverOptions) -> tuple[Choice, ...]:
+    """Return what can be chosen: the model of the command line first, then the embedded one and local files."""
+    found = [Choice(name="given", label=_label(options), options=options)] if _names_one(options) else []
+    plain = replace(options, base_urls=(), model=None, local=None, weights=None, dialect=None, api_key=None)
+    found.append(Choice(name=EMBEDDED, label="embedded model", options=plain))
+    if find_spec("xllamacpp") is not None:
+        from mumath_agent.models.local.catalogue import CATALOGUE
+        from mumath_agent.models.local.find import cached
+
+        found += [
+            Choice(
+                name=entry.name,
+                label=f"{entry.name} on this machine",
+                options=replace(plain, local=entry.name),
+            )
+            for entry in CATALOGUE
+            if entry.name != options.local and cached(entry)
+        ]
+    return tuple(found)
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    solver: Solver
+    closing: AsyncExitStack
+    users: int = 0
+
+
+class Solvers:
+    """The solvers of the choices, for one event loop: one model stays open, others as long as they are used."""
+
+    def __init__(self, choices: tuple[Choice, ...]) -> None:
+        """Begin without an open one."""
+        self.choices = {choice.name: choice for choice in choices}
+        self._open: dict[str, _Open] = {}
+        self._turn = asyncio.Lock()
+        self._last = ""
+
+    async def __aenter__(self) -> Self:
+        """Return this."""
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close all models."""
+        for name in tuple(self._open):
+            await self._open.pop(name).closing.aclose()
+
+    def choice(self, name: str) -> Choice:
+        """Return the choice of that name.
+
+        Raises:
+            InputError: there is none.
+        """
+        if name not in self.choices:
+            raise InputError(f"there is no model {name[:40]!r}; choose one of {', '.join(self.choices)}")
+        return self.choices[name]
+
+    @asynccontextmanager
+    async def use(self, name: str) -> AsyncIterator[Solver]:
+        """Yield the solver with that model, opened if need be.
+
+        Raises:
+            InputError, ModelError: see `open_solver`.
+        """
+        async with self._turn:
+            found = self._open.get(name) or await self._opened(name)
+            found.users += 1
+            self._last = name
+        try:
+            yield found.solver
+        finally:
+            found.users -= 1
+            await self._close_unused()
+
+    async def _opened(self, name: str) -> _Open:
+        await asyncio.to_thread(import_module, "mumath_agent.agent.attempts")  # brings LangGraph
+        closing = AsyncExitStack()
+        solver = await closing.enter_async_context(open_solver(self.choice(name).options))
+        found = self._open[name] = _Open(solver, closing)
+        return found
+
+    async def _close_unused(self) -> None:
+        for name, found in tuple(self._open.items()):
+            if not found.users and name != self._last:
+                del self._open[name]
+                await found.closing.aclose()
+
+
+def _names_one(options: SolverOptions) -> bool:
+    return bool(options.base_urls or options.model or options.local or options.weights)
+
+
+def _label(options: SolverOptions) -> str:
+    at = f" at {', '.join(options.base_urls)}" if options.base_urls else ""
+    name = options.model or options.local or (options.weights.name if options.weights else "model")
+    return f"{name}{at}"

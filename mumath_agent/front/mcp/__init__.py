@@ -1,0 +1,1 @@
+"""The agent and its Python session as tools of the Model Context Protocol."""

@@ -6,9 +6,8 @@ import shlex
 import shutil
 import subprocess
 import time
-from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -112,7 +111,7 @@ class Tab:
         until = time.monotonic() + HANG_S
         while time.monotonic() < until:
             try:
-                if value := self.run(condition):
+                if value := self.run(f"(v => v instanceof Node ? true : v)({condition})"):
                     return value
             except AssertionError:  # the page is just changing
                 pass
@@ -130,8 +129,11 @@ class Tab:
 
     def click(self, text: str) -> None:
         """Click the button or link that reads so."""
-        found = f"[...document.querySelectorAll('button, a, summary')].find(e => e.innerText.trim() === {json.dumps(text)})"
-        self.wait(f"(() => {{ const e = {found}; if (!e || e.disabled) return false; e.click(); return true; }})()")
+        named = f"e => e.innerText.trim() === {json.dumps(text)}"
+        found = f"[...document.querySelectorAll('button, a, summary')].find({named})"
+        self.wait(
+            f"(() => {{ const e = {found}; if (!e || e.disabled) return false; e.focus(); e.click(); return true; }})()"
+        )
 
     def fill(self, selector: str, text: str) -> None:
         self.wait(f"(document.querySelector({json.dumps(selector)})?.focus(), true)")
@@ -152,10 +154,6 @@ class Tab:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.call("Emulation.setDeviceMetricsOverride", **size)
 
-    def picture(self, path: Path, *, whole: bool = True) -> None:
-        data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
-        path.write_bytes(b64decode(data))
-
     def problems(self) -> list[str]:
         """Return what the page complained about: exceptions, refused addresses, errors of the console."""
         self.run("1")
@@ -175,9 +173,7 @@ class Tab:
         self.run("1")
         told = self.browser.told.get(self.session, [])
         return [
-            each["params"]["request"]["url"]
-            for each in told
-            if each["method"] == "Network.requestWillBeSent"
+            each["params"]["request"]["url"] for each in told if each["method"] == "Network.requestWillBeSent"
         ]
 
     def close(self) -> None:
@@ -192,7 +188,7 @@ def chromium(profile: Path) -> Iterator[Browser]:
     ours_in, theirs_out = os.pipe()
     words = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "--remote-debugging-pipe", "about:blank"]
     process = subprocess.Popen(
-        ["sh", "-c", f"exec {shlex.join(words)} 3<&{theirs_in} 4>&{theirs_out}"],
+        ["bash", "-c", f"exec {shlex.join(words)} 3<&{theirs_in} 4>&{theirs_out}"],
         pass_fds=(theirs_in, theirs_out),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -203,7 +199,8 @@ def chromium(profile: Path) -> Iterator[Browser]:
     try:
         yield browser
     finally:
-        browser.call("Browser.close")
+        with suppress(OSError, AssertionError):  # it has ended by itself
+            browser.call("Browser.close")
         process.wait(HANG_S)
         os.close(ours_out)
         browser._answers.close()

@@ -51,7 +51,7 @@ def web(
         mumath-agent web
         mumath-agent web --base-url http://localhost:8000/v1 --attempts 4
 
-    Exit codes: 0 ended, 2 an option can't be used, 130 interrupted.
+    Exit codes: 0 ended (with Ctrl-C, for example), 2 an option can't be used.
     """
     for module in ("starlette", "uvicorn"):
         if find_spec(module) is None:

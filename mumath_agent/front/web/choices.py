@@ -1,9 +1,9 @@
 """The models that a person can choose in the page, and their solvers, which are opened when they are wanted."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from types import TracebackType
@@ -21,24 +21,21 @@ class Choice:
 
     name: str
     label: str
-    options: SolverOptions = field(repr=False)
+    open: Callable[[], AbstractAsyncContextManager[Solver]]
+    """Opens a solver with it."""
 
 
 def choices_of(options: SolverOptions) -> tuple[Choice, ...]:
     """Return what can be chosen: the model of the command line first, then the embedded one and local files."""
-    found = [Choice(name="given", label=_label(options), options=options)] if _names_one(options) else []
     plain = replace(options, base_urls=(), model=None, local=None, weights=None, dialect=None, api_key=None)
-    found.append(Choice(name=EMBEDDED, label="embedded model", options=plain))
+    found = [_choice("given", _label(options), options)] if _names_one(options) else []
+    found.append(_choice(EMBEDDED, "embedded model", plain))
     if find_spec("xllamacpp") is not None:
         from mumath_agent.models.local.catalogue import CATALOGUE
         from mumath_agent.models.local.find import cached
 
         found += [
-            Choice(
-                name=entry.name,
-                label=f"{entry.name} on this machine",
-                options=replace(plain, local=entry.name),
-            )
+            _choice(entry.name, f"{entry.name} on this machine", replace(plain, local=entry.name))
             for entry in CATALOGUE
             if entry.name != options.local and cached(entry)
         ]
@@ -106,7 +103,7 @@ class Solvers:
     async def _opened(self, name: str) -> _Open:
         await asyncio.to_thread(import_module, "mumath_agent.agent.attempts")  # brings LangGraph
         closing = AsyncExitStack()
-        solver = await closing.enter_async_context(open_solver(self.choice(name).options))
+        solver = await closing.enter_async_context(self.choice(name).open())
         found = self._open[name] = _Open(solver, closing)
         return found
 
@@ -115,6 +112,10 @@ class Solvers:
             if not found.users and name != self._last:
                 del self._open[name]
                 await found.closing.aclose()
+
+
+def _choice(name: str, label: str, options: SolverOptions) -> Choice:
+    return Choice(name=name, label=label, open=lambda: open_solver(options))
 
 
 def _names_one(options: SolverOptions) -> bool:

@@ -1,8 +1,8 @@
 """Solve a question for the page: with a person who is asked about programs, in a Python session that can go on.
 
-One attempt runs in the conversation's session; several have kernels of their own. A follow-up whose session has gone, or
-that follows several attempts, begins with what the best attempts ran before, run again: kept only if every program does
-exactly what it did.
+One attempt runs in the conversation's session; several have kernels of their own. A follow-up whose session has gone,
+or that follows several attempts, begins with what the best attempts ran before, run again: kept only if every program
+does exactly what it did.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

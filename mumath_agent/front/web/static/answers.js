@@ -23,7 +23,7 @@ export class Answers {
         this.boxes.push(new Answer(view, this.page));
         this.root.append(this.boxes[at].root);
       }
-      this.boxes[at].all(view);
+      this.boxes[at].all(view, at === views.length - 1);
     });
     const last = views.at(-1);
     if (last) document.title = `${last.result?.answer ?? "…"} · ${views[0].question.slice(0, 60)}`;
@@ -60,8 +60,8 @@ class Answer {
   }
 
   /** Show everything: attempts come with their turns. */
-  all(view) {
-    const wasRunning = this.view.state === "running" && this.drawn.status !== undefined;
+  all(view, isLast) {
+    const wasRunning = this.view.state === "running";
     const samples = new Set(view.attempts.map((each) => each.sample));
     for (const [sample, box] of this.attempts) {
       if (samples.has(sample)) continue;
@@ -70,7 +70,7 @@ class Answer {
     }
     for (const made of view.attempts) this.attempt(made.sample).all(made.turns);
     this.changed(view);
-    if (wasRunning && view.state !== "running") this.ended(view);
+    if (isLast && view.state !== "running" && (wasRunning || this.page.expects())) this.ended(view);
   }
 
   /** Show everything but turns. */
@@ -141,7 +141,7 @@ class Answer {
   actions(view) {
     if (view.state === "running") {
       const stop = button("Stop", async () => {
-        stop.disabled = true;
+        stop.textContent = "Stopping …"; // a disabled button would lose the focus
         await this.page.post(`${here()}/stop`, {});
       });
       return [stop];
@@ -258,9 +258,11 @@ function decision(asked, decide) {
   const isHidden = asked.visible !== asked.program;
   const warning = element("p", { class: "notice" }, "It holds characters that can't be seen; they are written out here.");
   const made = element("section", { class: "decision", role: "group", "aria-label": title });
+  let isSaid = false;
   const say = async (chosen) => {
-    for (const each of made.querySelectorAll("button")) each.disabled = true;
-    if (!(await decide(chosen))) for (const each of made.querySelectorAll("button")) each.disabled = false;
+    if (isSaid) return;
+    isSaid = true;
+    isSaid = (await decide(chosen)) !== null;
   };
   const action = (code) => ({ name: "python", args: { code } });
   const first = () => [

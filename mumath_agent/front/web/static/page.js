@@ -4,10 +4,11 @@ import { Answers } from "/static/answers.js";
 
 const byId = (id) => document.getElementById(id);
 const [form, question, model, attempts, approve] = ["ask", "question", "model", "attempts", "approve"].map(byId);
-const conversation = /^\/c\/([\w-]+)$/.exec(location.pathname)?.[1] ?? null;
-const answers = new Answers(byId("answers"), { post, say, problem });
+let conversation = /^\/c\/([\w-]+)$/.exec(location.pathname)?.[1] ?? null;
+const answers = new Answers(byId("answers"), { post, say, expects });
 let source = null;
 let isOver = false;
+let isAsked = false; // here, and its answer hasn't been told yet
 
 // --- the server
 
@@ -30,6 +31,13 @@ function problem(text) {
 
 function say(text) {
   byId("said").textContent = text;
+}
+
+/** Tell once whether the reader waits for an answer. */
+function expects() {
+  const was = isAsked;
+  isAsked = false;
+  return was;
 }
 
 // --- one conversation, as it changes
@@ -82,9 +90,22 @@ form.addEventListener("submit", async (event) => {
   remember();
   say("The question is being answered.");
   question.value = "";
-  if (told.conversation === conversation) follow();
-  else location.assign(`/c/${told.conversation}`);
+  isAsked = true;
+  if (told.conversation !== conversation) history.pushState(null, "", `/c/${told.conversation}`);
+  show(told.conversation);
 });
+
+addEventListener("popstate", () => location.reload());
+
+function show(id) {
+  conversation = id;
+  byId("welcome").textContent = "Conversation";
+  byId("welcome").classList.add("unseen-text");
+  byId("question-label").textContent = "Go on in this conversation";
+  question.placeholder = "A follow-up; one attempt at a time keeps the Python session";
+  question.rows = 2;
+  follow();
+}
 
 question.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -145,14 +166,6 @@ function listed(one) {
   return element("li", {}, link, remove);
 }
 
-if (conversation) {
-  byId("welcome").textContent = "Conversation";
-  byId("welcome").classList.add("unseen-text");
-  byId("question-label").textContent = "Go on in this conversation";
-  question.placeholder = "A follow-up; one attempt at a time keeps the Python session";
-  question.rows = 2;
-  follow();
-} else {
-  question.focus();
-}
+if (conversation) show(conversation);
+else question.focus();
 start();

@@ -10,6 +10,7 @@ from pathlib import Path
 from mumath_agent.errors import InputError
 from mumath_agent.front.web.views import AnswerView, with_solution
 from mumath_agent.records import from_json, to_json
+from mumath_agent.runs.page.formulas import formulas
 from mumath_agent.solutions import Solution
 
 VERSION = 1
@@ -50,6 +51,7 @@ class Listed:
 
     id: str
     question: str
+    question_runs: str
     answer: str | None
 
 
@@ -110,7 +112,10 @@ class History:
         """Return the newest conversations, the newest first."""
         with self._told():
             rows = self._file.execute(_LISTED, (most,)).fetchall()
-        return [Listed(id=id, question=question, answer=answer) for id, question, answer in rows]
+        return [
+            Listed(id=id, question=question, question_runs=formulas(question), answer=answer)
+            for id, question, answer in rows
+        ]
 
     def forget(self, conversation: str) -> None:
         """Remove a conversation."""

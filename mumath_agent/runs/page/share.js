@@ -11,7 +11,7 @@ function attempt(made) {
 
 document.getElementById("page").replaceChildren(
   element("h1", {}, ...prose(told.question, told.question_runs)),
-  element("p", { class: "result" }, ...visible(told.line)),
+  element("p", { class: "result" }, ...(told.answer === null ? visible(told.line) : ["Answer: ", answerOf(told.answer)])),
   told.votes && element("p", { class: "dim" }, ...visible(told.votes)),
   told.caution && element("p", { class: "dim" }, ...visible(told.caution)),
   ...told.attempts.map(attempt),

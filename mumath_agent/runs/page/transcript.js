@@ -5,7 +5,7 @@
 // What can't be seen or turns the direction of text around: control and format characters, but not tab and newline.
 const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb]/gu;
 const DELIMITERS = [["$$", "$$"], ["\\[", "\\]"], ["\\(", "\\)"], ["$", "$"]];
-const TYPESETTING = { trust: false, strict: "ignore", throwOnError: true, maxExpand: 200, maxSize: 20 };
+const TYPESETTING = { trust: false, strict: "ignore", throwOnError: true, maxExpand: 200, maxSize: 8, errorColor: "currentcolor" };
 const PROSE = { s: "strong", t: "code", h: "strong" };
 const typeset = new Map(); // formulas that were drawn before, by their source
 
@@ -71,13 +71,26 @@ function coloured(text, runs) {
 }
 
 function prose(text, runs) {
-  return (runs ? runsOf(text, runs) : [["p", text]]).flatMap(([kind, piece]) => {
-    if (kind === "p") return visible(piece);
+  const pieces = runs ? runsOf(text, runs) : [["p", text]];
+  return pieces.flatMap(([kind, piece], at) => {
+    if (kind === "p") return visible(withoutBreaks(piece, pieces[at - 1]?.[0] === "d", pieces[at + 1]?.[0] === "d"));
     if (kind === "i" || kind === "d") return [formula(piece, kind === "d")];
     const [opening] = /^(\*\*|`+|#+ )/.exec(piece);
     const inside = piece.slice(opening.length, kind === "h" ? undefined : -opening.length);
     return [element(PROSE[kind], {}, ...visible(inside))];
   });
+}
+
+/** Return text without the line breaks next to a formula that stands on a line of its own. */
+function withoutBreaks(text, isAfter, isBefore) {
+  const rest = isAfter ? text.replace(/^\n/, "") : text;
+  return isBefore ? rest.replace(/\n$/, "") : rest;
+}
+
+/** Return an answer: words as words, anything else as a formula. */
+function answerOf(text) {
+  const isFormula = text.length <= 300 && /[\\^_=\d]/.test(text) && !/[A-Za-z]{3,} [A-Za-z]|[<>"]/.test(text);
+  return isFormula ? formula(`$${text}$`, false) : element("span", {}, ...visible(text));
 }
 
 function formula(source, display) {

@@ -26,7 +26,12 @@ export class Answers {
       this.boxes[at].all(view, at === views.length - 1);
     });
     const last = views.at(-1);
+    this.page.isRunning(last?.state === "running");
     if (last) document.title = `${last.result?.answer ?? "…"} · ${views[0].question.slice(0, 60)}`;
+  }
+
+  focus() {
+    this.boxes.at(-1)?.root.focus();
   }
 
   changed(view) {
@@ -45,7 +50,7 @@ export class Answers {
 class Answer {
   constructor(view, page) {
     [this.view, this.page, this.attempts, this.programs] = [view, page, new Map(), new Map()];
-    const names = ["status", "result", "votes", "asked", "attempts", "actions"];
+    const names = ["status", "result", "votes", "asked", "actions", "attempts"];
     this.parts = Object.fromEntries(names.map((name) => [name, element("div", { class: name })]));
     const title = element("h2", { class: "question" }, ...prose(view.question, view.question_runs));
     this.root = element("section", { class: "answer", tabindex: "-1", "aria-label": "Answer" });
@@ -220,8 +225,9 @@ class Attempt {
     if (source === box.source) return;
     const keeps = from > 0 && box.root.childNodes.length > from;
     if (keeps) {
-      const [, ...rest] = turn({ ...changed }, number, "h4"); // without its title
+      const [title, ...rest] = turn(changed, number, "h4");
       while (box.root.childNodes.length > from + 1) box.root.lastChild.remove();
+      box.root.firstChild.replaceWith(title);
       box.root.append(...rest);
     } else {
       box.root.replaceChildren(...turn(made, number, "h4"));
@@ -295,12 +301,6 @@ function button(text, act, kind = "plain") {
 const row = (...buttons) => element("div", { class: "row" }, ...buttons);
 const hidden = (text) => element("span", { class: "unseen-text" }, text);
 const here = () => location.pathname.replace("/c/", "/api/c/");
-
-/** Return an answer: words as words, anything else as a formula. */
-function answerOf(text) {
-  const isFormula = text.length <= 300 && /[\\^_=\d]/.test(text) && !/[A-Za-z]{3,} [A-Za-z]/.test(text);
-  return isFormula ? formula(`$${text}$`, false) : element("span", {}, ...visible(text));
-}
 
 function confidence(result) {
   const word = result.is_low ? "Low confidence" : "Confidence";

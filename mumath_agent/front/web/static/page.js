@@ -5,7 +5,7 @@ import { Answers } from "/static/answers.js";
 const byId = (id) => document.getElementById(id);
 const [form, question, model, attempts, approve] = ["ask", "question", "model", "attempts", "approve"].map(byId);
 let conversation = /^\/c\/([\w-]+)$/.exec(location.pathname)?.[1] ?? null;
-const answers = new Answers(byId("answers"), { post, say, expects });
+const answers = new Answers(byId("answers"), { post, say, expects, isRunning });
 let source = null;
 let isOver = false;
 let isAsked = false; // here, and its answer hasn't been told yet
@@ -38,6 +38,13 @@ function expects() {
   const was = isAsked;
   isAsked = false;
   return was;
+}
+
+/** One question at a time: the next one can be asked when there is an answer. */
+function isRunning(is) {
+  const hadFocus = form.contains(document.activeElement);
+  form.hidden = is;
+  if (is && hadFocus) answers.focus();
 }
 
 // --- one conversation, as it changes
@@ -152,8 +159,8 @@ function listed(one) {
   const link = element(
     "a",
     { href: `/c/${one.id}`, "aria-current": isHere && "page" },
-    element("span", { class: "asked" }, ...visible(one.question)),
-    one.answer !== null && element("span", { class: "answered" }, ...visible(one.answer)),
+    element("span", { class: "asked" }, ...prose(one.question, one.question_runs)),
+    one.answer !== null && element("span", { class: "answered" }, answerOf(one.answer)),
   );
   const label = `Remove: ${one.question.slice(0, 60)}`;
   const remove = element("button", { type: "button", class: "remove", "aria-label": label, title: "Remove" }, "×");

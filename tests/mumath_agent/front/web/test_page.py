@@ -196,8 +196,9 @@ def test_hostile_text_is_shown_and_does_nothing(tab: Tab) -> None:
     ):
         assert tab.run(f"document.querySelectorAll({json.dumps(found.format(bad))}).length") == 0, bad
     assert tab.run("[...document.querySelectorAll('*')].every(e => e.style.position !== 'fixed')")
-    wide = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-    assert tab.run(wide)
+    for width in (1280, 390):
+        tab.resize(width, 844)
+        tab.wait("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     assert tab.run("document.documentElement.scrollHeight") < 20_000
 
 

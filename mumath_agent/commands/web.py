@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from mumath_agent.agent.solver import SolverOptions
-from mumath_agent.commands.console import remark, run
+from mumath_agent.commands.console import run, show
 from mumath_agent.commands.options import takes_solver_options
 from mumath_agent.errors import MissingExtra
 from mumath_agent.solutions import Attempts
+
+PORT = 8300
 
 
 def history_path() -> Path:
@@ -26,16 +28,19 @@ def web(
     options: SolverOptions,
     how: Attempts,
     host: Annotated[
-        str, typer.Option(help="The address; one that others can reach needs --key.")
+        str, typer.Option(help="The address to listen at; one that others can reach needs a key.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8300,
-    key: Annotated[
-        str | None,
-        typer.Option(envvar="MUMATH_WEB_KEY", help="Ask whoever opens the page for this key."),
-    ] = None,
-    name: Annotated[
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any free one.")] = PORT,
+    api_key: Annotated[
         list[str] | None,
-        typer.Option(help="A name by which browsers may call this machine; can be repeated."),
+        typer.Option(
+            "--api-key",
+            envvar="MUMATH_SERVER_KEYS",
+            help="A key that the page asks for; several do the same. Safer in the variable.",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option("--allow-host", help="Another name that browsers call this server by.")
     ] = None,
     history: Annotated[
         Path | None,
@@ -45,13 +50,13 @@ def web(
     """Show a page to ask questions in: attempts side by side as they run, programs, figures, votes, the answer.
 
     Models are the one that the options name, the embedded one, and files of this machine. Programs run in isolated
-    kernels, as with `mumath-agent solve`.
+    kernels, as with `mumath-agent solve`. Prints the address to stdout, to open in a browser, and serves until Ctrl-C.
 
     Examples:
         mumath-agent web
         mumath-agent web --base-url http://localhost:8000/v1 --attempts 4
 
-    Exit codes: 0 ended (with Ctrl-C, for example), 2 an option can't be used.
+    Exit codes: 0 ended by Ctrl-C or SIGTERM, 2 an option, the address or the history can't be used.
     """
     for module in ("starlette", "uvicorn"):
         if find_spec(module) is None:
@@ -59,5 +64,5 @@ def web(
     from mumath_agent.front.security import Access
     from mumath_agent.front.web.serve import serve_page
 
-    access = Access(host=host, keys=(key,) if key else (), hosts=tuple(name or ()))
-    run(lambda: serve_page(options, how, access, port, history or history_path(), remark))
+    access = Access(host=host, keys=tuple(api_key or ()), hosts=tuple(allow_host or ()))
+    run(lambda: serve_page(options, how, access, port, history or history_path(), show))

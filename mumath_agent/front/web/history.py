@@ -86,8 +86,8 @@ class History:
             kept.view.id,
             conversation,
             place,
-            kept.view.question,
-            kept.solution.answer if kept.solution else None,
+            _whole(kept.view.question),
+            _whole(kept.solution.answer) if kept.solution and kept.solution.answer is not None else None,
             json.dumps(to_json(kept.view)),
             json.dumps(to_json(kept.solution)) if kept.solution else None,
         )
@@ -136,6 +136,11 @@ class History:
             ) from None
         except sqlite3.Error as error:
             raise InputError(f"can't use the history {self._path}: {error}; name another --history") from None
+
+
+def _whole(text: str) -> str:
+    """Return `text` without half characters, which SQLite refuses; JSON escapes them."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _kept(view: str, solution: str | None) -> Kept:

@@ -34,9 +34,9 @@ async def serve_page(
     access: Access,
     port: int,
     history: Path,
-    on_notice: Callable[[str], None],
+    on_address: Callable[[str], None],
 ) -> None:
-    """Serve the page at the address until the task is cancelled.
+    """Serve the page until SIGINT or SIGTERM; `on_address` is told where.
 
     Raises:
         InputError: the address or the history can't be had.
@@ -45,7 +45,10 @@ async def serve_page(
     try:
         listener = bound(access.host, port)
         app = web_app(lambda: opened_desk(choices_of(options), options, how, kept), access)
-        on_notice(f"open {url_of(listener)} in a browser; Ctrl-C ends")
-        await Listening(app).serve(sockets=[listener])
+        try:
+            on_address(url_of(listener))
+            await Listening(app).serve(sockets=[listener])
+        finally:
+            listener.close()
     finally:
         kept.close()

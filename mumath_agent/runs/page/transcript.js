@@ -7,6 +7,7 @@ const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200
 const DELIMITERS = [["$$", "$$"], ["\\[", "\\]"], ["\\(", "\\)"], ["$", "$"]];
 const TYPESETTING = { trust: false, strict: "ignore", throwOnError: true, maxExpand: 200, maxSize: 8, errorColor: "currentcolor" };
 const PROSE = { s: "strong", t: "code", h: "strong" };
+const WIDE = 40; // characters of a formula's source
 const typeset = new Map(); // formulas that were drawn before, by their source
 
 function element(tag, attributes, ...children) {
@@ -98,7 +99,9 @@ function formula(source, display) {
   if (known) return known.cloneNode(true);
   const [opening, closing] = DELIMITERS.find(([begin]) => source.startsWith(begin)) ?? ["", ""];
   const tex = source.slice(opening.length, source.length - closing.length);
-  const made = element("span", { class: display ? "formula display" : "formula" });
+  const isWide = source.length > WIDE; // it may have to be scrolled, also with the keyboard
+  const kind = `formula${display ? " display" : ""}${isWide ? " wide" : ""}`;
+  const made = element("span", { class: kind, tabindex: isWide && "0" });
   try {
     katex.render(tex, made, { ...TYPESETTING, displayMode: display, ...(globalThis.KATEX_OPTIONS ?? {}) });
   } catch {

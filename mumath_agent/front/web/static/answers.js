@@ -9,7 +9,7 @@ const STATES = {
   ended: "ended",
   cancelled: "not needed",
 };
-const ENDED = { stopped: "Stopped", failed: "Failed", interrupted: "Interrupted: the server ended before the answer" };
+const ENDED = { stopped: "Stopped", failed: "Failed", interrupted: "Interrupted before there was an answer" };
 
 export class Answers {
   constructor(root, page) {

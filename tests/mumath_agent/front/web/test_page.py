@@ -13,7 +13,7 @@ from tests.browser import Browser, Tab, chromium, in_browser, needs_chromium
 from tests.page_server import ScriptedByQuestion, page_server
 from tests.waiting import comes_true
 
-pytestmark = [in_browser, needs_chromium]
+pytestmark = [in_browser, needs_chromium, pytest.mark.kernel, pytest.mark.worker]
 PROGRAM = "Multiply.\n```python\n{}\n```\n"
 GATES = {name: Event() for name in ("stream", "stop", "tabs", "reload", "votes")}
 HOSTILE = (
@@ -86,7 +86,6 @@ def value(tab: Tab) -> str:
     return found
 
 
-@pytest.mark.kernel
 def test_a_question_comes_to_its_boxed_answer(tab: Tab) -> None:
     ask(tab, "How much is $17 \\times 23$?")
     assert value(tab) == "391"
@@ -139,7 +138,6 @@ def test_a_page_that_is_read_again_in_the_middle_goes_on(tab: Tab) -> None:
     assert value(tab) == "8"
 
 
-@pytest.mark.worker
 def test_votes_are_counted_as_they_come(tab: Tab) -> None:
     ask(tab, "four votes", attempts=4)
     tab.wait("document.querySelectorAll('.votes li').length === 2")
@@ -151,7 +149,6 @@ def test_votes_are_counted_as_they_come(tab: Tab) -> None:
     assert tab.run("document.querySelectorAll('details.attempt[open]').length") == 1
 
 
-@pytest.mark.kernel
 def test_a_program_is_edited_before_it_runs_and_a_follow_up_has_its_session(tab: Tab) -> None:
     ask(tab, "an edit", approve=True)
     tab.click("Edit")
@@ -168,7 +165,6 @@ def test_a_program_is_edited_before_it_runs_and_a_follow_up_has_its_session(tab:
     assert "Question: an edit\nAnswer: 42" in MODEL.prompts[-1]
 
 
-@pytest.mark.kernel
 def test_a_program_can_be_refused_and_hides_nothing(tab: Tab) -> None:
     ask(tab, "a refusal", approve=True)
     tab.sees("can't be seen", "\\u202e")
@@ -179,7 +175,6 @@ def test_a_program_can_be_refused_and_hides_nothing(tab: Tab) -> None:
     assert "a person rejected it: not on my machine" in MODEL.prompts[-1]
 
 
-@pytest.mark.kernel
 def test_hostile_text_is_shown_and_does_nothing(tab: Tab) -> None:
     ask(tab, "hostile " + HOSTILE[0])
     tab.wait("document.querySelector('.result .value')")

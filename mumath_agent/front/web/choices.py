@@ -1,6 +1,7 @@
 """The models that a person can choose in the page, and their solvers, which are opened when they are wanted."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -56,7 +57,7 @@ class Solvers:
         """Begin without an open one."""
         self.choices = {choice.name: choice for choice in choices}
         self._open: dict[str, _Open] = {}
-        self._turn = asyncio.Lock()
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._last = ""
 
     async def __aenter__(self) -> Self:
@@ -90,7 +91,7 @@ class Solvers:
         Raises:
             InputError, ModelError: see `open_solver`.
         """
-        async with self._turn:
+        async with self._turns[name]:
             found = self._open.get(name) or await self._opened(name)
             found.users += 1
             self._last = name

@@ -6,6 +6,7 @@ Nothing is queued for a page: one that reads slowly, or comes in the middle, is 
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +21,8 @@ from mumath_agent.transcript import Kind, Segment
 
 PRINTED_CHARS = 10_000
 """What a program under way has printed is shown to this length; the record has what the model reads of it."""
+_PAUSE = 4
+"""How many times as long as it took to make a view nothing is made."""
 
 
 @dataclass(slots=True)
@@ -81,23 +84,28 @@ class Following:
         self._attempts: dict[int, _Attempt | AttemptView] = {}
         self._asked: dict[str, Asked] = {}
         self._changed = asyncio.Event()
+        self._made: AnswerView | None = None
 
     @property
     def view(self) -> AnswerView:
         """What there is now."""
-        attempts = [
-            each if isinstance(each, AttemptView) else each.view(self.dialect)
-            for _, each in sorted(self._attempts.items())
-        ]
-        return replace(self._view, attempts=tuple(attempts), asked=tuple(self._asked.values()))
+        if self._made is None:
+            attempts = [
+                each if isinstance(each, AttemptView) else each.view(self.dialect)
+                for _, each in sorted(self._attempts.items())
+            ]
+            self._made = replace(self._view, attempts=tuple(attempts), asked=tuple(self._asked.values()))
+        return self._made
 
     async def views(self, every_s: float) -> AsyncIterator[AnswerView]:
-        """Yield the view whenever it has changed, but not more often than `every_s`."""
+        """Yield the view whenever it has changed, but not more often than `every_s`, and more rarely if it is long."""
         while True:
-            changed = self._changed
-            yield self.view
+            changed, started = self._changed, time.monotonic()
+            view = self.view
+            seconds = time.monotonic() - started
+            yield view
             await changed.wait()
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(max(every_s, _PAUSE * seconds))
 
     def heard(self, event: SolvingEvent) -> None:
         """Take what happened in an attempt."""
@@ -138,6 +146,7 @@ class Following:
 
     def tell(self) -> None:
         """Wake whoever waits for a change."""
+        self._made = None
         self._changed.set()
         self._changed = asyncio.Event()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mumath_agent.agent.solver import Solver
 from mumath_agent.grading import Grader
+from mumath_agent.kernels.recovery import in_last_session
 from mumath_agent.protocols import ExecutedCell, Executor
 from mumath_agent.records import Problem, RunRecord
 from mumath_agent.runs.executed import session_of
@@ -80,9 +81,9 @@ class Records:
 
 
 def ran_before(solutions: Sequence[Solution]) -> list[ExecutedCell]:
-    """Return what the best attempts of a conversation ran, in order."""
+    """Return what the best attempts of a conversation ran, in order, since their session was last lost."""
     best = [solution.best for solution in solutions]
-    return [cell for record in best if record for cell in session_of(record).cells]
+    return in_last_session(cell for record in best if record for cell in session_of(record).cells)
 
 
 async def solved(

@@ -3,7 +3,8 @@
 // which may neither load nor link to anything; a page without KaTeX shows them as they were written.
 
 // What can't be seen or turns the direction of text around: control and format characters, but not tab and newline.
-const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb]/gu;
+const UNSEEN =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\u{e0000}-\u{e0fff}]/gu;
 const DELIMITERS = [["$$", "$$"], ["\\[", "\\]"], ["\\(", "\\)"], ["$", "$"]];
 const TYPESETTING = { trust: false, strict: "ignore", throwOnError: true, maxExpand: 200, maxSize: 8, errorColor: "currentcolor" };
 const PROSE = { s: "strong", t: "code", h: "strong" };

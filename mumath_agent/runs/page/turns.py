@@ -6,6 +6,7 @@ A model can write a block that looks like an output. `turns_of` tells it from th
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mumath_agent.records import Execution, ExecutionStatus, FinishReason, RunRecord
 from mumath_agent.runs.executed import Turn, turns_of
@@ -96,6 +97,7 @@ def _ran(execution: Execution) -> CellResult:
     )
 
 
+@lru_cache(maxsize=64)  # an attempt under way is read again and again
 def _part(segment: Segment, *, is_real: bool) -> Part:
     is_prose = segment.kind is Kind.RATIONALE
     opening = (_TOKENS_BEFORE if is_prose else _OPENING).match(segment.text)

@@ -256,9 +256,9 @@ class Attempt {
 function decision(asked, decide) {
   const title = `Attempt ${asked.sample + 1} wants to run this program`;
   const shown = element("pre", { tabindex: "0" }, ...coloured(asked.visible, asked.colours));
-  const edited = element("textarea", { rows: "8", spellcheck: "false", "aria-label": "The program" });
-  edited.value = asked.program;
-  edited.rows = Math.min(24, asked.program.split("\n").length + 1);
+  const edited = element("textarea", { spellcheck: "false", "aria-label": "The program" });
+  edited.value = asked.visible; // what is seen is what runs
+  edited.rows = Math.min(24, asked.visible.split("\n").length + 1);
   const why = element("input", { type: "text", maxlength: "500" });
   const reason = element("label", { class: "why" }, "Why not? The model is told (may be empty) ", why);
   const isHidden = asked.visible !== asked.program;
@@ -304,6 +304,6 @@ const here = () => location.pathname.replace("/c/", "/api/c/");
 
 function confidence(result) {
   const word = result.is_low ? "Low confidence" : "Confidence";
-  const agreement = result.agreement === null ? "" : `; a program printed it in ${Math.round(100 * result.agreement)} %`;
+  const agreement = result.agreement === null ? "" : `; programs printed it in ${Math.round(100 * result.agreement)}\u00a0% of its votes`;
   return [`${word} ${result.confidence.toFixed(2)}${agreement}`];
 }

@@ -5,10 +5,12 @@ By day each thing that a person does is done once; the other sizes, colours and 
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Event
 
 import pytest
 
+from mumath_agent.front.security import Access
 from tests.browser import Browser, Tab, chromium, in_browser, needs_chromium
 from tests.page_server import ScriptedByQuestion, page_server
 from tests.waiting import comes_true
@@ -195,6 +197,56 @@ def test_hostile_text_is_shown_and_does_nothing(tab: Tab) -> None:
         tab.resize(width, 844)
         tab.wait("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     assert tab.run("document.documentElement.scrollHeight") < 20_000
+
+
+def test_a_page_to_share_loads_nothing_and_does_nothing(tab: Tab, browser: Browser, tmp_path: Path) -> None:
+    ask(tab, "hostile to share")
+    tab.wait("document.querySelector('.result .value')")
+    text = tab.run("fetch(document.querySelector('[download=\"solution.html\"]').href).then(r => r.text())")
+    (tmp_path / "shared.html").write_text(text, "utf-8")
+    other = browser.tab().open((tmp_path / "shared.html").as_uri())
+    other.sees("Attempt 1", "onerror", "U+202E", "x = 1")
+    assert "taken" not in other.run("document.title")
+    assert other.run("document.querySelectorAll('img, svg[onload], [href^=javascript]').length") == 0
+    assert other.run("document.querySelectorAll('math').length") > 0
+    assert other.problems() == [] and len(other.requested()) == 1
+    other.close()
+
+
+def test_the_page_can_be_used_with_the_keyboard_alone(tab: Tab) -> None:
+    tab.wait("document.activeElement.id === 'question' && document.querySelector('#model').options.length")
+    focused, names = "document.activeElement", []
+    for _ in range(4):
+        tab.press("Tab")
+        names.append(tab.run(f"{focused}.id || {focused}.innerText"))
+    assert names == ["model", "attempts", "approve", "Ask"]
+    tab.press("Tab")
+    tab.run("document.querySelector('#approve').focus()")
+    tab.press(" ")
+    tab.run("document.querySelector('#question').focus()")
+    tab.call("Input.insertText", text="an edit by keyboard")
+    tab.press("Enter")
+    tab.wait("document.querySelector('.decision')")
+    tab.wait("document.querySelector('#said').textContent.includes('waits for you')")
+    while tab.run(f"{focused}.innerText") != "Run it":
+        tab.press("Tab")
+        names.append(tab.run(f"{focused}.innerText"))
+        assert len(names) < 40, names
+    tab.press("Enter")
+    assert value(tab) == "42"
+    assert tab.run(f"{focused}.className") == "answer"
+
+
+def test_a_server_with_a_key_asks_for_it(browser: Browser, tmp_path: Path) -> None:
+    with page_server(MODEL, tmp_path / "h.sqlite", access=Access(keys=("open-sesame",))) as url:
+        tab = browser.tab().open(url)
+        for key, said in (("wrong", "This isn't the key."), ("open-sesame", "Ask a question")):
+            tab.fill("#key", key)
+            tab.press("Enter")
+            tab.sees(said)
+        ask(tab, "unknown to the model")
+        tab.sees("Failed: nothing answers")
+        tab.close()
 
 
 def test_a_script_that_got_into_the_page_is_stopped_by_the_policy(browser: Browser, address: str) -> None:

@@ -221,6 +221,7 @@ class Desk:
             state = "stopped"
             if answering.task:
                 answering.task.uncancel()
+            await self._end_broken_session(answering)
         except MuMathError as error:
             state, note = "failed", str(error)
         except Exception as error:  # a fault of ours: the page says so, and the server goes on
@@ -277,6 +278,15 @@ class Desk:
             is_there = await kernel.restore(before)
             following.note(_RESTORED if is_there else _LOST)
         return kernel
+
+    async def _end_broken_session(self, answering: _Answering) -> None:
+        """End a session in which a program was stopped: with its kernel, all that it held is gone.
+
+        The next question begins a new one, in which what ran before runs again.
+        """
+        if any(attempt.state == "running" for attempt in answering.following.view.attempts):
+            with suppress(SessionGone):
+                await self.sessions.end(self._handles.pop(answering.conversation, ""), _OWNER)
 
     async def _ask(self, answering: _Answering, program: str, hear: "Listener") -> "Decision":
         """Show a program to the person, and wait for the decision."""

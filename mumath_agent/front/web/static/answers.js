@@ -20,7 +20,7 @@ export class Answers {
     this.boxes.splice(views.length).forEach((box) => box.root.remove());
     views.forEach((view, at) => {
       if (!this.boxes[at]) {
-        this.boxes.push(new Answer(view, this.page));
+        this.boxes.push(new Answer(view, this.page, at));
         this.root.append(this.boxes[at].root);
       }
       this.boxes[at].all(view, at === views.length - 1);
@@ -48,12 +48,12 @@ export class Answers {
 }
 
 class Answer {
-  constructor(view, page) {
+  constructor(view, page, at) {
     [this.view, this.page, this.attempts, this.programs] = [view, page, new Map(), new Map()];
     const names = ["status", "result", "votes", "asked", "actions", "attempts"];
     this.parts = Object.fromEntries(names.map((name) => [name, element("div", { class: name })]));
     const title = element("h2", { class: "question" }, ...prose(view.question, view.question_runs));
-    this.root = element("section", { class: "answer", tabindex: "-1", "aria-label": "Answer" });
+    this.root = element("section", { class: "answer", tabindex: "-1", "aria-label": `Answer ${at + 1}` });
     this.root.append(title, this.about(view), ...Object.values(this.parts));
     this.drawn = {};
   }

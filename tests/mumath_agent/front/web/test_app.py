@@ -34,6 +34,7 @@ MODEL = ScriptedByQuestion(
         "gated": [["Well, ", GATE, r"\boxed{6}"]],
         "a session": [PROGRAM.format("kept = 40\nprint(kept)"), r"\boxed{40}"],
         "a draw": [PROGRAM.format("import os\nprint(os.urandom(8).hex())"), r"\boxed{1}"],
+        "loops": [PROGRAM.format("print('on and on', flush=True)\nwhile True: pass"), r"\boxed{0}"],
         "goes on": [PROGRAM.format("print(kept + 2)"), r"\boxed{42}"],
         "half": ["half a character \ud800 and \\boxed{\ud800}"],
     }
@@ -224,6 +225,19 @@ def test_a_conversation_goes_on_after_the_server_was_started_again(tmp_path: Pat
         assert "run again" in second["note"]
         ask(client, "plain", conversation=names[1])
         assert "couldn't be brought back" in told(client, names[1])[-1]["note"]
+
+
+def test_a_session_comes_back_after_a_program_in_it_was_stopped(client: httpx.Client) -> None:
+    name = ask(client, "a session")
+    told(client, name)
+    ask(client, "loops", conversation=name)
+    with client.stream("GET", f"/api/c/{name}/events") as response:
+        assert any("on and on\\n" in line for line in response.iter_lines())
+        client.post(f"/api/c/{name}/stop", json={})
+    assert told(client, name)[1]["state"] == "stopped"
+    ask(client, "goes on", conversation=name)
+    last = told(client, name)[2]
+    assert last["attempts"][0]["turns"][0]["parts"][-1]["text"] == "42" and "run again" in last["note"]
 
 
 def test_what_was_under_way_when_the_server_ended_is_called_interrupted(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def following() -> Following:
     return Following(new_view(id="a", question="q $x$", model="m", number=2, asked_at="now"))
 
 
-EVENTS = [
+EVENTS: list[SolvingEvent] = [
     event("attempt"),
     event("attempt", sample=1),
     event("text", "Let $x$ be "),

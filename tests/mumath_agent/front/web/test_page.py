@@ -4,6 +4,9 @@ By day each thing that a person does is done once; the other sizes, colours and 
 """
 
 import json
+import shutil
+import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -62,6 +65,19 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with page_server(MODEL, tmp_path_factory.mktemp("page") / "history.sqlite") as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return axe-core, which looks at a page for what keeps people out."""
+    if not (npm := shutil.which("npm")):
+        pytest.skip("no npm on PATH")
+    folder = tmp_path_factory.mktemp("axe")
+    subprocess.run([npm, "pack", "axe-core@4.14.1"], cwd=folder, check=True, capture_output=True)
+    with tarfile.open(folder / "axe-core-4.14.1.tgz") as archive:
+        file = archive.extractfile("package/axe.min.js")
+        assert file is not None
+        return file.read().decode()
 
 
 @pytest.fixture
@@ -260,6 +276,28 @@ def test_a_script_that_got_into_the_page_is_stopped_by_the_policy(browser: Brows
         refused = f"(() => {{ try {{ {script}; return 'ran'; }} catch (e) {{ return e.name; }} }})()"
         assert tab.run(refused) in ("TypeError", "EvalError"), script
     assert tab.run("document.title") == "mumath-agent"
+    tab.close()
+
+
+@pytest.mark.slow  # it fetches the rules
+@pytest.mark.network
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False), (390, True)])
+def test_axe_finds_nothing_to_mend(browser: Browser, address: str, axe: str, width: int, dark: bool) -> None:
+    tab = browser.tab(width, 844, dark=dark).open(address)
+    tab.call("Page.setBypassCSP", enabled=True)
+    looks = "axe.run({resultTypes: ['violations']}).then(r => r.violations.map(v => [v.id, v.nodes[0].html]))"
+    tab.wait("document.querySelector('#model').options.length")
+    assert tab.run(f"(() => {{ {axe} }})(), {looks}") == []
+    ask(tab, f"an edit at {width} {dark}", approve=True)
+    tab.wait("document.querySelector('.decision')")
+    assert tab.run(looks) == []
+    tab.click("Edit")
+    assert tab.run(looks) == []
+    tab.click("Run this")
+    value(tab)
+    ask(tab, f"hostile at {width} {dark}")
+    tab.wait("document.querySelectorAll('.result .value').length === 2")
+    assert tab.run(looks) == []
     tab.close()
 
 

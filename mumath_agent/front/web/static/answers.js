@@ -49,7 +49,7 @@ export class Answers {
 
 class Answer {
   constructor(view, page, at) {
-    [this.view, this.page, this.attempts, this.programs] = [view, page, new Map(), new Map()];
+    [this.view, this.page, this.attempts, this.programs] = [{ ...view, asked: [] }, page, new Map(), new Map()];
     const names = ["status", "result", "votes", "asked", "actions", "attempts"];
     this.parts = Object.fromEntries(names.map((name) => [name, element("div", { class: name })]));
     const title = element("h2", { class: "question" }, ...prose(view.question, view.question_runs));

@@ -24,7 +24,8 @@ from mumath_agent import __version__
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.front.places import Busy
 from mumath_agent.front.security import Access, Guard
-from mumath_agent.front.web.desk import MOST_ATTEMPTS, Desk, Question
+from mumath_agent.front.web.answering import MOST_ATTEMPTS, Question
+from mumath_agent.front.web.desk import Desk
 from mumath_agent.front.web.entrance import ENTER, Entrance
 from mumath_agent.front.web.files import file_response, page_response
 from mumath_agent.front.web.stream import events

@@ -1,20 +1,16 @@
 """Solve a question for the page: with a person who is asked about programs, in a Python session that can go on.
 
-One attempt runs in the conversation's session; several have kernels of their own. A follow-up whose session has gone,
-or that follows several attempts, begins with what the best attempts ran before, run again: kept only if every program
-does exactly what it did.
+One attempt runs in the session it is lent; several have kernels of their own.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mumath_agent.agent.solver import Solver
 from mumath_agent.grading import Grader
-from mumath_agent.kernels.recovery import in_last_session
-from mumath_agent.protocols import ExecutedCell, Executor
+from mumath_agent.protocols import Executor
 from mumath_agent.records import Problem, RunRecord
-from mumath_agent.runs.executed import session_of
 from mumath_agent.solutions import Attempts, Solution
 
 if TYPE_CHECKING:
@@ -80,12 +76,6 @@ class Records:
         self._tell(record)
 
 
-def ran_before(solutions: Sequence[Solution]) -> list[ExecutedCell]:
-    """Return what the best attempts of a conversation ran, in order, since their session was last lost."""
-    best = [solution.best for solution in solutions]
-    return in_last_session(cell for record in best if record for cell in session_of(record).cells)
-
-
 async def solved(
     problem: Problem, solver: Solver, how: Attempts, records: Records, on_event: "OnEvent"
 ) -> Solution:
@@ -111,4 +101,4 @@ async def solved(
     return found[0]
 
 
-__all__ = ["PageSolver", "Records", "Review", "ran_before", "solved"]
+__all__ = ["PageSolver", "Records", "Review", "solved"]

@@ -227,6 +227,27 @@ def test_a_conversation_goes_on_after_the_server_was_started_again(tmp_path: Pat
         assert "couldn't be brought back" in told(client, names[1])[-1]["note"]
 
 
+def test_attempts_that_had_ended_count_when_the_others_are_stopped(tmp_path: Path) -> None:
+    model = ScriptedByQuestion(
+        attempts={"some": [r"\boxed{1}", ["Still ", Event()], r"\boxed{1}", ["at it ", Event()]]}
+    )
+    with page_server(model, tmp_path / "h.sqlite") as url, httpx.Client(base_url=url, timeout=60) as client:
+        name = ask(client, "some", attempts=4)
+        with client.stream("GET", f"/api/c/{name}/events") as response:
+            assert any('"votes": 2' in line for line in response.iter_lines())
+        for _ in range(3):
+            assert client.post(f"/api/c/{name}/stop", json={}).status_code == 200
+        (view,) = told(client, name)
+        assert view["state"] == "stopped" and view["result"]["answer"] == "1"
+        assert [each["turns"][0]["parts"][0]["text"] for each in view["attempts"]] == [
+            r"\boxed{1}",
+            "Still ",
+            r"\boxed{1}",
+            "at it ",
+        ]
+        assert client.get("/api/start").json()["history"][0]["answer"] == "1"
+
+
 def test_a_session_comes_back_after_a_program_in_it_was_stopped(client: httpx.Client) -> None:
     name = ask(client, "a session")
     told(client, name)

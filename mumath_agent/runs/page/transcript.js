@@ -8,6 +8,8 @@ const UNSEEN =
 const DELIMITERS = [["$$", "$$"], ["\\[", "\\]"], ["\\(", "\\)"], ["$", "$"]];
 const TYPESETTING = { trust: false, strict: "ignore", throwOnError: true, maxExpand: 200, maxSize: 8, errorColor: "currentcolor" };
 const PROSE = { s: "strong", t: "code", h: "strong" };
+const MAX_DEPTH = 150; // of a formula's elements
+const MOST_PIECES = 1000; // of a text; one with more is shown as it was written
 const WIDE = 40; // characters of a formula's source
 const typeset = new Map(); // formulas that were drawn before, by their source
 
@@ -74,6 +76,7 @@ function coloured(text, runs) {
 
 function prose(text, runs) {
   const pieces = runs ? runsOf(text, runs) : [["p", text]];
+  if (pieces.length > MOST_PIECES) return visible(text);
   return pieces.flatMap(([kind, piece], at) => {
     if (kind === "p") return visible(withoutBreaks(piece, pieces[at - 1]?.[0] === "d", pieces[at + 1]?.[0] === "d"));
     if (kind === "i" || kind === "d") return [formula(piece, kind === "d")];
@@ -105,12 +108,29 @@ function formula(source, display) {
   const made = element("span", { class: kind, tabindex: isWide && "0" });
   try {
     katex.render(tex, made, { ...TYPESETTING, displayMode: display, ...(globalThis.KATEX_OPTIONS ?? {}) });
+    if (isDeep(made) || isFar(made)) throw new RangeError("it would take minutes to lay out, or the whole page");
   } catch {
     made.replaceChildren(...visible(source)); // KaTeX isn't here, or doesn't understand it
   }
   if (typeset.size > 2000) typeset.clear();
   typeset.set(source, made);
   return made.cloneNode(true);
+}
+
+/** Tell whether elements are nested so deep that a browser takes minutes to lay them out. */
+function isDeep(root) {
+  let level = [root];
+  for (let depth = 0; level.length; depth++) {
+    if (depth > MAX_DEPTH) return true;
+    level = level.flatMap((each) => Array.from(each.children));
+  }
+  return false;
+}
+
+/** Tell whether something is moved or stretched by a hundred letters or more; arrows and roots are SVG, cut to size. */
+function isFar(root) {
+  const lengths = Array.from(root.querySelectorAll(":not(svg, svg *)"), (each) => Array.from(each.attributes));
+  return lengths.flat().some(({ value }) => /(?:^|[^.\d])\d{3,}(?:\.\d+)?(?:em|ex|px|pt|mu)/.test(value));
 }
 
 /** Return text nodes, with what can't be seen written out. */

@@ -28,6 +28,7 @@ HOSTILE = (
     r"$\href{javascript:document.title='taken'}{press}$ \(\url{javascript:alert(1)}\)",
     r"$\htmlClass{x}{y}\htmlStyle{position:fixed}{z}\includegraphics{http://evil.example/a.png}$",
     r"$\def\a{\a\a}\a$ $\rule{9999em}{9999em}$ $" + "{" * 900 + "}" * 900 + "$ $" + "x^" * 500 + "$",
+    "$" + r"\sqrt{" * 280 + "1" + "}" * 280 + r"$ $\raisebox{-9999em}{far}$",
     "\x1b[31mred\x1b[0m \u202egnisrever\u202c zero\u200bwidth",
     "[link](javascript:document.title='taken') ![image](http://evil.example/b.png)",
 )
@@ -45,7 +46,12 @@ MODEL = ScriptedByQuestion(
         "a refusal": [PROGRAM.format("import os\nprint('\u202eos')"), r"Then \boxed{3}."],
         "what was secret": [PROGRAM.format("print(secret + 1)"), r"\boxed{43}"],
         "hostile": [
-            ["".join(HOSTILE), "\n```python\n# ", HOSTILE[1], "\nx = 1\n```\n"],
+            [
+                "".join(HOSTILE),
+                "\n```python\n# ",
+                HOSTILE[1],
+                f"\nx = 1\nfor text in {HOSTILE!r}: print(text)\n```\n",
+            ],
             r"\boxed{" + HOSTILE[1] + "}",
         ],
     },

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -125,5 +126,6 @@ def _names_one(options: SolverOptions) -> bool:
 
 def _label(options: SolverOptions) -> str:
     at = f" at {', '.join(options.base_urls)}" if options.base_urls else ""
-    name = options.model or options.local or (options.weights.name if options.weights else "model")
+    file = options.local or options.weights
+    name = options.model or (Path(file).name if file else "the model")
     return f"{name}{at}"

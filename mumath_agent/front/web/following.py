@@ -41,7 +41,8 @@ class _Attempt:
         return AttemptView(sample=self.sample, state=self.state, turns=(*self.turns, *now))
 
     def turn(self, dialect: Dialect) -> TurnView:
-        parts = parts_of(dialect.parse(self.written))
+        # What is still being written isn't closed yet; that is no fault.
+        parts = tuple(replace(part, unclosed=False) for part in parts_of(dialect.parse(self.written)))
         if self.program is None:
             return TurnView(parts=parts)
         running = Part(kind="output", before="", text=self.printed[:PRINTED_CHARS], after="")
@@ -59,9 +60,15 @@ class _Attempt:
             case "output":
                 self.end_turn(event, dialect)
             case "note":
-                note = parts_of([Segment(kind=Kind.NOTE, text=event["text"])])
-                self.turns.append(TurnView(parts=(*parts_of(dialect.parse(self.written)), *note)))
-                self.written = ""
+                self.note(event["text"], dialect)
+
+    def note(self, text: str, dialect: Dialect) -> None:
+        """Add what the agent told the model to the turn that it follows."""
+        note = parts_of([Segment(kind=Kind.NOTE, text=text)])
+        if self.written or not self.turns:
+            self.turns.append(TurnView(parts=parts_of(dialect.parse(self.written))))
+            self.written = ""
+        self.turns[-1] = replace(self.turns[-1], parts=(*self.turns[-1].parts, *note))
 
     def end_turn(self, event: SolvingEvent, dialect: Dialect) -> None:
         """Keep a turn whose program has ended. Until the attempt's record is there, its output is the one we saw."""

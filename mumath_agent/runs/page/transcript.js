@@ -47,8 +47,8 @@ function labels(part, ran) {
   if (part.kind === "code" && typeof ran?.edited === "string") said.push(notice("changed by a person before it ran"));
   if (part.kind === "invented") said.push(notice("Output made up by the model; nothing was run"));
   if (part.kind === "note") said.push("Nudge from the agent");
-  if (part.kind === "output") said.push(ran?.failed ? notice(`Output: ${ran.status}`) : "Output");
-  if (part.kind === "output" && ran) said.push(seconds(ran.seconds));
+  if (part.kind === "output") said.push(ran?.failed ? notice(`Output: ${ran.status}`) : ran?.status === "running" ? "Output so far" : "Output");
+  if (part.kind === "output" && ran?.seconds) said.push(seconds(ran.seconds));
   if (part.kind === "output" && ran?.state === "lost") said.push(notice("session lost"));
   if (part.kind === "output" && ran?.state === "rebuilt") said.push(notice("session rebuilt"));
   if (part.unclosed) said.push(notice("not closed"));

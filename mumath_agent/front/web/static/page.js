@@ -100,6 +100,7 @@ form.addEventListener("submit", async (event) => {
   isAsked = true;
   if (told.conversation !== conversation) history.pushState(null, "", `/c/${told.conversation}`);
   show(told.conversation);
+  start();
 });
 
 addEventListener("popstate", () => location.reload());

@@ -325,14 +325,16 @@ def test_the_history_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "names"),
+    ("options", "labels"),
     [
-        ({}, ["embedded"]),
-        ({"base_urls": ("http://127.0.0.1:9/v1",), "model": "m"}, ["given", "embedded"]),
-        ({"local": "some.gguf"}, ["given", "embedded"]),
+        ({}, ["embedded model"]),
+        ({"base_urls": ("http://x:9/v1",), "model": "m"}, ["m at http://x:9/v1", "embedded model"]),
+        ({"base_urls": ("http://x:9/v1",)}, ["the model at http://x:9/v1", "embedded model"]),
+        ({"local": "/folder/some.gguf"}, ["some.gguf", "embedded model"]),
+        ({"model": "ollama/m"}, ["ollama/m", "embedded model"]),
     ],
 )
-def test_models_can_be_chosen(options: dict[str, Any], names: list[str]) -> None:
+def test_models_can_be_chosen(options: dict[str, Any], labels: list[str]) -> None:
     found = choices_of(SolverOptions(**options))
-    assert [each.name for each in found][: len(names)] == names
-    assert all(each.label for each in found)
+    assert [each.label for each in found][: len(labels)] == labels
+    assert len({each.name for each in found}) == len(found)

@@ -33,6 +33,7 @@ EVENTS: list[SolvingEvent] = [
     event("stdout", "1"),
     event("stderr", "\x1b[31mwarning\r\n"),
     event("output", "```output\n1\nwarning\n```\n", status="ok"),
+    event("note", "[One turn is left.]"),
     event("text", r"So \boxed{1}."),
     event("note", "[Go on.]"),
     {"event": "votes", "problem": "p", "text": "1", "votes": {"1": 1}},
@@ -87,6 +88,14 @@ def test_changes_add_up_to_the_view(skipped: int, comes_at: int) -> None:
     assert page.last == to_json(live.view)
 
 
+def test_a_program_that_is_being_written_isn_t_called_unclosed() -> None:
+    live = following()
+    for each in EVENTS[:4]:
+        live.heard(each)
+    code = live.view.attempts[0].turns[0].parts[-1]
+    assert code.kind == "code" and code.colours and not code.unclosed
+
+
 def test_what_happens_is_in_the_view() -> None:
     live = following()
     states = []
@@ -96,7 +105,7 @@ def test_what_happens_is_in_the_view() -> None:
     assert list(dict.fromkeys(states)) == ["begun", "writing", "running"]
     first, second = live.view.attempts
     kinds = [[part.kind for part in turn.parts] for turn in first.turns]
-    assert kinds == [["rationale", "code", "output"], ["rationale", "note"]]
+    assert kinds == [["rationale", "code", "output", "note"], ["rationale", "note"]]
     assert first.turns[0].parts[2].text == "1\nwarning"
     assert second.state == "cancelled" and second.turns[0].parts[1].kind == "invented"
     assert live.view.votes[0].votes == 1

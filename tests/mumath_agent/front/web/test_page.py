@@ -45,6 +45,10 @@ MODEL = ScriptedByQuestion(
         "an edit": [PROGRAM.format("secret = 41\nprint(secret)"), r"\boxed{42}"],
         "a refusal": [PROGRAM.format("import os\nprint('\u202eos')"), r"Then \boxed{3}."],
         "what was secret": [PROGRAM.format("print(secret + 1)"), r"\boxed{43}"],
+        "a figure": [
+            PROGRAM.format("import matplotlib.pyplot as plt\nplt.plot([1, 4, 9, 16])\nplt.show()"),
+            r"It grows: \boxed{16}.",
+        ],
         "hostile": [
             [
                 "".join(HOSTILE),
@@ -283,6 +287,14 @@ def test_a_script_that_got_into_the_page_is_stopped_by_the_policy(browser: Brows
         assert tab.run(refused) in ("TypeError", "EvalError"), script
     assert tab.run("document.title") == "mumath-agent"
     tab.close()
+
+
+@pytest.mark.slow  # importing matplotlib takes seconds
+def test_a_figure_is_shown(tab: Tab) -> None:
+    ask(tab, "a figure")
+    assert value(tab) == "16"
+    tab.wait("document.querySelector('.turns img')?.naturalWidth > 100")
+    assert tab.run("document.querySelector('.turns img').alt") == "Figure 1 of this turn"
 
 
 @pytest.mark.slow  # it fetches the rules

@@ -11,6 +11,8 @@ const STATES = {
 };
 const ENDED = { stopped: "Stopped", failed: "Failed", interrupted: "Interrupted before there was an answer" };
 
+const OPEN = ["none", "rlimits-only"]; // levels at which programs have the user's rights
+
 export class Answers {
   constructor(root, page) {
     [this.root, this.page, this.boxes] = [root, page, []];
@@ -82,7 +84,7 @@ class Answer {
   changed(view) {
     this.tell(view);
     this.view = view;
-    this.draw("status", [view.state, view.note, view.result?.caution], () => this.status(view));
+    this.draw("status", [view.state, view.note, view.result?.caution, view.result?.isolation], () => this.status(view));
     this.draw("result", view.result, () => this.result(view.result));
     this.draw("votes", [view.votes, view.number], () => this.votes(view));
     this.draw("actions", [view.state, Boolean(view.result)], () => this.actions(view));
@@ -115,6 +117,7 @@ class Answer {
     const said = [ENDED[view.state], view.note].filter(Boolean).join(": ");
     return [
       said && element("p", { class: isFailed ? "notice" : "note" }, ...visible(said)),
+      OPEN.includes(view.result?.isolation) && element("p", { class: "notice" }, "Its programs weren't isolated."),
       view.result?.caution && element("p", { class: "note" }, ...visible(view.result.caution)),
     ];
   }

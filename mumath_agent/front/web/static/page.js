@@ -18,7 +18,8 @@ async function post(path, body) {
     const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
     const told = await response.json().catch(() => ({}));
     if (response.ok) return told;
-    problem(told.error ?? `The server said ${response.status}.`);
+    const wantsKey = response.status === 401;
+    problem(wantsKey ? "The server asks for its key again: reload the page." : (told.error ?? `The server said ${response.status}.`));
   } catch {
     problem("The server can't be reached. Is it still running?");
   }
@@ -67,6 +68,7 @@ function follow() {
   source.addEventListener("error", () => {
     const isGone = source.readyState === EventSource.CLOSED;
     problem(isGone ? "There is no such conversation here." : "The server can't be reached; trying again …");
+    if (isGone) start(); // which finds out whether it is the key that is missing
   });
 }
 
@@ -142,6 +144,7 @@ function recall() {
 
 async function start() {
   const response = await fetch("/api/start").catch(() => null);
+  if (response?.status === 401) return location.reload(); // the form for the key
   if (!response?.ok) return problem("The server can't be reached. Is it still running?");
   const told = await response.json();
   byId("conversations").replaceChildren(...told.history.map(listed));

@@ -272,6 +272,12 @@ def test_a_server_with_a_key_asks_for_it(browser: Browser, tmp_path: Path) -> No
             tab.sees(said)
         ask(tab, "unknown to the model")
         tab.sees("Failed: nothing answers")
+        tab.call("Network.clearBrowserCookies")
+        tab.fill("#question", "once more")
+        tab.press("Enter")
+        tab.sees("asks for its key again")
+        tab.call("Page.reload")
+        tab.sees("Key of this server")
         tab.close()
 
 

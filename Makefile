@@ -22,7 +22,7 @@ test:  ## what a submission must pass
 nightly:  ## everything, the slow tests too
 	$(bin)/pytest -n 3 -m ''
 
-pages = README.md CHANGELOG.md CITATION.cff CONTRIBUTING.md LICENSE SECURITY.md 'docs/*.md' mumath_agent/weights/embedded/README.md
+pages = README.md CHANGELOG.md CITATION.cff CONTRIBUTING.md LICENSE SECURITY.md 'docs/*.md' 'docs/pictures/*' mumath_agent/weights/embedded/README.md
 linked = 'examples/*.py' 'finetune/*.py' 'mumath_agent/*.py'
 
 site:  ## the pages, and the reference of all modules, as a web site in site/

@@ -15,8 +15,9 @@ from mumath_agent.commands.python import python
 from mumath_agent.commands.replay import replay
 from mumath_agent.commands.serve import serve
 from mumath_agent.commands.solve import solve
+from mumath_agent.commands.web import web
 
-app = program([solve, python, api, mcp, replay, serve, models, doctor], completes=True)
+app = program([solve, web, python, api, mcp, replay, serve, models, doctor], completes=True)
 
 
 def main() -> None:

@@ -40,6 +40,7 @@ LONGEST = (
     "mumath_agent/kernels/test_misbehaviour.py",
     "mumath_agent/commands/test_terminal.py",
     "benchmarks/report/test_viewer.py",
+    "mumath_agent/front/web/test_page.py",
     "mumath_agent/commands/test_solve.py",
     "finetune/release/test_export.py",
     "mumath_agent/grading/test_grading.py",

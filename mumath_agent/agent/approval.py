@@ -86,3 +86,9 @@ def refusal(decision: Reject) -> Execution:
     return Execution(
         status=ExecutionStatus.REFUSED, error=f"The program was not run: a person rejected it{why}"
     )
+
+
+def visible(program: str) -> str:
+    """Return `program` with what a terminal or a page would hide or obey written out, so that all of it can be seen."""
+    shown = (c if c in "\n\t" or c.isprintable() else ascii(c)[1:-1] for c in program)
+    return "".join(shown)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 
-from mumath_agent.agent.approval import Action, Approve, Arguments, Decision, Edit, Reject
+from mumath_agent.agent.approval import Action, Approve, Arguments, Decision, Edit, Reject, visible
 from mumath_agent.commands.console import remark, say, stderr
 
 
@@ -40,12 +40,6 @@ class Asker:
                     )
                 case other:
                     say(f"answer y, e or n, not {other!r}")
-
-
-def visible(program: str) -> str:
-    """Return `program` with what a terminal would hide or obey written out, so that all of it can be seen."""
-    shown = (c if c in "\n\t" or c.isprintable() else ascii(c)[1:-1] for c in program)
-    return "".join(shown)
 
 
 async def _answer(prompt: str) -> str:

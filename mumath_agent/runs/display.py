@@ -13,6 +13,7 @@ from mumath_agent.dialects.output import output_text
 from mumath_agent.errors import InputError
 from mumath_agent.records import Execution, Problem, RunRecord
 from mumath_agent.runs.executed import printed, turns_of
+from mumath_agent.runs.page.formulas import dollar_formulas
 from mumath_agent.runs.wording import (
     answer_line,
     cautions,
@@ -25,13 +26,7 @@ from mumath_agent.solutions import Solution
 from mumath_agent.transcript import Kind, Segment
 
 _MATHS = re.compile(r"(?<!\\)\\([()\[\]])")
-_DOLLAR = re.compile(r"\\\$|\$\$|\$")
-_PROSE = re.compile(
-    r"\n\s*\n|^\s|\s$"  # a new paragraph; space beside a sign
-    r"|^\d[\d,.]*(?:[,;:!?)]|\s+(?:[A-Za-z]{2,}|a\b|I\b)|\.\s)"  # an amount, and how a sentence goes on
-    r"|[.!?]\s+[A-Z]"  # another sentence
-)
-"""What a formula between dollar signs doesn't look like: a price and the words after it."""
+_DOLLAR = re.compile(r"\\?\$")
 _THOUGHT = re.compile(r"<think>\n(.*?)\n</think>\n", re.DOTALL)
 _SHOWN_CHARS = 10_000
 
@@ -119,17 +114,11 @@ def _fenced(text: str, language: str) -> str:
 def _without_prices(text: str) -> str:
     """Escape each dollar sign that doesn't begin or end a formula."""
     out, position = [], 0
-    while (found := _DOLLAR.search(text, position)) is not None:
-        out.append(text[position : found.start()])
-        mark, position = found[0], found.end()
-        if mark == r"\$":
-            out.append(mark)
-            continue
-        end = text.find(mark, position)
-        inside = text[position:end] if end >= 0 else ""
-        if inside and (mark == "$$" or not _PROSE.search(inside)):
-            out.append(f"{mark}{inside}{mark}")
-            position = end + len(mark)
-        else:
-            out.append(r"\$" * len(mark))
-    return "".join([*out, text[position:]])
+    for start, end in dollar_formulas(text):
+        out += [_escaped(text[position:start]), text[start:end]]
+        position = end
+    return "".join([*out, _escaped(text[position:])])
+
+
+def _escaped(text: str) -> str:
+    return _DOLLAR.sub(r"\\$", text)

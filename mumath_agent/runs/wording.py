@@ -37,7 +37,8 @@ def ending(record: RunRecord) -> str:
 def cautions(record: RunRecord | Solution) -> str:
     """Return what a reader must know of the model and of this answer, in a sentence each; often nothing."""
     if isinstance(record, Solution):
-        return record.caution  # votes have a confidence of their own, in the answer line
+        # Several attempts have a confidence of their own, in the answer line.
+        return cautions(record.attempts[0]) if len(record.attempts) == 1 else record.caution
     doubt = (
         "This answer is doubtful: when the model is as unsure as here, it is right about "
         f"{100 * record.confidence:.0f} % of the time."

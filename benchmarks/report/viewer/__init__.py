@@ -8,12 +8,9 @@ script shows it as text nodes only. A content security policy names the one styl
 no address at all, so even text that slipped through could neither load nor run anything.
 """
 
-import json
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -26,6 +23,7 @@ from benchmarks.report.viewer.entries import Entry, entries
 from benchmarks.runs import Run
 from mumath_agent.errors import InputError
 from mumath_agent.records import to_json
+from mumath_agent.runs.page import asset, island, policy
 
 _HERE = Path(__file__).parent
 _LABELS = {"run": "Run", "outcome": "Outcome", "cause": "What became of it"}
@@ -55,7 +53,8 @@ def write_page(path: Path, runs: Sequence[Run], reports: Sequence[RunReport]) ->
 def page(runs: Sequence[Run], reports: Sequence[RunReport]) -> str:
     """Return the page as text; `reports` are those of `runs`, in the same order."""
     listed = entries(runs)
-    style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    style = (_HERE / "page.css").read_text(encoding="utf-8") + asset("transcript.css")
+    script = asset("transcript.js") + (_HERE / "page.js").read_text(encoding="utf-8")
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -65,10 +64,10 @@ def page(runs: Sequence[Run], reports: Sequence[RunReport]) -> str:
         sections=sections(reports),
         remarks=named_remarks(reports),
         filters=tuple(_filters(listed)),
-        policy=_policy(style, script),
+        policy=policy(style, script),
         style=Markup(style),
         script=Markup(script),
-        data=_island([to_json(entry) for entry in listed]),
+        data=Markup(island([to_json(entry) for entry in listed])),
     )
 
 
@@ -86,20 +85,6 @@ def _filters(listed: Sequence[Entry]) -> Iterator[Filter]:
         if len(options) > 1 or name == "outcome":
             label = _LABELS.get(name, name.removeprefix("tag-").capitalize())
             yield Filter(name=name, label=label, options=tuple(options))
-
-
-def _island(value: object) -> Markup:
-    """Return JSON in which no HTML parser finds an end tag or a comment."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
-
-
-def _policy(style: str, script: str) -> str:
-    style_hash, script_hash = (b64encode(sha256(t.encode()).digest()).decode() for t in (style, script))
-    return (
-        f"default-src 'none'; style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
 
 
 __all__ = ["Filter", "page", "write_page"]

@@ -1,4 +1,3 @@
-"use strict";
 // Lists the attempts that the filters let through and shows the one that is chosen. All of it is in the address: filters,
 // order and attempt, so that any view can be sent to somebody. What models wrote is only ever made into text nodes.
 
@@ -18,15 +17,6 @@ const texts = new Map(); // of attempts, for the search; made when first needed
 
 let shown = ATTEMPTS;
 let chosen = null;
-
-function element(tag, attributes, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value !== false && value !== null) made.setAttribute(name, value === true ? "" : value);
-  }
-  made.append(...children.filter((child) => child !== null && child !== false && child !== ""));
-  return made;
-}
 
 // --- the list
 
@@ -101,7 +91,7 @@ function transcript(attempt) {
     result(attempt),
     element("h3", {}, "Question"),
     element("p", { class: "question" }, attempt.question),
-    ...attempt.turns.flatMap(turn),
+    ...attempt.turns.flatMap((made, index) => turn(made, index)),
     element("p", { class: "stop" }, `Ended: ${attempt.stop}`),
   ];
 }
@@ -137,58 +127,6 @@ function result(attempt) {
     .filter(([, text]) => text)
     .map(([name, text, kind]) => element("div", {}, element("dt", {}, name), element("dd", { class: kind }, text)));
   return element("dl", {}, ...items);
-}
-
-function turn(made, index) {
-  const tokens = `${made.prompt_tokens.toLocaleString("en")} tokens read, ${made.completion_tokens} written`;
-  const about = element("span", { class: "dim" }, made.completion_tokens ? tokens : "");
-  const parts = made.parts.map((part) => block(part, made.ran));
-  const cut = made.cut && element("p", { class: "notice" }, "Cut by the token limit.");
-  return [element("h3", {}, `Turn ${index + 1} `, about), ...parts, ...figures(made.ran), cut].filter(Boolean);
-}
-
-function block(part, ran) {
-  const text = [marks(part.before), ...coloured(part.text, part.colours), marks(part.after)];
-  if (part.kind === "rationale") return element("div", { class: "rationale" }, ...text);
-  const failed = part.kind === "output" && Boolean(ran?.failed);
-  const label = element("figcaption", {}, ...labels(part, ran).flatMap((said) => [said, " "]));
-  return element("figure", { class: `${part.kind}${failed ? " failed" : ""}` }, label, element("pre", {}, ...text));
-}
-
-function labels(part, ran) {
-  const said = [];
-  if (part.kind === "code") said.push("Program");
-  if (part.kind === "invented") said.push(notice("Output made up by the model; nothing was run"));
-  if (part.kind === "note") said.push("Nudge from the agent");
-  if (part.kind === "output") said.push(ran?.failed ? notice(`Output: ${ran.status}`) : "Output");
-  if (part.kind === "output" && ran) said.push(seconds(ran.seconds));
-  if (part.kind === "output" && ran?.state === "lost") said.push(notice("session lost"));
-  if (part.kind === "output" && ran?.state === "rebuilt") said.push(notice("session rebuilt"));
-  if (part.unclosed) said.push(notice("not closed"));
-  return said;
-}
-
-const notice = (text) => element("span", { class: "notice" }, text);
-const marks = (text) => (text ? element("span", { class: "marks" }, text) : "");
-
-function coloured(text, runs) {
-  if (!runs) return [text];
-  const symbols = Array.from(text);
-  let start = 0;
-  return Array.from(runs.matchAll(/([a-z])(\d+)/g), ([, kind, length]) => {
-    const piece = symbols.slice(start, (start += Number(length))).join("");
-    return kind === "p" ? piece : element("span", { class: `py-${kind}` }, piece);
-  });
-}
-
-function figures(ran) {
-  const images = (ran?.figures ?? []).filter((source) => source.startsWith("data:image/png;base64,"));
-  return images.map((source, index) => element("img", { src: source, alt: `Figure ${index + 1} of this turn` }));
-}
-
-function seconds(value) {
-  if (value < 1) return `${Math.round(1000 * value)} ms`;
-  return value < 100 ? `${value.toPrecision(3)} s` : `${Math.round(value)} s`;
 }
 
 // --- the address

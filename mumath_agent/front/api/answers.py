@@ -8,7 +8,7 @@ from typing import Any
 from mumath_agent.dialects.output import plain
 from mumath_agent.front.api.requests import error_body
 from mumath_agent.records import RunRecord, StopReason
-from mumath_agent.runs.wording import answer_line, solution_line, votes_line
+from mumath_agent.runs.wording import answer_line, cautions, solution_line, votes_line
 from mumath_agent.solutions import Solution
 
 _CUT = (StopReason.MAX_TOKENS, StopReason.MAX_TURNS, StopReason.WALL_CLOCK)
@@ -19,7 +19,7 @@ WAITING = b": still at work\n\n"
 
 def content_of(result: RunRecord | Solution, stops: Sequence[str] = ()) -> str:
     r"""Return the message that a client reads: the answer in \boxed{}, last, or why there is none."""
-    parts = [result.caution]
+    parts = [cautions(result)]
     if isinstance(result, Solution):
         parts.append(votes_line(result))
     if result.answer is not None:

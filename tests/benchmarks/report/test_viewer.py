@@ -23,7 +23,6 @@ from hypothesis import strategies as st
 from benchmarks.report.figures import make_report
 from benchmarks.report.viewer import page
 from benchmarks.report.viewer.entries import Entry, entries
-from benchmarks.report.viewer.highlight import colours
 from benchmarks.runs import Run
 from mumath_agent.bridge import run_sync
 from mumath_agent.dialects import get_dialect
@@ -40,6 +39,7 @@ from mumath_agent.records import (
     from_json,
     to_json,
 )
+from mumath_agent.runs.page.highlight import colours
 from mumath_agent.transcript import Kind, Segment, Transcript
 
 Attempt = Callable[..., RunRecord]

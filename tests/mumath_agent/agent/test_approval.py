@@ -15,11 +15,10 @@ from langgraph.types import Command
 from pydantic import TypeAdapter, ValidationError
 from typer.testing import CliRunner
 
-from mumath_agent.agent.approval import Action, Approve, Arguments, Decision, Edit, Reject
+from mumath_agent.agent.approval import Action, Approve, Arguments, Decision, Edit, Reject, visible
 from mumath_agent.agent.graph import Handles, Question, State, build_graph, trajectory
 from mumath_agent.agent.solver import Solver
 from mumath_agent.cli import app
-from mumath_agent.commands.approve import visible
 from mumath_agent.errors import InputError
 from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.records import ExecutionStatus, Limits, Problem, StopReason, to_json

@@ -1,0 +1,67 @@
+"""Give a conversation its Python session: the living one, or a new one in which what ran before runs again."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from mumath_agent.front.sessions import SessionGone, Sessions
+from mumath_agent.kernels import JupyterExecutor
+from mumath_agent.kernels.recovery import in_last_session
+from mumath_agent.protocols import ExecutedCell
+from mumath_agent.runs.executed import session_of
+from mumath_agent.solutions import Solution
+
+_OWNER = "page"
+_AGAIN = "Running the programs before this question again …"
+_RESTORED = "The earlier programs were run again: the Python session holds what it held."
+_LOST = "The Python session before this question couldn't be brought back; this one began empty."
+
+
+class Conversations:
+    """The Python sessions of the conversations that have a living one."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        """Begin without any."""
+        self._sessions = sessions
+        self._handles: dict[str, str] = {}
+
+    @asynccontextmanager
+    async def session(
+        self, conversation: str, before: Sequence[Solution], say: Callable[[str], None]
+    ) -> AsyncIterator[JupyterExecutor]:
+        """Yield the session of a conversation, for this caller alone; `say` is told if it had to be built again.
+
+        Raises:
+            Busy, KernelError: there is none.
+        """
+        async with AsyncExitStack() as using:
+            kernel = await self._living(conversation, using)
+            if kernel is None:
+                self._handles[conversation] = handle = await self._sessions.begin(_OWNER)
+                kernel = await using.enter_async_context(self._sessions.use(handle, _OWNER))
+                await _bring_back(kernel, ran_before(before), say)
+            yield kernel
+
+    async def end(self, conversation: str) -> None:
+        """End the session of a conversation, if one lives."""
+        with suppress(SessionGone):
+            await self._sessions.end(self._handles.pop(conversation, ""), _OWNER)
+
+    async def _living(self, conversation: str, using: AsyncExitStack) -> JupyterExecutor | None:
+        with suppress(SessionGone):
+            session = self._sessions.use(self._handles.get(conversation, ""), _OWNER)
+            return await using.enter_async_context(session)
+        return None
+
+
+async def _bring_back(
+    kernel: JupyterExecutor, cells: Sequence[ExecutedCell], say: Callable[[str], None]
+) -> None:
+    if cells:
+        say(_AGAIN)
+        say(_RESTORED if await kernel.restore(cells) else _LOST)
+
+
+def ran_before(solutions: Sequence[Solution]) -> list[ExecutedCell]:
+    """Return what the best attempts of a conversation ran, in order, since their session was last lost."""
+    best = [solution.best for solution in solutions]
+    return in_last_session(cell for record in best if record for cell in session_of(record).cells)

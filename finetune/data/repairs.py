@@ -21,7 +21,6 @@ from mumath_agent.transcript import Transcript
 TIMEOUT_S = 20.0
 _ASSIGNED = re.compile(r"([a-z_]\w*) = (.+)")
 _IMPORTED = re.compile(r"from \w+ import (\w+)")
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,20 +94,6 @@ def wrong_import(lines: Sequence[str], rng: Random) -> Fault | None:
     return None
 
 
-def divided_by_zero(lines: Sequence[str], rng: Random) -> Fault | None:
-    """Give a divisor the value 0."""
-    divisors = [match[1] for line in lines for match in re.finditer(r"/ ([a-z_]\w*)", line)]
-    for index, line in enumerate(lines):
-        match = _ASSIGNED.fullmatch(line)
-        if match and match[1] in divisors and _NUMBER.fullmatch(match[2]):
-            return Fault(
-                kind="divided by zero",
-                program=(*lines[:index], f"{match[1]} = 0", *lines[index + 1 :]),
-                remark=f"{match[1]} isn't 0: the question says {match[2]}.",
-            )
-    return None
-
-
 def not_printed(lines: Sequence[str], rng: Random) -> Fault | None:
     """Leave out what prints the result."""
     if not lines[-1].startswith("print(") or len([line for line in lines if line]) < 2:
@@ -120,23 +105,6 @@ def not_printed(lines: Sequence[str], rng: Random) -> Fault | None:
         return None
     remark = rng.choice(("Nothing was printed. I print the result.", "I forgot to print the result."))
     return Fault(kind="not printed", program=tuple(kept), remark=remark)
-
-
-def number_as_text(lines: Sequence[str], rng: Random) -> Fault | None:
-    """Put a number into quotes."""
-    found = [
-        (i, match)
-        for i, line in enumerate(lines)
-        if (match := _ASSIGNED.fullmatch(line)) and _NUMBER.fullmatch(match[2])
-    ]
-    if not found:
-        return None
-    index, match = rng.choice(found)
-    return Fault(
-        kind="number as text",
-        program=(*lines[:index], f'{match[1]} = "{match[2]}"', *lines[index + 1 :]),
-        remark=f"{match[1]} was text, not a number. It takes no quotes.",
-    )
 
 
 def not_closed(lines: Sequence[str], rng: Random) -> Fault | None:
@@ -166,9 +134,7 @@ PLANTS: tuple[Plant, ...] = (
     misspelt,
     not_imported,
     wrong_import,
-    divided_by_zero,
     not_printed,
-    number_as_text,
     not_closed,
     swapped,
 )

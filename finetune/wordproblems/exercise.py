@@ -1,10 +1,11 @@
-"""Write a solved problem as training reads it: a program with named quantities, or the same steps in words.
+"""Write a solved problem as training reads it: a program with named results, or the same steps in words.
 
-    WordProblem ── named quantities ──▶ Exercise ── executed ──▶ stage 2
-                                            └───── worked ─────▶ stage 1
+    WordProblem ── named results ──▶ Exercise ── executed ──▶ stage 2
+                                         └───── worked ─────▶ stage 1
 
-Only the numbers that the answer takes are named in the program. Steps without a name are parts of the next one's
-expression. What a program prints is found by running it (`data.executed`), never assumed.
+A program has the question's numbers where they are needed: a small model that first named each of them, "points" and
+"points_2", took one for the other. Steps without a name are parts of the next one's expression. What a program prints
+is found by running it (`data.executed`), never assumed.
 """
 
 from collections.abc import Mapping
@@ -13,14 +14,13 @@ from fractions import Fraction
 from itertools import groupby
 
 from finetune.wordproblems.general import operands
-from finetune.wordproblems.naming import distinct, number_names
+from finetune.wordproblems.naming import distinct
 from finetune.wordproblems.problem import (
     STEP_NAMES,
     UNTOLD,
     WordProblem,
     clean,
     exact_results,
-    number_spans,
     plan_sentence,
     tail,
 )
@@ -95,49 +95,39 @@ def _decimal(value: Fraction) -> str:
 
 
 def _names(problem: WordProblem) -> dict[str, str]:
-    """Return the variable of every number that is used and of every step that has one."""
-    spans = list(number_spans(problem.question))
-    edges = [0, *(edge for start, end, _ in spans for edge in (start, end)), len(problem.question)]
-    gaps = [problem.question[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True)]
-    told = number_names(gaps)
-    told += [""] * (len(problem.numbers) - len(told))
-    given = [*problem.names, *[""] * len(problem.numbers)]
-    used = operands(problem)
-    keys = [f"n{i}" for i in range(len(problem.numbers)) if f"n{i}" in used]
-    names = [_spoken(given[int(key[1:])]) or told[int(key[1:])] for key in keys]
-    fallback = ["number"] * len(keys)
+    """Return the variable of every step that has one."""
     last = len(problem.steps) - 1
-    for index, step in enumerate(problem.steps):
-        if step.name or index == last:
-            keys.append(STEP_NAMES[index])
-            names.append("" if step.name == UNTOLD else step.name)
-            fallback.append(_RESULTS[step.op])
-    return dict(zip(keys, distinct(names, fallback), strict=True))
-
-
-def _spoken(name: str) -> str:
-    """Return a schema's name of a number if it says something: "price", not "x"."""
-    return name if len(name) > 2 and name.isidentifier() and name != "idle" else ""
+    named = {
+        STEP_NAMES[index]: step for index, step in enumerate(problem.steps) if step.name or index == last
+    }
+    names = ["" if step.name == UNTOLD else step.name for step in named.values()]
+    fallback = [_RESULTS[step.op] for step in named.values()]
+    return dict(zip(named, distinct(names, fallback), strict=True))
 
 
 def _program(problem: WordProblem, names: Mapping[str, str]) -> list[str]:
-    numbers = {f"n{i}": text for i, text in enumerate(problem.numbers)}
-    lines = [f"{names[key]} = {text}" for key, text in numbers.items() if key in names]
-    shown: dict[str, tuple[str, int]] = {key: (name, _ATOM) for key, name in names.items()}
+    lines: list[str] = []
+    shown = {f"n{i}": (text, _ATOM) for i, text in enumerate(problem.numbers)}
+    shown |= {key: (name, _ATOM) for key, name in names.items()}
+    written = ("", _ATOM)
     for key, step in zip(STEP_NAMES, problem.steps, strict=False):
         written = _expression(
             step.op, shown.get(step.left, (step.left, _ATOM)), shown.get(step.right, (step.right, _ATOM))
         )
-        if key in names:
-            if step.note:
-                lines.append(f"# {step.note}")
-            lines.append(f"{names[key]} = {written[0]}")
-        else:
+        if key not in names:
             shown[key] = written
-    last = names[STEP_NAMES[len(problem.steps) - 1]]
+            continue
+        if step.note:
+            lines.append(f"# {step.note}")
+        lines.append(f"{names[key]} = {written[0]}")
+    result = names[STEP_NAMES[len(problem.steps) - 1]]
+    if len(names) == 1:  # a single result needs no name
+        del lines[-1]
+        result = written[0]
+    numbers = {f"n{i}": text for i, text in enumerate(problem.numbers)}
     literals = [numbers.get(operand, operand) for operand in operands(problem)]
     rounds = any(step.op == "/" for step in problem.steps) or any("." in text for text in literals)
-    return [*lines, f"print(round({last}, 2))" if rounds else f"print({last})"]
+    return [*lines, f"print(round({result}, 2))" if rounds else f"print({result})"]
 
 
 def _expression(op: str, left: tuple[str, int], right: tuple[str, int]) -> tuple[str, int]:

@@ -1,8 +1,6 @@
-"""Find names for the quantities of a program in the words around their numbers.
+"""Find names for the results of a program in the words around a worked answer's marks.
 
-"sold clips to 48 of her friends"  ->  friends
-"$12 an hour"                      ->  dollars_per_hour
-"<<48/2=24>>24 clips in May."      ->  clips_may
+"<<48/2=24>>24 clips in May."  ->  clips_may
 """
 
 import builtins
@@ -10,7 +8,6 @@ import keyword
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 from finetune.wordproblems.people import FEMALE, MALE
 from finetune.wordproblems.problem import numbers_in
@@ -29,30 +26,10 @@ _STOP = frozenset(_STOP_WORDS.split())
 _PEOPLE = frozenset((*MALE, *FEMALE))
 _TIME = "hour day week month year minute second night trip visit lesson class game"
 _WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
-_PER = re.compile(r"\s*(?:per|an?|each|every|for (?:each|every|an?))\s+([a-z]+)")
 _END = re.compile(r"[.,;:?!()\d$=<>]|\band\b|\bbut\b|\bif\b|\bthat\b|\bwhich\b|\bfor\b|\bthan\b")
 _CALCULATION = re.compile(r"[\s$(]*[\d.,$%()+\-*/x×÷\s]*=?\s*\$?\s*<<[^<>]*>>\s*[\d.,]*\d%?")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n")
 _MOST_WORDS, _LEAST_NOTE, _MOST_NOTE = 2, 3, 14
-
-
-def number_names(gaps: Sequence[str]) -> list[str]:
-    """Return a name for every number, given the text between the numbers of a question."""
-    return [_number_name(before, after) for before, after in pairwise(gaps)]
-
-
-def _number_name(before: str, after: str) -> str:
-    money = before.endswith("$") or after.startswith((" dollar", " euro"))
-    if after.startswith(("%", " percent", " per cent")):
-        return "percent"
-    per = _PER.match(after.removeprefix(" dollars").removeprefix(" dollar"))
-    if money and per and per[1] not in _STOP:
-        return f"dollars_per_{per[1]}"
-    if after.startswith(("¢", " cent")):
-        return "cents"
-    if money:
-        return "dollars"
-    return _name(after, 1) or "number"
 
 
 def result_name(after: str) -> str:

@@ -80,8 +80,6 @@ class WordProblem:
     numbers: tuple[str, ...]
     steps: tuple[Step, ...]
     source: str
-    names: tuple[str, ...] = field(default=(), compare=False)
-    """What the numbers are in the story, where that is known; "" for one whose name isn't."""
 
     @property
     def answer(self) -> Fraction:

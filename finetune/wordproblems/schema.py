@@ -70,7 +70,6 @@ class Schema:
             numbers=tuple(telling.digits),
             steps=_bound(ask.steps, telling.order),
             source=f"template/{self.name}",
-            names=tuple(telling.order),
         )
 
     def _draw(self, rng: Random, steps: Formula) -> dict[str, Value]:

@@ -145,21 +145,31 @@ class TokenRecorder:
         self._logprobs += logprobs
         self._written += [written] * len(ids)
 
-    def _text(self, more: Sequence[int] = ()) -> str:
-        """Return the text of the ids after the prompt, and of `more`."""
-        return self._decoded([*self._ids, *more])
+    def _text(self) -> str:
+        """Return the text of the ids after the prompt."""
+        return self._after(self._ids, [])
 
-    def _decoded(self, ids: Sequence[int]) -> str:
-        # Within its prompt: what a token stands for can depend on whether it is the first.
-        begin = self._tokenizer.decode(list(self.prompt_ids), skip_special_tokens=False)
-        whole = self._tokenizer.decode([*self.prompt_ids, *ids], skip_special_tokens=False)
-        return whole.removeprefix(begin)
+    def _after(self, ids: Sequence[int], before: Sequence[int]) -> str:
+        """Return the text of the ids that stand after the prompt and after those of them that are `before`."""
+        begin, whole = self._whole(before), self._whole(ids)
+        if not whole.startswith(begin):  # a byte that isn't text takes the bytes before it along
+            raise TokensDiffer(f"the model wrote bytes that aren't text after {begin[-20:]!r}")
+        return whole[len(begin) :]
+
+    def _whole(self, ids: Sequence[int]) -> str:
+        # With the prompt: what a token stands for can depend on whether it is the first.
+        return self._tokenizer.decode([*self.prompt_ids, *ids], skip_special_tokens=False)
 
     def _kept(self, ids: Sequence[int], solution: str) -> int:
         """Return how many of the ids that were written the solution begins with, after those it has already."""
-        shared = _shared(self._text(ids), solution)
-        kept = bisect_right(range(len(ids) + 1), shared, key=lambda n: len(self._text(ids[:n]))) - 1
-        while kept > 0 and not solution.startswith(self._text(ids[:kept])):
+        wanted = self._whole([]) + solution
+
+        def so_far(number: int) -> str:
+            return self._whole([*self._ids, *ids[:number]])
+
+        shared = _shared(so_far(len(ids)), wanted)
+        kept = bisect_right(range(len(ids) + 1), shared, key=lambda number: len(so_far(number))) - 1
+        while kept > 0 and not wanted.startswith(so_far(kept)):
             kept -= 1  # it ends within a character
         return max(kept, 0)
 
@@ -174,7 +184,8 @@ class TokenRecorder:
                 self._tokenizer.encode(text, add_special_tokens=False).ids for text in (before, before + rest)
             )
             ways += [both[len(anchor) :]] if both[: len(anchor)] == anchor else []
-        found = next((ids for ids in ways if self._text(ids) == solution), None)
+        wanted = self._whole([]) + solution
+        found = next((ids for ids in ways if self._whole([*self._ids, *ids]) == wanted), None)
         if found is None:
             raise TokensDiffer(
                 f"the tokenizer has no ids that are {rest[:40]!r} after those of {self._text()[-40:]!r}"
@@ -193,20 +204,18 @@ class TokenRecorder:
         if len(ids) != len(logprobs):
             raise TokensDiffer(f"{self.name} gave {len(ids)} token ids and {len(logprobs)} log-probabilities")
         text, end = TextUntilStop(stop), None
-        text.add(self._after(ids))
-        if ids and answer.finish_reason is FinishReason.STOP and not text.stopped:
+        text.add(self._after([*self._ids, *ids], self._ids))
+        ended = answer.finish_reason is FinishReason.STOP and not text.stopped
+        if ids and ended and text.text != answer.text:
             end, ids, logprobs = (ids[-1], logprobs[-1]), ids[:-1], logprobs[:-1]
             text = TextUntilStop(stop)
-            text.add(self._after(ids))
+            text.add(self._after([*self._ids, *ids], self._ids))
         if text.text != answer.text and not self._may_differ(ids, text.text):
             raise ModelMisconfigured(
                 f"{self.name} wrote {answer.text[-40:]!r}, but the tokenizer reads {text.text[-40:]!r} in its token "
                 "ids; give the tokenizer of the model that is served"
             )
         return replace(answer, text=text.text, token_ids=ids, token_logprobs=logprobs), end
-
-    def _after(self, ids: Sequence[int]) -> str:
-        return self._text(ids).removeprefix(self._text())
 
     def _may_differ(self, ids: Sequence[int], text: str) -> bool:
         """Whether a server may have left something out of the text: half a character, or a special token."""
@@ -215,10 +224,10 @@ class TokenRecorder:
 
     def _mask(self, transcript: Transcript) -> None:
         """Take back each token that touches what isn't trained: an output, although the model wrote it."""
-        numbers = range(len(self._ids) + 1)
+        numbers, begin = range(len(self._ids) + 1), len(self._whole([]))
 
         def length(number: int) -> int:
-            return len(self._decoded(self._ids[:number]))
+            return len(self._whole(self._ids[:number])) - begin
 
         for span in transcript.spans:
             if span.trained:

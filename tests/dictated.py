@@ -64,6 +64,13 @@ async def attempt(
     return transcript
 
 
+def token_of(tokenizer: Tokenizer, text: str) -> int:
+    """Return the id of a token that there is."""
+    found = tokenizer.token_to_id(text)
+    assert found is not None
+    return found
+
+
 def after(tokenizer: Tokenizer, prompt: Sequence[int], ids: Sequence[int]) -> str:
     """Return the text of ids that come after others."""
     begin, whole = (tokenizer.decode([*prompt, *more], skip_special_tokens=False) for more in ((), ids))

@@ -23,10 +23,10 @@ from mumath_agent.rollouts import (
     trl_fields,
 )
 from mumath_agent.testing import ScriptedModel
-from tests.dictated import Dictated, after
+from tests.dictated import Dictated, after, token_of
 
 TOKENIZER = tokenizer_of(DEFAULT)
-END = TOKENIZER.token_to_id("<|end|>")
+END = token_of(TOKENIZER, "<|end|>")
 EASY = {"question": "Tom has 3 apples and buys 4 more. How many apples does Tom have?", "answer": "7"}
 ROLLOUT = Rollout(
     prompt_ids=(5,), completion_ids=(6, 7), logprobs=(-1.0, 0.0), env_mask=(True, False), text="", reward=None
@@ -163,7 +163,7 @@ def test_what_can_not_go_well_is_refused(
     settings: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        rollouts([EASY], **({"tokenizer": TOKENIZER, "model": says("7")} | settings))
+        rollouts([EASY], **{"tokenizer": TOKENIZER, "model": says("7"), **settings})
 
 
 def test_ids_that_are_another_text_are_told() -> None:

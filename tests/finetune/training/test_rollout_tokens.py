@@ -18,7 +18,7 @@ from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.models.tokens import TokenRecorder, TokensDiffer, tokenizer_of
 from mumath_agent.rollouts import Rollout, check
 from mumath_agent.transcript import Transcript
-from tests.dictated import Dictated, after, attempt
+from tests.dictated import Dictated, after, attempt, token_of
 
 pytestmark = pytest.mark.train
 
@@ -34,7 +34,7 @@ PIECES = st.lists(st.integers(0, 80), max_size=5)
 def family(request: pytest.FixtureRequest, name: str) -> tuple[Tokenizer, int]:
     if name == "embedded":
         own = tokenizer_of(DEFAULT)
-        return own, own.token_to_id("<|end|>")
+        return own, token_of(own, "<|end|>")
     fast: PreTrainedTokenizerFast = request.getfixturevalue(name)
     assert isinstance(fast.eos_token_id, int)
     return tokenizer_of(fast.backend_tokenizer), fast.eos_token_id

@@ -16,12 +16,12 @@ from mumath_agent.protocols import CompletionRequest, Conversation, Prompt
 from mumath_agent.records import Completion, FinishReason
 from mumath_agent.testing import ScriptedModel
 from mumath_agent.transcript import Kind, Segment, Transcript
-from tests.dictated import Dictated, after, attempt
+from tests.dictated import Dictated, after, attempt, token_of
 
 pytestmark = pytest.mark.anyio
 
 TOKENIZER = tokenizer_of(DEFAULT)
-END = TOKENIZER.token_to_id("<|end|>")
+END = token_of(TOKENIZER, "<|end|>")
 PROMPT = "<|user|>\nHow many?\n<|assistant|>\n"
 ASKED = CompletionRequest(prompt=PROMPT, max_tokens=9)
 SEVEN = Completion(text="7", finish_reason=FinishReason.LENGTH, prompt_tokens=1, completion_tokens=1)
@@ -106,7 +106,7 @@ async def test_special_tokens_that_a_server_leaves_out_are_in_the_text() -> None
         finish_reason=FinishReason.LENGTH,
         prompt_tokens=1,
         completion_tokens=2,
-        token_ids=(*ids_of("7"), TOKENIZER.token_to_id("<|pad|>")),
+        token_ids=(*ids_of("7"), token_of(TOKENIZER, "<|pad|>")),
         token_logprobs=(-1.0, -1.0),
     )
     recorder = TokenRecorder(ScriptedModel(texts=[answer]), TOKENIZER)

@@ -68,6 +68,14 @@ def test_python_is_the_only_tool_and_says_what_it_takes() -> None:
     assert not any(map(inspect.iscoroutinefunction, dict(functions).values()))
 
 
+@pytest.mark.train
+def test_transformers_reads_the_tool_as_trl_has_it_read() -> None:
+    schema = pytest.importorskip("transformers.utils").get_json_schema(PythonEnvironment().python)["function"]
+    assert schema["name"] == "python" and "last from one call to the next" in schema["description"]
+    assert schema["parameters"]["required"] == ["code"]
+    assert schema["parameters"]["properties"]["code"]["type"] == "string"
+
+
 @pytest.mark.kernel
 def test_a_session_lasts_until_the_next_reset(environment: PythonEnvironment) -> None:
     environment.reset(prompt="How many?", answer="7")

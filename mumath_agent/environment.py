@@ -10,6 +10,7 @@ Nothing of TRL's is imported. docs/learning.md shows how it is used.
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from mumath_agent.agent.solver import AttemptOptions
@@ -94,7 +95,7 @@ class PythonEnvironment:
     @property
     def close(self) -> Callable[[], None]:
         """End the kernel; `reset` or a program begins anew. A property, because TRL makes tools of public methods."""
-        return self._end
+        return partial(self._end)  # not a method either, whichever way one looks
 
     def _end(self) -> None:
         with self._turn:

@@ -8,7 +8,7 @@ kept it; what a dialect or a kernel put there is tokenised as it would be within
 with the ids so far, else by itself. The mask is that of training: no token that touches an OUTPUT or a NOTE counts.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -162,16 +162,10 @@ class TokenRecorder:
 
     def _kept(self, ids: Sequence[int], solution: str) -> int:
         """Return how many of the ids that were written the solution begins with, after those it has already."""
-        wanted = self._whole([]) + solution
-
-        def so_far(number: int) -> str:
-            return self._whole([*self._ids, *ids[:number]])
-
-        shared = _shared(so_far(len(ids)), wanted)
-        kept = bisect_right(range(len(ids) + 1), shared, key=lambda number: len(so_far(number))) - 1
-        while kept > 0 and not wanted.startswith(so_far(kept)):
-            kept -= 1  # it ends within a character
-        return max(kept, 0)
+        wanted, kept = self._whole([]) + solution, len(ids)
+        while kept and not wanted.startswith(self._whole([*self._ids, *ids[:kept]])):
+            kept -= 1  # mostly the stop string, or white space that the dialect drops
+        return kept
 
     def _in_ids(self, solution: str) -> list[int]:
         """Return the ids of what the solution has more than the ids so far."""
@@ -206,11 +200,11 @@ class TokenRecorder:
         text, end = TextUntilStop(stop), None
         text.add(self._after([*self._ids, *ids], self._ids))
         ended = answer.finish_reason is FinishReason.STOP and not text.stopped
-        if ids and ended and text.text != answer.text:
+        if ids and ended and not _same(text.text, answer.text):
             end, ids, logprobs = (ids[-1], logprobs[-1]), ids[:-1], logprobs[:-1]
             text = TextUntilStop(stop)
             text.add(self._after([*self._ids, *ids], self._ids))
-        if text.text != answer.text and not self._may_differ(ids, text.text):
+        if not _same(text.text, answer.text) and not self._may_differ(ids, text.text):
             raise ModelMisconfigured(
                 f"{self.name} wrote {answer.text[-40:]!r}, but the tokenizer reads {text.text[-40:]!r} in its token "
                 "ids; give the tokenizer of the model that is served"
@@ -227,22 +221,21 @@ class TokenRecorder:
         numbers, begin = range(len(self._ids) + 1), len(self._whole([]))
 
         def length(number: int) -> int:
-            return len(self._whole(self._ids[:number])) - begin
+            # Without half a character, which may look longer than the whole one.
+            return len(self._whole(self._ids[:number]).rstrip(_NO_CHARACTER)) - begin
 
         for span in transcript.spans:
             if span.trained:
                 continue
-            first = bisect_right(numbers, span.start, key=length) - 1
-            for number in range(
-                max(first, 0), min(bisect_left(numbers, span.end, key=length), len(self._ids))
-            ):
+            first = bisect_left(numbers, span.start, key=length)
+            first -= first > 0 and length(first) > span.start
+            for number in range(first, min(bisect_left(numbers, span.end, key=length), len(self._ids))):
                 self._written[number], self._logprobs[number] = False, 0.0
 
 
-def _shared(one: str, other: str) -> int:
-    """Return how many characters two texts have in common at the beginning."""
-    pairs = zip(one, other, strict=False)
-    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+def _same(one: str, other: str) -> bool:
+    """Whether two texts are equal but for the space that SentencePiece puts before the first word of a text."""
+    return one.lstrip(" ") == other.lstrip(" ")
 
 
 __all__ = ["TokenRecorder", "Tokens", "TokensDiffer", "tokenizer_of"]

@@ -63,6 +63,8 @@ def test_python_is_the_only_tool_and_says_what_it_takes() -> None:
         name for name, _ in functions if name not in ("reset", "get_reward") and not name.startswith("_")
     ]
     assert tools == ["python"]
+    methods = inspect.getmembers(PythonEnvironment(), predicate=inspect.ismethod)
+    assert {name for name, _ in methods if not name.startswith("_")} == {"get_reward", "python", "reset"}
     assert list(inspect.signature(PythonEnvironment().python).parameters) == ["code"]
     assert "Args:\n" in str(PythonEnvironment.python.__doc__)
     assert not any(map(inspect.iscoroutinefunction, dict(functions).values()))

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
@@ -72,6 +72,8 @@ def test_ids_are_the_text_and_every_prompt_was_their_beginning(
 
     @settings(max_examples=60, deadline=None)
     @given(TURNS, LINES, PIECES, st.lists(st.text(max_size=30), min_size=3, max_size=3), st.booleans())
+    @example([], "𝑥", [], ["", "", ""], True)  # its bytes are more characters than it is
+    @example([("𝑥", "a = 1")], "𝑥", [], ["𝑥", "", ""], True)
     def holds(
         turns: list[tuple[str, str]], last: str, cuts: list[int], outputs: list[str], ends: bool
     ) -> None:

@@ -43,6 +43,11 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
         raise
 
 
+def run_soon(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Run `coroutine` on the background loop and don't wait for it: for finalizers, which may be called anywhere."""
+    asyncio.run_coroutine_threadsafe(coroutine, _background.loop())
+
+
 async def on_bridge(coroutine: Coroutine[Any, Any, T]) -> T:
     """Await `coroutine` on the background loop, with the caller's context variables; cancelling this cancels it."""
     try:
@@ -86,7 +91,7 @@ class _Background:
 
     def forget(self) -> None:
         """Begin with none, as a child does that has none of its parent's threads."""
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()  # a finalizer may come while it is held
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -3,12 +3,14 @@
 from dataclasses import is_dataclass
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from mumath_agent.errors import InputError
 
 T = TypeVar("T")
 
+OMITTED_IF_NONE = Field(exclude_if=lambda value: value is None)
+"""Marks a field whose key the JSON has only where it has a value."""
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 """Building one costs milliseconds."""
 

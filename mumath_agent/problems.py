@@ -177,7 +177,7 @@ def _problem(row: Any, default_id: str, source: str) -> Problem:
     question = _first(fields, _QUESTION)
     if not isinstance(question, str):
         raise InputError(f"no question; expected text under one of {', '.join(_QUESTION)}")
-    target, problem_id, named = _target(fields), _first(fields, _ID), fields.get("source")
+    target, problem_id, named = target_of(fields), _first(fields, _ID), fields.get("source")
     return Problem(
         id=default_id if problem_id is None else str(problem_id),
         question=question.strip(),
@@ -204,7 +204,12 @@ def problem_of(given: object, number: int, source: str = "user") -> Problem:
     return problem
 
 
-def _target(row: dict[str, Any]) -> str | None:
+def target_of(row: Mapping[str, Any]) -> str | None:
+    """Return the gold answer of a row, from its target, its answer or its solution; None where there is none.
+
+    Raises:
+        InputError: it is several texts.
+    """
     target = row["target"] if "target" in row else row.get("answer")  # beside it, `answer` may be a model's
     if isinstance(target, list) and len(target) == 1:
         (target,) = target  # some sets write every answer so

@@ -78,6 +78,10 @@ class CompletionRequest:
     sampling: Sampling = field(default_factory=Sampling)
     logprobs: bool = False
     """Fill `Completion.logprob`, if the model can; one that has it for nothing may do so unasked."""
+    tokens: bool = False
+    """Fill `Completion.token_ids` and `token_logprobs`, if the model can."""
+    prompt_ids: tuple[int, ...] | None = None
+    """The prompt in token ids: continue exactly these. Only models that can fill `token_ids` look at it."""
 
 
 class CompletionModel(Protocol):

@@ -7,9 +7,10 @@ graph's state and in JSONL files. Records have no behaviour; their docstrings sa
 
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 from mumath_agent.bounds import check_limits, check_sampling
+from mumath_agent.json_form import OMITTED_IF_NONE
 from mumath_agent.json_form import from_json as from_json
 from mumath_agent.json_form import to_json as to_json
 from mumath_agent.transcript import Transcript
@@ -105,6 +106,10 @@ class Completion:
     completion_tokens: int
     logprob: float | None = None
     """Sum of the natural log-probabilities of the completion's tokens, where the model reports them."""
+    token_ids: Annotated[tuple[int, ...] | None, OMITTED_IF_NONE] = None
+    """All that was written, the stop string and the end token too, where that was asked for and the model tells."""
+    token_logprobs: Annotated[tuple[float, ...] | None, OMITTED_IF_NONE] = None
+    """The natural log-probability of each of them, at temperature 1."""
 
 
 class ExecutionStatus(StrEnum):

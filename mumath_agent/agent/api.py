@@ -16,7 +16,7 @@ from mumath_agent import __version__
 from mumath_agent.agent.failures import RAISED, named
 from mumath_agent.agent.settings import SolverSettings, attempts_of, opened_solver, options_of
 from mumath_agent.agent.streaming import each_of, put_by
-from mumath_agent.bridge import run_sync
+from mumath_agent.bridge import on_bridge, run_sync
 from mumath_agent.errors import InputError, ModelError, ModelMisconfigured, MuMathError
 from mumath_agent.grading import Grader
 from mumath_agent.kernels.forkserver import level_of
@@ -245,8 +245,13 @@ def grade(answer: str | None, target: str) -> Outcome | None:
     Returns:
         `Outcome.CORRECT`, `INCORRECT` or `NO_ANSWER`; None where the grader can't decide. Leave such a sample out.
     """
+    return run_sync(agrade(answer, target))
+
+
+async def agrade(answer: str | None, target: str) -> Outcome | None:
+    """Say whether an answer equals the gold answer; see `grade`."""
     try:
-        outcome = run_sync(_graded(answer, target))
+        outcome = await on_bridge(_graded(answer, target))
     except MuMathError:
         return None
     return None if outcome is Outcome.UNGRADED else outcome
@@ -267,6 +272,7 @@ def _raise(record: RunRecord) -> NoReturn:
 
 
 __all__ = [
+    "agrade",
     "asolve",
     "asolve_many",
     "grade",

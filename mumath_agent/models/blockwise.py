@@ -33,11 +33,13 @@ class Blockwise:
     async def complete(self, request: CompletionRequest, on_text: OnText | None = None) -> Completion:
         """Continue the prompt by one turn; the text includes the end marks of its blocks."""
         prompt, blocks = as_text(request.prompt, self.name), list[Completion]()
+        given = request.prompt_ids
         text, left = "", request.max_tokens
         while True:
-            block = await self.model.complete(
-                replace(request, prompt=prompt + text, stop=(END, *request.stop), max_tokens=left), on_text
-            )
+            asked = replace(request, prompt=prompt + text, stop=(END, *request.stop), max_tokens=left)
+            if given is not None:
+                asked = replace(asked, prompt_ids=(*given, *_ids(blocks)))
+            block = await self.model.complete(asked, on_text)
             blocks.append(block)
             text += block.text
             if block.finish_reason is FinishReason.LENGTH or not leaves_block_open(block.text):
@@ -62,4 +64,10 @@ def _turn(text: str, blocks: list[Completion], finish: FinishReason) -> Completi
         finish_reason=finish,
         prompt_tokens=blocks[0].prompt_tokens,
         completion_tokens=sum(block.completion_tokens for block in blocks),
+        token_ids=_ids(blocks) or None,
+        token_logprobs=tuple(n for block in blocks for n in block.token_logprobs or ()) or None,
     )
+
+
+def _ids(blocks: list[Completion]) -> tuple[int, ...]:
+    return tuple(token for block in blocks for token in block.token_ids or ())

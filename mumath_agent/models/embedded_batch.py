@@ -104,7 +104,10 @@ class _Batch:
     def _begin(self, writing: Writing, free: list["_Slot"]) -> None:
         if writing.result.done():
             return
-        ids = self._engine.tokenizer.encode(writing.prompt, add_special_tokens=False).ids
+        if writing.request.prompt_ids is None:
+            ids = self._engine.tokenizer.encode(writing.prompt, add_special_tokens=False).ids
+        else:
+            ids = list(writing.request.prompt_ids)
         if not ids:
             error = ModelRefused("the prompt is empty; the embedded model needs at least one token")
             writing.result.set_exception(error)
@@ -156,12 +159,12 @@ class _Slot:
         self.ids, self._prompt_tokens, self._writing = ids, len(ids), writing
         self._text, self._tell = TextUntilStop(writing.request.stop), new_text_only(writing.on_text)
         self._decode = decoder(self._engine.tokenizer)
-        self._choose, self._logprob = chooser(writing.request.sampling), 0.0
+        self._choose, self._logprobs = chooser(writing.request.sampling), list[float]()
         self.choose_next(self._engine.read(self.index, ids[known:], after=known))
 
     def choose_next(self, logits: Logits) -> None:
         self.next_id, logprob = self._choose(logits)
-        self._logprob += logprob
+        self._logprobs.append(logprob)
         self._text.add(self._decode(self.next_id))
         self._tell(self._text.settled)
         assert self._writing is not None
@@ -174,12 +177,15 @@ class _Slot:
     def _end(self, reason: FinishReason, written: int) -> None:
         assert self._writing is not None
         self._tell(self._text.text)
+        is_asked = self._writing.request.tokens
         completion = Completion(
             text=self._text.text,
             finish_reason=reason,
             prompt_tokens=self._prompt_tokens,
             completion_tokens=written,
-            logprob=self._logprob,
+            logprob=sum(self._logprobs),
+            token_ids=(*self.ids[self._prompt_tokens :], self.next_id) if is_asked else None,
+            token_logprobs=tuple(self._logprobs) if is_asked else None,
         )
         with suppress(InvalidStateError):  # it was cancelled just now
             self._writing.result.set_result(completion)

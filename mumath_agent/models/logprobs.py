@@ -51,11 +51,40 @@ class LogprobSum:
 
     def add(self, choice: Mapping[str, Any]) -> None:
         """Add the numbers of a server's `choice`; whatever else it sent there is passed over."""
-        given = choice.get("logprobs")
-        if not isinstance(given, Mapping):
-            return
-        entries = given.get("content") or given.get("token_logprobs") or ()
-        for entry in entries if isinstance(entries, list) else ():
-            number = entry.get("logprob") if isinstance(entry, Mapping) else entry
-            if isinstance(number, int | float) and math.isfinite(number) and number <= 0:
-                self.value = (self.value or 0.0) + number
+        for number in _numbers(choice):
+            self.value = (self.value or 0.0) + number
+
+
+class TokenList:
+    """The ids of a completion's tokens, and their log-probabilities, as they arrive in pieces."""
+
+    def __init__(self) -> None:
+        """Begin before the first piece."""
+        self._ids, self._logprobs = list[int](), list[float]()
+
+    def add(self, choice: Mapping[str, Any]) -> None:
+        """Add what a server's `choice` tells."""
+        given = choice.get("token_ids")
+        self._ids += [one for one in given if isinstance(one, int)] if isinstance(given, list) else []
+        self._logprobs += _numbers(choice)
+
+    @property
+    def ids(self) -> tuple[int, ...] | None:
+        """All ids; None if there were none."""
+        return tuple(self._ids) or None
+
+    @property
+    def logprobs(self) -> tuple[float, ...] | None:
+        """All log-probabilities; None if there were none."""
+        return tuple(self._logprobs) or None
+
+
+def _numbers(choice: Mapping[str, Any]) -> list[float]:
+    """Return the log-probabilities in a server's `choice`; whatever else it sent there is passed over."""
+    given = choice.get("logprobs")
+    entries = (given.get("content") or given.get("token_logprobs")) if isinstance(given, Mapping) else None
+    numbers = [
+        entry.get("logprob") if isinstance(entry, Mapping) else entry
+        for entry in (entries if isinstance(entries, list) else ())
+    ]
+    return [n for n in numbers if isinstance(n, int | float) and math.isfinite(n) and n <= 0]

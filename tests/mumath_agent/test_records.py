@@ -64,6 +64,14 @@ def test_a_record_survives_json_unchanged() -> None:
     assert from_json(RunRecord, json.loads(json.dumps(to_json(RECORD)))) == RECORD
 
 
+def test_tokens_are_in_the_json_only_where_they_were_told() -> None:
+    (plain,) = RECORD.trajectory.completions
+    told = replace(plain, token_ids=(5, 6), token_logprobs=(-0.5, -1.0))
+    fields = ["text", "finish_reason", "prompt_tokens", "completion_tokens", "logprob"]
+    assert list(to_json(plain)) == fields
+    assert from_json(Completion, json.loads(json.dumps(to_json(told)))) == told
+
+
 @given(st.text(), st.text(), st.floats(allow_nan=False))
 def test_any_text_survives_json(stdout: str, question: str, duration_s: float) -> None:
     execution = Execution(status=ExecutionStatus.OK, stdout=stdout, duration_s=duration_s)

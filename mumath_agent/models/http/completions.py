@@ -17,7 +17,7 @@ from mumath_agent.models.context import within_context
 from mumath_agent.models.http.connection import READ_TIMEOUT_S, Connection
 from mumath_agent.models.http.retries import TransientError, with_retries
 from mumath_agent.models.http.wire import SEE_LOG, KeyRefused, NoSuchPage, NotFound, checked, not_an_api
-from mumath_agent.models.logprobs import LogprobSum
+from mumath_agent.models.logprobs import LogprobSum, TokenList
 from mumath_agent.models.stopping import TextUntilStop, new_text_only
 from mumath_agent.protocols import CompletionRequest, OnText
 from mumath_agent.records import Completion, FinishReason
@@ -100,12 +100,13 @@ class CompletionsModel:
         await self.warm_up()
         body: dict[str, object] = {
             "model": self._model,
-            "prompt": as_text(request.prompt, self.name),
+            "prompt": request.prompt_ids or as_text(request.prompt, self.name),
             "stop": request.stop[:_MAX_STOP] or None,
             "temperature": request.sampling.temperature,
             "top_p": request.sampling.top_p,
             "seed": request.sampling.seed,
-            "logprobs": 1 if request.logprobs else None,
+            "logprobs": 1 if request.logprobs or request.tokens else None,
+            "return_token_ids": True if request.tokens else None,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
@@ -151,7 +152,13 @@ class CompletionsModel:
     async def _attempt(
         self, body: dict[str, Any], stop: tuple[str, ...], tell: Callable[[str], None]
     ) -> Completion:
-        text, finish, usage, logprob = TextUntilStop(stop), "", dict[str, int](), LogprobSum()
+        text, finish, usage, logprob, tokens = (
+            TextUntilStop(stop),
+            "",
+            dict[str, int](),
+            LogprobSum(),
+            TokenList(),
+        )
         try:
             async with self._connection.stream("/completions", body) as events:
                 async for event in events:
@@ -159,6 +166,7 @@ class CompletionsModel:
                     for choice in event.get("choices") or ():
                         text.add(choice.get("text") or "")
                         logprob.add(choice)
+                        tokens.add(choice)
                         finish = choice.get("finish_reason") or finish
                     tell(text.settled)
                     if text.stopped and not finish:  # the server ignored this stop string: end the request
@@ -176,6 +184,8 @@ class CompletionsModel:
             prompt_tokens=usage.get("prompt_tokens") or 0,
             completion_tokens=usage.get("completion_tokens") or 0,
             logprob=logprob.value if body.get("logprobs") else None,
+            token_ids=tokens.ids if body.get("return_token_ids") else None,
+            token_logprobs=tokens.logprobs if body.get("return_token_ids") else None,
         )
 
     async def _only_model(self) -> str:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -16,6 +17,7 @@ from mumath_agent.models.embedded import DEFAULT, EmbeddedModel
 from mumath_agent.models.embedded_engine import Engine, Logits
 from mumath_agent.protocols import CompletionRequest
 from mumath_agent.records import Completion, FinishReason, Sampling
+from tests.dictated import token_of
 from tests.waiting import HANG_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.model]
@@ -215,3 +217,26 @@ async def test_says_what_it_is(model: EmbeddedModel, tmp_path: Path) -> None:
     own = EmbeddedModel(tmp_path)
     assert own.caution == ""
     await own.aclose()
+
+
+async def test_tokens_are_told_if_they_are_asked_for(model: EmbeddedModel) -> None:
+    tokenizer = Tokenizer.from_file(str(DEFAULT / "tokenizer.json"))
+    request = CompletionRequest(prompt=PROMPT.format(n=3), stop=("```output",), max_tokens=90, sampling=NOISE)
+    plain = await model.complete(request)
+    told = await model.complete(replace(request, tokens=True))
+    assert (plain.token_ids, plain.token_logprobs) == (None, None)
+    assert replace(told, token_ids=None, token_logprobs=None) == plain
+    assert told.token_ids is not None and told.token_logprobs is not None
+    assert len(told.token_ids) == len(told.token_logprobs) == told.completion_tokens
+    assert sum(told.token_logprobs) == told.logprob
+    assert tokenizer.decode(list(told.token_ids)).startswith(told.text)
+
+
+async def test_a_prompt_in_ids_is_continued_as_it_is(model: EmbeddedModel) -> None:
+    tokenizer = Tokenizer.from_file(str(DEFAULT / "tokenizer.json"))
+    prompt = PROMPT.format(n=3)
+    ids = tuple(tokenizer.encode(prompt, add_special_tokens=False).ids)
+    other = tuple(token_of(tokenizer, c) for c in "Tom")  # in pieces that the tokenizer wouldn't choose
+    request = CompletionRequest(prompt=prompt, max_tokens=20)
+    assert await model.complete(replace(request, prompt_ids=ids)) == await model.complete(request)
+    assert (await model.complete(replace(request, prompt_ids=(*ids, *other)))).prompt_tokens == len(ids) + 3

@@ -9,10 +9,12 @@ import httpx
 import pytest
 
 from mumath_agent.errors import ModelRefused
-from mumath_agent.models.embedded import DEFAULT
+from mumath_agent.models.embedded import DEFAULT, EmbeddedModel
 from mumath_agent.models.http.completions import CompletionsModel
+from mumath_agent.models.tokens import tokenizer_of
 from mumath_agent.protocols import CompletionRequest
 from mumath_agent.records import Completion, FinishReason, Sampling
+from mumath_agent.rollouts import check, rollouts
 
 pytestmark = [pytest.mark.anyio, pytest.mark.vllm]
 
@@ -129,3 +131,29 @@ async def _tokens_written(base_url: str) -> float:
         lines = (await client.get(f"{base_url}/metrics")).text.splitlines()
     counters = [line for line in lines if line.startswith("vllm:generation_tokens_total")]
     return sum(float(line.rsplit(" ", 1)[1]) for line in counters)
+
+
+async def test_tokens_are_those_that_were_written(model: CompletionsModel) -> None:
+    """And as probable as our own engine finds them; the stop string and the end token are among them."""
+    tokenizer = tokenizer_of(DEFAULT)
+    ids = tuple(tokenizer.encode(PROMPT).ids)
+    ours = EmbeddedModel()
+    for stop, end in (("```output",), "```output"), ((), "<|end|>"):
+        request = CompletionRequest(prompt=PROMPT, stop=stop, max_tokens=200, tokens=True, prompt_ids=ids)
+        told, expected = await model.complete(request), await ours.complete(request)
+        assert told.token_ids == expected.token_ids and told.text == expected.text
+        assert told.prompt_tokens == len(ids) and told.token_ids is not None
+        assert told.token_logprobs == pytest.approx(expected.token_logprobs, abs=0.05)
+        assert tokenizer.decode(list(told.token_ids), skip_special_tokens=False) == told.text + end
+    await ours.aclose()
+
+
+@pytest.mark.kernel
+@pytest.mark.worker
+def test_it_rolls_out(base_url: str) -> None:
+    row = {"question": "Tom has 3 apples and buys 4 more. How many apples does Tom have?", "answer": "7"}
+    made = rollouts([row] * 6, tokenizer=DEFAULT, base_url=base_url, sampling={"temperature": 1.0, "seed": 3})
+    for one in made:
+        check(one, tokenizer_of(DEFAULT))
+        assert one.reward in (0.0, 1.0) and any(one.env_mask) and all(n <= 0 for n in one.logprobs)
+    assert any(one.reward for one in made)

@@ -356,6 +356,36 @@ async def test_log_probabilities_are_asked_for_and_summed(
     assert [each.get("logprobs") for each in server.requests] == [1, None]
 
 
+@pytest.mark.parametrize(
+    ("sent", "ids", "logprobs"),
+    [
+        ([([5, 6], [-0.5, -0.25]), ([7], [-1.0])], (5, 6, 7), (-0.5, -0.25, -1.0)),
+        ([(None, None), ([7], [-1.0])], (7,), (-1.0,)),
+        ([(None, [-0.5]), (None, [-1.0])], None, (-0.5, -1.0)),  # a server that tells no ids
+        ([(["x"], ["x"]), ("7", None)], None, None),
+    ],
+)
+async def test_tokens_are_asked_for_and_kept(
+    server: Server,
+    model: CompletionsModel,
+    sent: list[Any],
+    ids: tuple[int, ...] | None,
+    logprobs: tuple[float, ...] | None,
+) -> None:
+    pieces = [text(piece) for piece in ("It is ", "4.")]
+    for piece, (token_ids, numbers) in zip(pieces, sent, strict=True):
+        piece["choices"][0] |= {"token_ids": token_ids, "logprobs": numbers and {"token_logprobs": numbers}}
+    server.answers = [stream(*pieces, text("", "stop"), USAGE)]
+    request = CompletionRequest(prompt="2+2?", max_tokens=9, tokens=True, prompt_ids=(1, 2, 3))
+    told = await model.complete(request)
+    assert (told.token_ids, told.token_logprobs) == (ids, logprobs)
+    plain = await ask(model)
+    assert (plain.token_ids, plain.token_logprobs, plain.logprob) == (None, None, None)
+    fields = ("prompt", "logprobs", "return_token_ids")
+    asked = [tuple(each.get(name) for name in fields) for each in server.requests]
+    assert asked == [([1, 2, 3], 1, True), ("2+2?", None, None)]
+
+
 async def test_cancelling_closes_the_connection(server: Server, model: CompletionsModel) -> None:
     server.answers = [stream(text("hangs"), whole=False)]
     begun = asyncio.Event()

@@ -33,8 +33,8 @@ from mumath_agent.problems import split_gsm8k_answer
 from mumath_agent.runs.jsonl import replace_lines
 
 SHARES: dict[Stage, dict[str, float]] = {
-    1: {"gsm8k": 0.35, "stories": 0.17, "new stories": 0.25, "sums": 0.2, "refusals": 0.03},
-    2: {"gsm8k": 0.35, "stories": 0.15, "new stories": 0.22, "sums": 0.19, "refusals": 0.03, "repairs": 0.06},
+    1: {"gsm8k": 0.25, "stories": 0.15, "new stories": 0.33, "sums": 0.24, "refusals": 0.03},
+    2: {"gsm8k": 0.25, "stories": 0.13, "new stories": 0.32, "sums": 0.24, "refusals": 0.03, "repairs": 0.03},
 }
 _TRIES = 40
 """Draws for a question that isn't there yet."""

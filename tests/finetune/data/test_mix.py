@@ -86,7 +86,7 @@ def test_equal_seeds_give_equal_rows(thoughts: Mixed) -> None:
 @pytest.mark.kernel
 def test_programs_print_what_is_boxed_and_repairs_end_right() -> None:
     made = mixed(250, stage=2)
-    assert made.counts["repairs"] >= 10 and made.counts["gsm8k"] > 50
+    assert made.counts["repairs"] >= 5 and made.counts["gsm8k"] > 50
     last: list[tuple[str, str, str]] = []
     for row in made.rows:
         code = BLOCKS.findall(row["solution"])

@@ -131,7 +131,7 @@ def pair_batch(pairs: Sequence[EncodedPair], *, pad_id: int = 0, packed: bool = 
 
 def margins(model: Model, batch: PairBatch, *, half: bool = False) -> torch.Tensor:
     """Return by how much more probable the chosen attempt of each pair is, in natural logarithms (pairs,)."""
-    each = logprobs_of(model, batch.batch, half=half).split(batch.written)
+    each = logprobs_of(model, batch.batch, half=half).split(batch.written)  # type: ignore[no-untyped-call]
     sums = torch.stack([row.sum() for row in each])
     return sums[0::2] - sums[1::2]
 

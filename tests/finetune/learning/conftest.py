@@ -35,7 +35,7 @@ def tiny() -> "Callable[[int], Model]":
         intermediate_size=32,
         max_position_embeddings=128,
         tie_word_embeddings=True,
-        attn_implementation=implementation(packed),
+        attn_implementation=implementation(packed),  # type: ignore[call-arg]
     )
     made: dict[int, LlamaForCausalLM] = {}
 

@@ -64,7 +64,7 @@ def slow_loss(
 
 def gradient_of(model: "Model", loss: torch.Tensor) -> torch.Tensor:
     model.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     return torch.cat(
         [weight.grad.flatten().double() for weight in model.parameters() if weight.grad is not None]
     )
@@ -133,7 +133,7 @@ def test_what_the_model_did_not_write_has_no_gradient(tiny: Make, packed: bool) 
         states.append(output)
 
     model.get_decoder().norm.register_forward_hook(keep)
-    policy_loss(model, batch, Objective(kl=0.1)).backward()  # type: ignore[no-untyped-call]
+    policy_loss(model, batch, Objective(kl=0.1)).backward()
     predicts_written = torch.nn.functional.pad(batch.batch.weights[:, 1:], (0, 1)) > 0
     assert states[0].grad is not None
     assert int(predicts_written.sum()) == batch.written
@@ -178,7 +178,7 @@ def test_a_clipped_token_is_not_learned(new: float, old: float, advantage: float
     told = torch.tensor([old])
     batch = policy_batch([Sample(rollout=random_rollout(Random(0)), advantage=1.0)])
     batch = replace(batch, advantages=torch.tensor([advantage]), behaviour=told)
-    token_losses(logprob, told, batch, Objective()).sum().backward()  # type: ignore[no-untyped-call]
+    token_losses(logprob, told, batch, Objective()).sum().backward()
     assert logprob.grad is not None and bool(logprob.grad != 0) is learns
 
 

@@ -104,7 +104,7 @@ def row_logprob(model: "Model", row: Encoded) -> torch.Tensor:
 
 def gradient_of(model: "Model", loss: torch.Tensor) -> torch.Tensor:
     model.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     return torch.cat(
         [weight.grad.flatten().double() for weight in model.parameters() if weight.grad is not None]
     )
@@ -150,7 +150,7 @@ def test_steps_along_the_gradient_make_the_chosen_more_probable(tiny: Callable[[
     optimizer, before = torch.optim.SGD(model.parameters(), lr=0.1), margins(tiny(0), batch).detach()
     for _ in range(5):
         optimizer.zero_grad()
-        preference_loss(margins(model, batch), before, beta=BETA).backward()  # type: ignore[no-untyped-call]
+        preference_loss(margins(model, batch), before, beta=BETA).backward()
         optimizer.step()
     assert (margins(model, batch) > before).all()
 

@@ -45,6 +45,11 @@ def solution(number: int) -> str:
     )
 
 
+@pytest.fixture(autouse=True)
+def embedded_engine_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MUMATH_VLLM_PYTHON", raising=False)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a model, questions.jsonl, held-out.jsonl, recipe.toml."""

@@ -15,8 +15,8 @@ from mumath_agent.records import to_json
 from mumath_agent.runs.wording import short
 
 if TYPE_CHECKING:
-    from benchmarks.report.paired import AccuracyDifference
     from benchmarks.report.votes import VoteReport
+    from mumath_agent.runs.paired import AccuracyDifference
 
 
 def votes(

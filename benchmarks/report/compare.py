@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report.attempts import Attempts, Cause, by_problem, cause_of, is_correct, without_seed
-from benchmarks.report.paired import LEVEL, AccuracyDifference, difference, more_problems
 from benchmarks.runs import Run
 from mumath_agent.errors import InputError
 from mumath_agent.records import to_json
+from mumath_agent.runs.paired import LEVEL, AccuracyDifference, difference, more_problems
 
 MANY_FLIPS = 0.5
 """A problem is listed as flipped if the scores differ by this share of its samples."""

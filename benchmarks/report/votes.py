@@ -15,12 +15,12 @@ import numpy as np
 from benchmarks.report.attempts import Attempts as AtProblem
 from benchmarks.report.attempts import by_problem, is_scored
 from benchmarks.report.metrics import Estimate, accuracy
-from benchmarks.report.paired import AccuracyDifference, difference
 from benchmarks.runs import Run
 from mumath_agent.concurrency import map_each
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
 from mumath_agent.records import Outcome, RunRecord
+from mumath_agent.runs.paired import AccuracyDifference, difference
 from mumath_agent.runs.voting import Count
 from mumath_agent.solutions import Attempts, Confidence, Weight
 

@@ -1,10 +1,11 @@
 """Make a model, from nothing to a measured folder, in one command: `all`, and `embedded` for the model that ships."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 from rich.console import Console
@@ -20,6 +21,14 @@ from mumath_agent.records import to_json
 
 if TYPE_CHECKING:
     from finetune.pipeline.steps import StepReport
+
+
+class Told(TypedDict):
+    """Who is told of steps."""
+
+    on_begin: Callable[[str], None]
+    on_end: Callable[["StepReport"], None]
+
 
 Work = Annotated[Path, typer.Option(help="Folder for all that is made; the same command goes on in it.")]
 Vllm = Annotated[
@@ -124,6 +133,19 @@ def _pair(data: Sequence[Path]) -> tuple[str, str]:
 
 
 def _run(plan: Plan, work: Path, *, gsm8k: Path | None, vllm: Path | None, as_json: bool) -> None:
+    with shown_steps(as_json=as_json) as told:
+        from finetune.pipeline.all import run
+
+        reports = run(plan, work.resolve(), gsm8k=gsm8k, vllm=vllm, **told)
+    if as_json:
+        print_json([to_json(report) for report in reports])
+    else:
+        stdout().print("", _table(reports), sep="\n")
+
+
+@contextmanager
+def shown_steps(*, as_json: bool) -> Iterator[Told]:
+    """Show which step is being done, and a line for each that has ended; yield the functions to tell it to."""
     # Bound to what stderr is now: while a step runs, stderr is the step's log.
     terminal = Console(file=sys.stderr, highlight=False)
     results = terminal if stdout() is stderr else stdout()
@@ -133,13 +155,7 @@ def _run(plan: Plan, work: Path, *, gsm8k: Path | None, vllm: Path | None, as_js
             results.print(_line(report), markup=False, soft_wrap=True)
 
     with terminal.status("starting") as status:
-        from finetune.pipeline.all import run
-
-        reports = run(plan, work.resolve(), gsm8k=gsm8k, vllm=vllm, on_begin=status.update, on_end=tell)
-    if as_json:
-        print_json([to_json(report) for report in reports])
-    else:
-        stdout().print("", _table(reports), sep="\n")
+        yield {"on_begin": status.update, "on_end": tell}
 
 
 def _line(report: "StepReport") -> str:

@@ -60,7 +60,7 @@ class SynthesizeConfig:
     solver: SolverOptions = field(
         default_factory=lambda: SolverOptions(sampling=Sampling(temperature=0.8, seed=0))
     )
-    """The teacher's servers or its GGUF file, without either the embedded model; sampling and limits."""
+    """The teacher's servers, its GGUF file or its folder, without any the embedded model; sampling and limits."""
     own: bool = False
     """The teacher is the solutions that the questions bring."""
     chat: bool = False
@@ -208,7 +208,7 @@ async def _teacher(
     problems = tuple(question.problem for question in questions)
     asked = config.solver
     if not (asked.base_urls or asked.local):
-        return problems, EmbeddedModel()
+        return problems, EmbeddedModel(asked.weights) if asked.weights else EmbeddedModel()
     return problems, await teacher_at(asked.base_urls, asked.model, chat=config.chat, local=asked.local)
 
 

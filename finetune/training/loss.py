@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from finetune.training.batches import Batch
 from finetune.training.weights import Model
@@ -33,10 +34,49 @@ class Losses:
 
 def losses_of(model: Model, batch: Batch, *, half: bool) -> Losses:
     """Return the losses of `model` on the tokens with a weight; `half` computes in bfloat16."""
+    hidden, weights = _states(model, batch, half=half), _weights(batch)
+    places = weights.nonzero()[:, 0]
+    weighted, each = _Losses.apply(  # type: ignore[no-untyped-call]
+        hidden,
+        model.get_output_embeddings().weight,
+        places,
+        _targets(batch)[places],
+        weights[places],
+        torch.bfloat16 if half else hidden.dtype,
+    )
+    return Losses(weighted=weighted, trained=each[weights[places] == 1])
+
+
+def logprobs_of(model: Model, batch: Batch, *, half: bool) -> torch.Tensor:
+    """Return the log-probability of each token with a weight, line by line, with a gradient, for other losses.
+
+    Logits are computed twice, forwards and backwards: what a token weighs isn't known before.
+    """
+    hidden, places = _states(model, batch, half=half), _weights(batch).nonzero()[:, 0]
+    dtype = torch.bfloat16 if half else hidden.dtype
+    states, targets = hidden[places], _targets(batch)[places]
+    matrix = model.get_output_embeddings().weight
+    found = [
+        checkpoint(_logprobs, states[chunk], matrix, targets[chunk], dtype, use_reentrant=False)
+        for start in range(0, len(places), CHUNK_TOKENS)
+        for chunk in (slice(start, start + CHUNK_TOKENS),)
+    ]
+    return torch.cat([states[:0, 0].float(), *found])  # also without a token it has a gradient: zero
+
+
+def _logprobs(
+    states: torch.Tensor, matrix: torch.Tensor, targets: torch.Tensor, dtype: torch.dtype
+) -> torch.Tensor:
+    logits = (states.to(dtype) @ matrix.to(dtype).T).float()
+    return -functional.cross_entropy(logits, targets, reduction="none")
+
+
+def _states(model: Model, batch: Batch, *, half: bool) -> torch.Tensor:
+    """Return the last states of all tokens, line after line, (tokens, channels)."""
     rows = {} if batch.row_lengths is None else {"row_lengths": batch.row_lengths}
     with torch.autocast(batch.ids.device.type, torch.bfloat16, enabled=half):
         # The whole model is called, for FSDP's sake, but asked for its last states and for no logits.
-        hidden = model(
+        hidden: torch.Tensor = model(
             input_ids=batch.ids,
             position_ids=batch.positions,
             use_cache=False,
@@ -44,17 +84,16 @@ def losses_of(model: Model, batch: Batch, *, half: bool) -> Losses:
             logits_to_keep=torch.empty(0, dtype=torch.long, device=batch.ids.device),
             **rows,
         ).hidden_states[-1]
-    weights = functional.pad(batch.weights[:, 1:], (0, 1)).flatten()  # of the token each place predicts
-    places = weights.nonzero()[:, 0]
-    weighted, each = _Losses.apply(  # type: ignore[no-untyped-call]
-        hidden.flatten(0, 1),
-        model.get_output_embeddings().weight,
-        places,
-        batch.ids.roll(-1, dims=1).flatten()[places],
-        weights[places],
-        torch.bfloat16 if half else hidden.dtype,
-    )
-    return Losses(weighted=weighted, trained=each[weights[places] == 1])
+    return hidden.flatten(0, 1)
+
+
+def _weights(batch: Batch) -> torch.Tensor:
+    """Return the weight of the token that each place predicts."""
+    return functional.pad(batch.weights[:, 1:], (0, 1)).flatten()
+
+
+def _targets(batch: Batch) -> torch.Tensor:
+    return batch.ids.roll(-1, dims=1).flatten()
 
 
 def require_plain_logits(model: Model) -> None:

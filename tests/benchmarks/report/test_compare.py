@@ -17,11 +17,11 @@ from benchmarks.commands.reports import compare as command
 from benchmarks.report.attempts import Cause
 from benchmarks.report.compare import Better, Comparison, compare
 from benchmarks.report.compare_layout import warnings
-from benchmarks.report.paired import RESAMPLES, difference, more_problems
 from benchmarks.runs import Run
 from mumath_agent.errors import InputError
 from mumath_agent.records import Limits, Outcome, RunRecord, StopReason, from_json, to_json
 from mumath_agent.runs.jsonl import dump_line
+from mumath_agent.runs.paired import RESAMPLES, difference, more_problems
 
 Attempt = Callable[..., RunRecord]
 CORRECT, WRONG = Outcome.CORRECT, Outcome.INCORRECT

@@ -214,7 +214,9 @@ def _any_of(gsm8k: Programs) -> Draw:
 
 
 def _summed(rng: Random) -> Exercise:
-    return rng.choice(sums()).exercise(rng)
+    """Return a sum, of a kind that comes as often as it has forms: what is asked in many ways is asked often."""
+    kinds = sums()
+    return rng.choices(kinds, [len(kind.forms) for kind in kinds])[0].exercise(rng)
 
 
 def _told(schemas: Sequence[Schema]) -> Draw:

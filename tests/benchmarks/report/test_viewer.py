@@ -6,7 +6,6 @@ Chromium starts for every look at the page, so addresses and filters that are pa
 import html
 import json
 import re
-import shutil
 import subprocess
 from base64 import b64decode, b64encode
 from collections import Counter
@@ -41,6 +40,7 @@ from mumath_agent.records import (
 )
 from mumath_agent.runs.page.highlight import colours
 from mumath_agent.transcript import Kind, Segment, Transcript
+from tests.browser import CHROMIUM, FLAGS, in_browser, needs_chromium
 
 Attempt = Callable[..., RunRecord]
 PNG = "data:image/png;base64," + b64encode(b"\x89PNG\r\n\x1a\n").decode()
@@ -321,23 +321,7 @@ def test_only_png_data_becomes_a_figure(attempt: Attempt, artefact: str) -> None
 
 # --- in a browser
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
-)
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--virtual-time-budget=3000",  # as if seconds had gone by: what waits for a moment is done
-)
-in_browser = pytest.mark.browser
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome on PATH")
+VIRTUAL_TIME = "--virtual-time-budget=3000"  # as if seconds had gone by: what waits for a moment is done
 
 
 @dataclass(frozen=True)
@@ -353,6 +337,7 @@ class Browser:
         command = [
             CHROMIUM,
             *FLAGS,
+            VIRTUAL_TIME,
             f"--user-data-dir={self.profile}",
             "--dump-dom",
             f"{self.file.as_uri()}#{address}",

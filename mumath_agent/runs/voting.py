@@ -16,6 +16,7 @@ import anyio
 from mumath_agent.answers import boxed_answers
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader, vote_classes
+from mumath_agent.models.calibration import log_probability
 from mumath_agent.records import AnswerSource, Execution, ExecutionStatus, Outcome, RunRecord
 from mumath_agent.runs.executed import turns_of
 from mumath_agent.solutions import Attempts, Confidence, Ending, VoteClass, Weight
@@ -190,9 +191,8 @@ async def _agrees(answer: str, executions: Sequence[Execution], grader: Grader) 
 
 def _logprob(record: RunRecord) -> float | None:
     completions = record.trajectory.completions
-    sums = [completion.logprob for completion in completions if completion.logprob is not None]
-    tokens = sum(completion.completion_tokens for completion in completions)
-    return math.fsum(sums) / tokens if tokens and len(sums) == len(completions) else None
+    total, tokens = log_probability(completions), sum(each.completion_tokens for each in completions)
+    return total / tokens if tokens and total is not None else None
 
 
 def _mean(values: Iterable[float]) -> float | None:

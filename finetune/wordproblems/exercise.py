@@ -4,8 +4,8 @@
                                          └───── worked ─────▶ stage 1
 
 A program has the question's numbers where they are needed: a small model that first named each of them, "points" and
-"points_2", took one for the other. Steps without a name are parts of the next one's expression. What a program prints
-is found by running it (`data.executed`), never assumed.
+"points_2", took one for the other. Every step has a line of its own: a model that wrote several in one expression
+ended it early. What a program prints is found by running it (`data.executed`), never assumed.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ from finetune.wordproblems.naming import distinct
 from finetune.wordproblems.problem import (
     STEP_NAMES,
     UNTOLD,
+    Step,
     WordProblem,
     clean,
     exact_results,
@@ -26,8 +27,6 @@ from finetune.wordproblems.problem import (
 )
 
 _RESULTS = {"+": "total", "-": "left", "*": "total", "/": "each", "//": "whole", "%": "remainder"}
-_RANK = {"+": 1, "-": 1, "*": 2, "/": 2, "//": 2, "%": 2}
-_ATOM = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,62 +94,40 @@ def _decimal(value: Fraction) -> str:
 
 
 def _names(problem: WordProblem) -> dict[str, str]:
-    """Return the variable of every step that has one."""
-    last = len(problem.steps) - 1
-    named = {
-        STEP_NAMES[index]: step for index, step in enumerate(problem.steps) if step.name or index == last
-    }
+    """Return the variable of every step."""
+    named = dict(zip(STEP_NAMES, problem.steps, strict=False))
     names = ["" if step.name == UNTOLD else step.name for step in named.values()]
     fallback = [_RESULTS[step.op] for step in named.values()]
     return dict(zip(named, distinct(names, fallback), strict=True))
 
 
 def _program(problem: WordProblem, names: Mapping[str, str]) -> list[str]:
+    shown = {f"n{i}": text for i, text in enumerate(problem.numbers)} | names
     lines: list[str] = []
-    shown = {f"n{i}": (text, _ATOM) for i, text in enumerate(problem.numbers)}
-    shown |= {key: (name, _ATOM) for key, name in names.items()}
-    written = ("", _ATOM)
     for key, step in zip(STEP_NAMES, problem.steps, strict=False):
-        written = _expression(
-            step.op, shown.get(step.left, (step.left, _ATOM)), shown.get(step.right, (step.right, _ATOM))
-        )
-        if key not in names:
-            shown[key] = written
-            continue
         if step.note:
             lines.append(f"# {step.note}")
-        lines.append(f"{names[key]} = {written[0]}")
+        lines.append(f"{names[key]} = {_expression(step, shown)}")
     result = names[STEP_NAMES[len(problem.steps) - 1]]
     if len(names) == 1:  # a single result needs no name
         del lines[-1]
-        result = written[0]
+        result = _expression(problem.steps[0], shown)
     numbers = {f"n{i}": text for i, text in enumerate(problem.numbers)}
     literals = [numbers.get(operand, operand) for operand in operands(problem)]
     rounds = any(step.op == "/" for step in problem.steps) or any("." in text for text in literals)
     return [*lines, f"print(round({result}, 2))" if rounds else f"print({result})"]
 
 
-def _expression(op: str, left: tuple[str, int], right: tuple[str, int]) -> tuple[str, int]:
-    """Return an operation with the parentheses that it needs, and how tightly it binds."""
-    rank = _RANK[op]
-    first = left[0] if left[1] >= rank else f"({left[0]})"
-    loose = right[1] < rank or (right[1] == rank and op != "+")
-    second = f"({right[0]})" if loose else right[0]
-    return f"{first} {op} {second}", rank
+def _expression(step: Step, shown: Mapping[str, str]) -> str:
+    return f"{shown.get(step.left, step.left)} {step.op} {shown.get(step.right, step.right)}"
 
 
 def _worked(problem: WordProblem, names: Mapping[str, str]) -> list[str]:
-    shown = {f"n{i}": (text, _ATOM) for i, text in enumerate(problem.numbers)}
+    shown = {f"n{i}": text for i, text in enumerate(problem.numbers)}
     lines = []
     results = exact_results(problem.numbers, problem.steps)
     for key, step, value in zip(STEP_NAMES, problem.steps, results, strict=False):
-        written = _expression(
-            step.op, shown.get(step.left, (step.left, _ATOM)), shown.get(step.right, (step.right, _ATOM))
-        )
-        if key in names:
-            label = step.note or names[key].rstrip("_0123456789").replace("_", " ")
-            lines.append(f"{label[:1].upper()}{label[1:]}: {written[0]} = {_decimal(value)}")
-            shown[key] = (_decimal(value), _ATOM)
-        else:
-            shown[key] = written
+        label = step.note or names[key].rstrip("_0123456789").replace("_", " ")
+        lines.append(f"{label[:1].upper()}{label[1:]}: {_expression(step, shown)} = {_decimal(value)}")
+        shown[key] = _decimal(value)
     return lines

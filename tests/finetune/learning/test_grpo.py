@@ -198,7 +198,8 @@ def test_more_tokens_than_are_computed_at_a_time(tiny: Make, monkeypatch: pytest
     assert 7 < batch.written < CHUNK_TOKENS
     whole = gradient_of(model, policy_loss(model, batch, Objective()))
     monkeypatch.setattr("finetune.training.loss.CHUNK_TOKENS", 7)
-    torch.testing.assert_close(gradient_of(model, policy_loss(model, batch, Objective())), whole)
+    chunked = gradient_of(model, policy_loss(model, batch, Objective()))
+    torch.testing.assert_close(chunked, whole, rtol=1e-4, atol=1e-5)  # sums in float32, in another order
 
 
 def test_an_attempt_of_which_the_model_wrote_nothing_is_no_harm(tiny: Make) -> None:

@@ -22,6 +22,7 @@ from mumath_agent.errors import KernelError
 from mumath_agent.kernels import JupyterExecutor, Sandbox
 from mumath_agent.kernels import kernel as kernel_module
 from mumath_agent.records import Execution, ExecutionStatus
+from mumath_agent.sandbox.spec import WORK
 from tests.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
@@ -166,7 +167,7 @@ def let_go(rights=True, directory=True, files=-1):
     call()
     call()
     if rights: linux.drop_capabilities()
-    if directory: os.chdir("/work")
+    if directory: os.chdir("@work@")
     if files: os.closerange(max(files, 0), 1000)
 def settle():
     @act@
@@ -188,7 +189,7 @@ READ = "libc.mprotect(ctypes.c_void_p(address), 4096, 3)\nprint(ctypes.string_at
 
 
 def acting(act: str) -> str:
-    return SETTLE.replace("@act@", act)
+    return SETTLE.replace("@act@", act).replace("@work@", WORK)
 
 
 def mapping(kind: str, file: str, protection: str) -> str:

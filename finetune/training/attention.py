@@ -40,7 +40,7 @@ def _by_row(
     if row_lengths is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
     parts = (torch.split(tensor, list(row_lengths), dim=2) for tensor in (query, key, value))
-    # On a processor, rows of some hundred tokens take the plain products less time than the fused kernel's backward pass.
+    # On a processor the backward pass of the fused kernel takes longer than plain products, for rows this short.
     with sdpa_kernel(SDPBackend.MATH) if query.device.type == "cpu" else nullcontext():
         seen = [
             sdpa_attention_forward(module, q, k, v, None, **settings)[0]

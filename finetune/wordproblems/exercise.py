@@ -102,7 +102,7 @@ def _names(problem: WordProblem) -> dict[str, str]:
 
 
 def _program(problem: WordProblem, names: Mapping[str, str]) -> list[str]:
-    shown = {f"n{i}": text for i, text in enumerate(problem.numbers)} | names
+    shown = {f"n{i}": text for i, text in enumerate(problem.numbers)} | dict(names)
     lines: list[str] = []
     for key, step in zip(STEP_NAMES, problem.steps, strict=False):
         if step.note:

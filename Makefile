@@ -1,6 +1,6 @@
 # What a contributor runs. `make check` takes a minute and `make fast` little more; README says what `make test` needs.
 bin ?= .venv/bin
-fast = not kernel and not model and not worker and not vllm and not train and not browser and not network and not slow
+fast = not kernel and not model and not shipped and not worker and not vllm and not train and not browser and not network and not slow
 
 torch := training release pipeline ablations
 

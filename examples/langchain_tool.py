@@ -3,7 +3,7 @@
     python examples/langchain_tool.py
 
 MODEL names the agent's chat model, e.g. "openai:gpt-5"; without it the example plays a recorded conversation. The
-tool's own model is the embedded one, which is a toy, unless MUMATH_BASE_URL is the address of a server.
+tool's own model is the embedded one, which is small, unless MUMATH_BASE_URL is the address of a server.
 """
 
 import os

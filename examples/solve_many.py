@@ -3,7 +3,7 @@
     python examples/solve_many.py "What is 17 times 23?" "What is 3 + 4?"
 
 MUMATH_BASE_URL is the address of an OpenAI-compatible server and MUMATH_API_KEY its key, if it wants one. Without an
-address the embedded model answers, which is a toy.
+address the embedded model answers, which is small.
 """
 
 import sys

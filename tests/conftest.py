@@ -22,10 +22,10 @@ sys.path.append(str(Path(__file__).parent / "guard"))  # also programs that test
 
 import needs
 
-from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.models.embedded_engine import Engine
 from mumath_agent.models.http import retries
 from mumath_agent.serving import serving
+from tests.toy import TOY
 from tests.vllm_env import NoEnvironment
 from tests.vllm_session import VllmSession
 
@@ -63,7 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
     load = Engine.__init__
 
     def watched(engine: Engine, folder: Path) -> None:
-        needs.refuse("model", "loads the embedded model")
+        needs.refuse("model", "loads a model")
         load(engine, folder)
 
     Engine.__init__ = watched  # type: ignore[method-assign,assignment]
@@ -172,7 +172,7 @@ def vllm_python(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_vllm(request: pytest.FixtureRequest, vllm_python: Path) -> VllmSession:
-    """Wait for the one `serve` of the session: the embedded weights as "mumath", ready to take adapters."""
+    """Wait for the one `serve` of the session: the toy as "mumath", ready to take adapters."""
     session = request.config.stash[SESSION]
     session.url()
     return session
@@ -184,9 +184,9 @@ def serve_vllm(
 ) -> Iterator[Callable[[Path], str]]:
     """Return a function that serves a model folder with a real vLLM, as "mumath", and returns the server's base URL.
 
-    The embedded weights are the session's; any other folder takes a start, so only slow tests ask for one.
+    The toy is the session's; any other folder takes a start, so only slow tests ask for one.
     """
-    urls = {DEFAULT: shared_vllm.url()}
+    urls = {TOY: shared_vllm.url()}
     with ExitStack() as servers:
 
         def serve(folder: Path) -> str:

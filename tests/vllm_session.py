@@ -21,13 +21,14 @@ from shutil import rmtree
 import psutil
 
 from tests.serve_process import ENDS_WITHIN_S, ServeProcess, ended
+from tests.toy import TOY
 from tests.vllm_env import BASE, GIVEN, NoEnvironment, environment
 
 STARTS_WITHIN_S = 3600.0
 """An environment of 2.5 GB and a start on a machine that is busy with other things; only a hang takes that long."""
 BEGUN_WITHIN_S = 300.0
 OPTIONS = ("--name", "mumath", "--", "--enable-lora", "--max-lora-rank", "8")
-"""The embedded weights as "mumath", ready to take adapters."""
+"""The toy as "mumath", ready to take adapters."""
 ADAPTERS = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
 _POLL_S = 0.1
 
@@ -134,10 +135,9 @@ def main(folder: Path, session: int) -> None:
         _say(folder, {"no-environment": str(error), "failure": str(error)})
         return
     _say(folder, {"python": str(python)})
-    from mumath_agent.models.embedded import DEFAULT
     from mumath_agent.serving import free_port
 
-    server = ServeProcess(DEFAULT, "--port", free_port(), *OPTIONS, python=python, folder=folder)
+    server = ServeProcess(TOY, "--port", free_port(), *OPTIONS, python=python, folder=folder)
     try:
         _say(folder, {"pid": str(server.process.pid), "url": server.url()})
     except AssertionError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from finetune.release.card import NAME, is_ours, write_card
 from finetune.release.export import GRAPH, Weights, export
 from finetune.training.train import MANIFEST
+from mumath_agent.models.calibration import FILE
 from mumath_agent.models.embedded_engine import weights_file
 
 
@@ -68,6 +69,7 @@ def wheel_files(folder: Path) -> list[Path]:
         "generation_config.json",
         "tokenizer.json",
         "tokenizer_config.json",
+        FILE,
         NAME,
     }
     found = [folder / name for name in sorted(needed) if (folder / name).is_file()]

@@ -56,10 +56,9 @@ def as_line(record: RunRecord | Solution) -> str:
 
 def introduce(solver: "Solver") -> None:
     """Say on stderr which model is going to answer."""
-    toy = getattr(solver.model, "caution", "")
     about = (
-        "a toy; for real mathematics, name a server with --base-url"
-        if toy
+        "small; for real mathematics, name a server with --base-url"
+        if getattr(solver.model, "caution", "")
         else f"dialect {solver.dialect.name}"
     )
     remark(f"model: {solver.model.name} ({about})")

@@ -66,8 +66,7 @@ _UNKNOWN = Family(name="unknown", dialect="chat", context_tokens=None, source="n
 _EMBEDDED = Family(
     name="embedded",
     dialect="fenced",
-    context_tokens=1024,
-    rope_theta=_LLAMA,
+    context_tokens=None,
     source="mumath_agent/weights/embedded",
 )
 _MUMATH = Family(

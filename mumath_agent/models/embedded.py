@@ -16,7 +16,7 @@ from mumath_agent.records import Completion
 
 DEFAULT = Path(__file__).parents[1] / "weights" / "embedded"
 CAUTION = (
-    "The embedded model is a 4.5M-parameter toy for elementary word problems of one to three steps; "
+    "The embedded model is small (135M parameters), made for elementary word problems and plain sums; "
     "its answers may be wrong."
 )
 """What the model that ships with the package is good for. Every record of it carries this."""

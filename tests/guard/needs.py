@@ -1,4 +1,4 @@
-"""Tests say what they need: one that isn't marked for it can't start a kernel, load the model or leave this machine.
+"""Tests say what they need: one that isn't marked for it can't start a kernel, load a model or leave this machine.
 
     pytest_runtest_protocol ─▶ `forbid` ─▶ an audit hook here, and `sitecustomize` in every program the test starts
 
@@ -16,10 +16,12 @@ FORBIDDEN = "MUMATH_TESTS_FORBID"
 """The environment variable with what the running test isn't marked for: markers, separated by commas."""
 TRIED = "MUMATH_TESTS_TRIED"
 """The environment variable with the path of the file that says what was tried."""
-MARKERS = ("kernel", "model", "network")
+MARKERS = ("kernel", "model", "network", "shipped")
 _IMPLIED = {"model": {"kernel", "train", "vllm"}}
 """Whoever solves problems in kernels, trains a model, or has vLLM beside it, may run the embedded engine, too."""
 _KERNELS = ("mumath_agent.sandbox.guardian", "ipykernel_launcher")
+_SHIPPED = str(Path(__file__).parents[2] / "mumath_agent" / "weights" / "embedded" / "genai_config.json")
+"""What whoever loads the model that ships reads."""
 _installed = False
 
 
@@ -65,6 +67,8 @@ def _look(event: str, arguments: tuple[Any, ...]) -> None:
         words = arguments[1] if isinstance(arguments[1], (list, tuple)) else [arguments[1]]
         if any(kernel in str(word) for word in words for kernel in _KERNELS):
             refuse("kernel", "starts a kernel")
+    elif event == "open" and arguments[0] == _SHIPPED:
+        refuse("shipped", "loads the model that ships (a second, 450 MB), where tests.toy.TOY may do")
     elif event == "socket.connect" and isinstance(arguments[1], tuple) and not _is_here(arguments[1][0]):
         refuse("network", f"connects to {arguments[1][0]}")
     elif event == "socket.getaddrinfo" and not _is_here(arguments[0]):

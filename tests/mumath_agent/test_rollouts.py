@@ -1,4 +1,4 @@
-"""Rollouts of the embedded model, with real kernels and the real grader; TRL itself isn't here."""
+"""Rollouts of a tiny model, with real kernels and the real grader; TRL itself isn't here."""
 
 import logging
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pytest
 
 from mumath_agent.bridge import run_sync
 from mumath_agent.errors import InputError, ModelMisconfigured, ModelUnreachable
-from mumath_agent.models.embedded import DEFAULT, EmbeddedModel
+from mumath_agent.models.embedded import EmbeddedModel
 from mumath_agent.models.tokens import tokenizer_of
 from mumath_agent.records import Completion, FinishReason
 from mumath_agent.rollouts import (
@@ -24,8 +24,9 @@ from mumath_agent.rollouts import (
 )
 from mumath_agent.testing import ScriptedModel
 from tests.dictated import Dictated, after, token_of
+from tests.toy import TOY
 
-TOKENIZER = tokenizer_of(DEFAULT)
+TOKENIZER = tokenizer_of(TOY)
 END = token_of(TOKENIZER, "<|end|>")
 EASY = {"question": "Tom has 3 apples and buys 4 more. How many apples does Tom have?", "answer": "7"}
 ROLLOUT = Rollout(
@@ -35,7 +36,7 @@ ROLLOUT = Rollout(
 
 @pytest.fixture
 def model() -> Iterator[EmbeddedModel]:
-    model = EmbeddedModel()
+    model = EmbeddedModel(TOY)
     yield model
     run_sync(model.aclose())
 
@@ -56,7 +57,7 @@ def test_a_rollout_has_one_of_each_for_a_token(name: str) -> None:
 @pytest.mark.worker
 def test_a_model_rolls_out_in_tokens(model: EmbeddedModel) -> None:
     wrong = EASY | {"answer": "8"}
-    made = rollouts([EASY, EASY, wrong, EASY["question"]], tokenizer=DEFAULT, model=model)
+    made = rollouts([EASY, EASY, wrong, EASY["question"]], tokenizer=TOY, model=model)
     assert len(made) == 4 and {one.reward for one in made[:2]} <= {0.0, 1.0}
     assert made[3].reward is None
     for one in made:
@@ -75,7 +76,7 @@ def test_a_seed_gives_the_same_rollouts_and_every_attempt_has_its_own(model: Emb
     texts = [
         [
             one.completion_ids
-            for one in rollouts([EASY["question"]] * 6, tokenizer=DEFAULT, model=model, sampling=hot)
+            for one in rollouts([EASY["question"]] * 6, tokenizer=TOY, model=model, sampling=hot)
         ]
         for _ in range(2)
     ]

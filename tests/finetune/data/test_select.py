@@ -45,6 +45,7 @@ from mumath_agent.records import (
 )
 from mumath_agent.runs.jsonl import load_records
 from mumath_agent.transcript import Transcript
+from tests.toy import TOY
 
 QUESTION = "Mira buys 3 boxes of 7 pens and gives 4 pens to Jon. How many pens are left?"
 SETTINGS = Settings(model="scripted", dialect="fenced", limits=Limits(), sampling=Sampling())
@@ -412,7 +413,7 @@ def test_attempts_of_the_real_solver_are_kept_or_have_a_reason(tmp_path: Path) -
     made: list[RunRecord] = []
 
     async def solve() -> None:
-        model = EmbeddedModel()
+        model = EmbeddedModel(TOY)
         try:
             solver = Solver(model=model, unsafe_local=True)
             made.extend([await solver.solve(problem) for problem in problems])

@@ -17,6 +17,7 @@ from finetune.data.jobs import read_manifest
 from finetune.data.shards import cut, join
 from mumath_agent.errors import InputError
 from tests.programs import call
+from tests.toy import WITH_TOY
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -83,7 +84,7 @@ def test_what_a_shard_lost_is_made_again(tmp_path: Path) -> None:
 def made_both_ways(source: Path, folder: Path) -> tuple[Path, Path]:
     """Solve questions in this process and in two of Ray's; return both files of attempts."""
     one, many = folder / "one.jsonl", folder / "many.jsonl"
-    options = ("--teacher", "embedded", "--samples", "2")
+    options = ("--teacher", "embedded", *WITH_TOY, "--samples", "2")
     assert call("finetune", "synthesize", source, "--out", one, *options).code == 0
     spread = finetune("on-ray", "synthesize", source, "--out", many, "--shards", "2", "--", *options)
     assert spread.returncode == 0, spread.stderr
@@ -99,7 +100,17 @@ def test_a_shard_that_fails_says_why_and_the_others_finish(tmp_path: Path) -> No
     source.write_text(source.read_text() + "{}\n")
     out = tmp_path / "out.jsonl"
     failed = finetune(
-        "on-ray", "synthesize", source, "--out", out, "--shards", "2", "--", "--teacher", "embedded"
+        "on-ray",
+        "synthesize",
+        source,
+        "--out",
+        out,
+        "--shards",
+        "2",
+        "--",
+        "--teacher",
+        "embedded",
+        *WITH_TOY,
     )
     assert failed.returncode == 3
     assert "1 of 2 shards failed" in failed.stderr and "line 2" in failed.stderr

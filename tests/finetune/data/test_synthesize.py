@@ -23,6 +23,7 @@ from mumath_agent.runs.results import ResultsFile
 from mumath_agent.testing import ScriptedModel
 from mumath_agent.transcript import Kind, Transcript
 from tests.programs import Ended, call
+from tests.toy import WITH_TOY
 
 pytestmark = pytest.mark.anyio
 
@@ -147,7 +148,18 @@ def questions(folder: Path) -> Path:
 @pytest.mark.kernel
 def test_the_command_goes_on_where_it_was_cut_off_and_says_what_it_was_made_with(tmp_path: Path) -> None:
     out = tmp_path / "attempts.jsonl"
-    arguments = (questions(tmp_path), "--out", out, "--teacher", "embedded", "--samples", "2", "--seed", "3")
+    arguments = (
+        questions(tmp_path),
+        "--out",
+        out,
+        "--teacher",
+        "embedded",
+        *WITH_TOY,
+        "--samples",
+        "2",
+        "--seed",
+        "3",
+    )
     assert synthesize(*arguments).code == 0
     whole = out.read_text()
     out.write_text("".join(whole.splitlines(keepends=True)[2:]) + '{"torn')

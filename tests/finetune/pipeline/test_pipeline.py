@@ -37,6 +37,7 @@ from finetune.training.recipe import read_stages
 from mumath_agent.errors import InputError
 from mumath_agent.runs.jsonl import load_records
 from tests.programs import call
+from tests.toy import toy_as_default
 
 ROOT = Path(__file__).resolve().parents[3]
 STEPS = (
@@ -67,7 +68,8 @@ def test_one_command_makes_and_measures_a_model(tmp_path: Path, monkeypatch: pyt
     work, few = tmp_path / "work", Synthesis(seeds=10, samples=2)  # every step does its work with as many
     monkeypatch.setitem(cast(dict[Size, Plan], PLANS), Size.TINY, replace(PLANS[Size.TINY], rows=few))
     monkeypatch.delenv("MUMATH_VLLM_PYTHON", raising=False)
-    first = call("finetune", "all", "--work", work)
+    with toy_as_default():  # it teaches
+        first = call("finetune", "all", "--work", work)
     assert first.code == 0, first.stderr
     assert list(ended(work)) == list(STEPS)
     card = (work / "exported" / "README.md").read_text("utf-8")

@@ -27,8 +27,8 @@ from finetune.release.export import export
 from finetune.release.verify import Difference, End, compare, ended, prompts
 from mumath_agent.dialects import Fenced
 from mumath_agent.errors import InputError, ModelRefused, ModelUnreachable
-from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.serving import serving
+from tests.toy import TOY
 
 pytestmark = pytest.mark.train
 
@@ -104,8 +104,8 @@ def test_other_ids_of_a_prompt_are_a_difference_too(folder: Path) -> None:
 
 
 def test_one_of_the_own_prompts_is_about_to_stop() -> None:
-    """With a model that knows the format: the shipped one."""
-    reference = Reference(DEFAULT)
+    """With a model that knows the format."""
+    reference = Reference(TOY)
     ends = [compare(text, reference, {}, stop=STOP).end for text in prompts(Fenced())]
     assert ends[-2] is End.STOP and ends[-1] is End.END_TOKEN
     assert len(reference.write(prompts(Fenced())[-2]).ids) > 1  # transformers goes on past it
@@ -198,7 +198,7 @@ def test_a_vllm_that_cannot_be_started_is_said_so(
 
 @pytest.mark.vllm
 def test_vllm_agrees_too(serve_vllm: Callable[[Path], str], capsys: pytest.CaptureFixture[str]) -> None:
-    verify(DEFAULT, base_url=serve_vllm(DEFAULT))
+    verify(TOY, base_url=serve_vllm(TOY))
     assert "6 of 6 prompts equal" in capsys.readouterr().out
 
 

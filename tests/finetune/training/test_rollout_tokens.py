@@ -14,15 +14,15 @@ from transformers import PreTrainedTokenizerFast
 from finetune.training.encode import UNTRAINED, Row, encode
 from mumath_agent.bridge import run_sync
 from mumath_agent.dialects import Fenced
-from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.models.tokens import TokenRecorder, TokensDiffer, tokenizer_of
 from mumath_agent.rollouts import Rollout, check
 from mumath_agent.transcript import Transcript
 from tests.dictated import Dictated, after, attempt, token_of
+from tests.toy import TOY
 
 pytestmark = pytest.mark.train
 
-FAMILIES = ("tokenizer", "llama2_like", "llama3_like", "embedded")
+FAMILIES = ("tokenizer", "llama2_like", "llama3_like", "toy")
 FENCED = Fenced()
 LINES = st.text("ab 1+\n`é∑𝑥\t\\{}$", max_size=30)
 PROGRAM = "\n```python\n{}\n```\n```output\n7"
@@ -32,8 +32,8 @@ PIECES = st.lists(st.integers(0, 80), max_size=5)
 
 
 def family(request: pytest.FixtureRequest, name: str) -> tuple[Tokenizer, int]:
-    if name == "embedded":
-        own = tokenizer_of(DEFAULT)
+    if name == "toy":
+        own = tokenizer_of(TOY)
         return own, token_of(own, "<|end|>")
     fast: PreTrainedTokenizerFast = request.getfixturevalue(name)
     assert isinstance(fast.eos_token_id, int)
@@ -133,7 +133,7 @@ def test_the_mask_is_that_of_training(request: pytest.FixtureRequest, name: str,
     assert dropped == 0
     ids = [*rollout.prompt_ids, *rollout.completion_ids]
     if ids != row.ids.tolist():  # where a piece begins matters to this tokenizer
-        assert name != "embedded"
+        assert name != "toy"
         return
     ours = [False] * len(rollout.prompt_ids) + list(rollout.env_mask)
     trained = [label != UNTRAINED for label in row.labels]

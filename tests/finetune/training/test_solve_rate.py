@@ -1,4 +1,4 @@
-"""The solve rate of the shipped model, with real kernels."""
+"""The solve rate of a model, with real kernels."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from finetune.training.solve_rate import SolveRate, solve_rate, table
-from mumath_agent.models.embedded import DEFAULT, EmbeddedModel
+from mumath_agent.models.embedded import EmbeddedModel
 from mumath_agent.problems import load_problems
+from tests.toy import TOY
 
 
 def write(path: Path, *rows: object) -> Path:
@@ -28,7 +29,7 @@ async def test_right_and_wrong_are_counted_by_source(tmp_path: Path) -> None:
     ]
     done: list[None] = []
     problems = load_problems(write(tmp_path / "p.jsonl", *rows))
-    model = EmbeddedModel(DEFAULT)
+    model = EmbeddedModel(TOY)
     try:
         rates = await solve_rate(model, problems, concurrency=2, on_done=lambda: done.append(None))
     finally:

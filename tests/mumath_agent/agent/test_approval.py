@@ -24,6 +24,7 @@ from mumath_agent.kernels import JupyterExecutor
 from mumath_agent.records import ExecutionStatus, Limits, Problem, StopReason, to_json
 from mumath_agent.testing import ScriptedExecutor, ScriptedModel
 from mumath_agent.transcript import Kind
+from tests.toy import WITH_TOY
 
 CONFIG: RunnableConfig = {"configurable": {"thread_id": "1"}}
 QUESTION: Question = {"question": "q"}
@@ -182,7 +183,7 @@ def test_at_the_terminal_each_program_is_asked_about(answers: list[str], said: s
     environment.pop("VISUAL", None)
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "mumath_agent", "solve", "--approve", "--max-turns", "2", PENCILS],
+        [sys.executable, "-m", "mumath_agent", "solve", *WITH_TOY, "--approve", "--max-turns", "2", PENCILS],
         stdin=theirs,
         stderr=theirs,
         stdout=subprocess.PIPE,

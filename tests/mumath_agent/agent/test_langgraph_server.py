@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.toy import toy_served
 from tests.waiting import HANG_S, comes_true
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -70,11 +71,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     arguments = ["--config", str(CHECKOUT / "langgraph.json"), "--port", str(port)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MUMATH_")}
     environment |= {"LANGSMITH_TRACING": "false", "LANGGRAPH_STRICT_MSGPACK": "true"}
+    environment |= {"MUMATH_DIALECT": "fenced"}
     log = folder / "log"
     with (
+        toy_served() as toy,
         log.open("w") as said,
         subprocess.Popen(
-            [*command, *arguments], cwd=folder, stdout=said, stderr=said, env=environment
+            [*command, *arguments],
+            cwd=folder,
+            stdout=said,
+            stderr=said,
+            env=environment | {"MUMATH_BASE_URL": toy},
         ) as process,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=HANG_S) as http,
     ):

@@ -1,4 +1,4 @@
-"""`solve --attempts` with the embedded model: rows, votes, tables, notebooks, and runs that are killed.
+"""`solve --attempts` with a tiny model: rows, votes, tables, notebooks, and runs that are killed.
 
 The command is called in this process, but where it is killed or has a terminal.
 """
@@ -17,6 +17,7 @@ from mumath_agent.commands.attempt_rows import AttemptRows
 from mumath_agent.records import RunRecord, from_json
 from mumath_agent.solutions import Ending, Solution
 from tests.programs import PROGRAM, Ended, mumath_agent
+from tests.toy import WITH_TOY
 from tests.waiting import comes_true
 
 QUESTION = "Lina has 17 marbles. Tom gives her 25 more marbles. How many marbles does Lina have now?"
@@ -24,7 +25,7 @@ SUMS = "".join(f"What is {n} plus {n + 3}?\n" for n in range(10, 14))
 
 
 def solve(*arguments: str, stdin: str = "", **environment: str) -> Ended:
-    return mumath_agent("solve", *arguments, stdin=stdin, **environment)
+    return mumath_agent("solve", *WITH_TOY, *arguments, stdin=stdin, **environment)
 
 
 def solutions(ended: Ended) -> list[Solution]:
@@ -76,7 +77,7 @@ def test_low_confidence_is_said_in_every_form(tmp_path: Path) -> None:
 def test_killed_in_the_middle_a_run_goes_on_to_the_same_answers_and_loses_no_attempt(tmp_path: Path) -> None:
     file, output, fresh = tmp_path / "p.txt", tmp_path / "r.jsonl", tmp_path / "fresh.jsonl"
     file.write_text(SUMS)
-    options = ("solve", "--file", str(file), "--attempts", "3", "--concurrency", "2")
+    options = ("solve", *WITH_TOY, "--file", str(file), "--attempts", "3", "--concurrency", "2")
     arguments = [*options, "--output", str(output)]
     running = subprocess.Popen([*PROGRAM, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert comes_true(lambda: output.exists() and output.read_bytes().count(b"\n") >= 3)
@@ -155,7 +156,7 @@ def test_rows_are_calm_whole_lines_and_hold_no_control_characters(
 def test_at_a_terminal_the_rows_are_gone_when_the_answer_is_there() -> None:
     from tests.terminals import at_terminal
 
-    shown = at_terminal([*PROGRAM, "solve", QUESTION, "--attempts", "3"], columns=60)
+    shown = at_terminal([*PROGRAM, "solve", *WITH_TOY, QUESTION, "--attempts", "3"], columns=60)
     assert shown.code == 0 and "Answer: 42" in shown.screen
     assert not [line for line in shown.screen if line.startswith("attempt ")]
 

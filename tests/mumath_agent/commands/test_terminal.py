@@ -12,6 +12,7 @@ import pytest
 
 from tests.programs import PROGRAM
 from tests.terminals import Shown, at_terminal
+from tests.toy import WITH_TOY
 
 pytestmark = pytest.mark.kernel
 
@@ -20,7 +21,7 @@ _SPINNER = re.compile("[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]")
 
 
 def solve(*arguments: str, **options: object) -> Shown:
-    return at_terminal([*PROGRAM, "solve", *arguments], **options)  # type: ignore[arg-type]
+    return at_terminal([*PROGRAM, "solve", *WITH_TOY, *arguments], **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +127,8 @@ def broken_server() -> Iterator[str]:
 
 
 def test_an_error_after_half_a_line_begins_a_new_one(broken_server: str) -> None:
-    shown = solve("q", "--base-url", broken_server, "--dialect", "fenced", "--model", "m", columns=200)
+    options = ("--base-url", broken_server, "--dialect", "fenced", "--model", "m")
+    shown = at_terminal([*PROGRAM, "solve", "q", *options], columns=200)
     assert shown.code == 3
     assert "The" in shown.screen
     assert [line for line in shown.screen if line.startswith("error: ")]

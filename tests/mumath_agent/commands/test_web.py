@@ -1,4 +1,4 @@
-"""The command `web` as a person starts it: the README's question, and the ends."""
+"""The command `web` as a person starts it: a question, and the ends."""
 
 import json
 import os
@@ -13,6 +13,7 @@ import pytest
 
 from tests.programs import PROGRAM
 from tests.test_packaging import QUESTION
+from tests.toy import WITH_TOY
 from tests.waiting import HANG_S
 
 
@@ -32,8 +33,8 @@ def started(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], 
 
 @pytest.mark.kernel
 def test_the_command_answers_the_question_of_the_readme_and_ends_when_told(tmp_path: Path) -> None:
-    with started(tmp_path) as (process, url), httpx.Client(base_url=url, timeout=HANG_S) as client:
-        asked = {"question": QUESTION, "model": "embedded", "attempts": 1}
+    with started(tmp_path, *WITH_TOY) as (process, url), httpx.Client(base_url=url, timeout=HANG_S) as client:
+        asked = {"question": QUESTION, "model": "given", "attempts": 1}
         name = client.post("/api/ask", json=asked).json()["conversation"]
         events = client.get(f"/api/c/{name}/events").text
         last = [line for line in events.split("\n") if line.startswith("data: [")][-1]

@@ -74,7 +74,7 @@ def test_the_prompts_are_the_published_bytes(name: str) -> None:
         ("Qwen/Qwen2.5-Math-1.5B-Instruct", "Qwen2.5-Math-Instruct", "fenced-qwen", 1e4),
         ("Qwen/Qwen2.5-Math-72B", "Qwen2.5-Math", "fenced-qwen", 1e4),
         ("AI-MO/NuminaMath-7B-TIR-GPTQ", "NuminaMath-7B-TIR", "fenced-numina", 1e4),
-        ("mumath_agent/weights/embedded", "embedded", "fenced", 1e4),
+        ("mumath_agent/weights/embedded", "embedded", "fenced", None),
         ("MathLLMs/MathCoder2-Llama-3-8B", "unknown", "chat", None),
         ("AI-MO/NuminaMath-7B-CoT", "unknown", "chat", None),
         ("Qwen/Qwen2.5-7B-Instruct", "unknown", "chat", None),

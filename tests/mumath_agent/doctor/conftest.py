@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from mumath_agent.models.embedded import DEFAULT
+from tests.toy import TOY
 
 KEY = "sk-right"
 BLOCK = 16
@@ -27,7 +27,7 @@ TOKEN_S = 0.001
 
 @cache
 def tokenizer() -> Tokenizer:
-    return Tokenizer.from_file(str(DEFAULT / "tokenizer.json"))
+    return Tokenizer.from_file(str(TOY / "tokenizer.json"))
 
 
 class Simulated(ThreadingHTTPServer):
@@ -181,7 +181,7 @@ def simulate() -> Iterator[Callable[..., str]]:
     """Yield a function that starts a server with the given faults and returns its address."""
     with ExitStack() as servers:
 
-        def start(*faults: str, root: str = str(DEFAULT)) -> str:
+        def start(*faults: str, root: str = str(TOY)) -> str:
             server = servers.enter_context(Simulated(frozenset(faults), root))
             threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
             servers.callback(server.shutdown)

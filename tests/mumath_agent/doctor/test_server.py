@@ -12,9 +12,9 @@ from mumath_agent.doctor import Finding, Status, examine, weights
 from mumath_agent.doctor.endpoint import Endpoint
 from mumath_agent.doctor.survey import server_checks
 from mumath_agent.doctor.visit import Visit
-from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.models.http.wire import API_KEY
 from mumath_agent.records import Limits
+from tests.toy import TOY
 
 pytestmark = pytest.mark.anyio
 
@@ -78,7 +78,7 @@ async def test_a_healthy_server_has_no_fault(simulate: Simulate) -> None:
         ("deaf", {}, {"cancelling": "fail"}),
         ("short", {}, {"context": "fail"}),
         ("short", {"limits": Limits(max_new_tokens=256)}, {"context": "warn"}),
-        ("reticent", {"files": str(DEFAULT)}, {"context": "warn"}),
+        ("reticent", {"files": str(TOY)}, {"context": "warn"}),
         ("other tokenizer", {}, {"token identity": "fail"}),
         ("no tokenize", {}, {}),
         ("no tokenize,other tokenizer", {}, {"token identity": "fail"}),
@@ -124,7 +124,7 @@ async def test_a_wrong_rope_base_is_found(simulate: Simulate, tmp_path: Path, to
     folder = tmp_path / "MuMath-Code-CL-7B"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(CODE_LLAMA))
-    (folder / "tokenizer.json").write_bytes((DEFAULT / "tokenizer.json").read_bytes())
+    (folder / "tokenizer.json").write_bytes((TOY / "tokenizer.json").read_bytes())
     root, given = (str(folder), None) if told_by == "server" else ("/models/of/another/machine", str(folder))
     findings = await found(simulate(root=root), files=given)
     assert faults(findings) == {"rope base": "fail"}
@@ -140,7 +140,7 @@ async def test_a_wrong_rope_base_is_found_before_anything_is_served(tmp_path: Pa
     (folder / "config.json").write_text(json.dumps(without))
     found = await weights.rope_base(str(folder))
     assert found.status is Status.FAIL and "--hf-overrides" in (found.remedy or "")
-    assert (await weights.rope_base(str(DEFAULT))).status is Status.OK
+    assert (await weights.rope_base(str(TOY))).status is Status.OK
 
 
 async def test_files_that_are_elsewhere_are_asked_for(simulate: Simulate) -> None:

@@ -1,4 +1,4 @@
-"""A real vLLM that serves the embedded model's weights: there is nothing to complain of."""
+"""A real vLLM that serves the toy's weights: there is nothing to complain of."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +9,8 @@ from mumath_agent.doctor import Finding, Status, examine, server
 from mumath_agent.doctor.endpoint import Endpoint
 from mumath_agent.doctor.survey import server_checks
 from mumath_agent.doctor.visit import Visit
-from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.records import Limits
+from tests.toy import TOY
 from tests.waiting import HANG_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.vllm]
@@ -25,11 +25,11 @@ async def found(url: str, model: str | None = None) -> dict[str, Finding]:
 async def test_all_is_well(serve_vllm: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch) -> None:
     # A busy machine takes longer than a user should wait.
     monkeypatch.setattr(server, "GONE_WITHIN_S", HANG_S)
-    findings = await found(serve_vllm(DEFAULT))
+    findings = await found(serve_vllm(TOY))
     assert {finding.status for finding in findings.values()} == {Status.OK}, findings
     assert findings["token identity"].detail.endswith("all the same")
 
 
 async def test_a_wrong_name(serve_vllm: Callable[[Path], str]) -> None:
-    findings = await found(serve_vllm(DEFAULT), model="llama")
+    findings = await found(serve_vllm(TOY), model="llama")
     assert [name for name, finding in findings.items() if finding.status is Status.FAIL] == ["model name"]

@@ -16,6 +16,7 @@ from mumath_agent.commands.front import require_extra
 from mumath_agent.errors import MissingExtra
 from tests.programs import PROGRAM, mumath_agent
 from tests.serve_process import ended
+from tests.toy import WITH_TOY
 from tests.waiting import HANG_S, comes_true
 
 QUESTION = {"messages": [{"role": "user", "content": "What is 17 times 23?"}]}
@@ -80,7 +81,7 @@ def started(*words: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes]
 @pytest.mark.kernel
 @pytest.mark.model
 def test_a_server_that_is_killed_leaves_no_kernel(tmp_path: Path) -> None:
-    with started("api", folder=tmp_path) as (process, url):
+    with started("api", *WITH_TOY, folder=tmp_path) as (process, url):
         answer = httpx.post(f"{url}/chat/completions", json=QUESTION, timeout=HANG_S).json()
         assert answer["choices"][0]["message"]["content"].endswith("\\boxed{391}\\).")
         family = psutil.Process(process.pid).children(recursive=True)
@@ -94,7 +95,7 @@ def test_a_server_that_is_killed_leaves_no_kernel(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_server_with_streams_open(number: int, tmp_path: Path) -> None:
     with (
-        started("api", folder=tmp_path) as (process, url),
+        started("api", *WITH_TOY, folder=tmp_path) as (process, url),
         httpx.stream(
             "POST", f"{url}/chat/completions", json={**QUESTION, "stream": True}, timeout=HANG_S
         ) as answer,

@@ -18,7 +18,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult
 
-from mumath_agent.agent.solver import Solver
+from mumath_agent.agent.solver import Solver, SolverOptions
+from mumath_agent.commands.mcp import caution_of
 from mumath_agent.errors import ModelUnreachable
 from mumath_agent.front.mcp import progress as telling
 from mumath_agent.front.mcp.server import PATH, Tools
@@ -26,10 +27,12 @@ from mumath_agent.front.places import Places
 from mumath_agent.front.security import Access
 from mumath_agent.front.service import Service
 from mumath_agent.front.sessions import SessionLimits
+from mumath_agent.models.embedded import CAUTION
 from mumath_agent.protocols import CompletionModel
 from mumath_agent.records import Limits
 from mumath_agent.testing import ScriptedModel
 from tests.mumath_agent.front.servers import Adding, Stuck, served
+from tests.toy import TOY, WITH_TOY
 from tests.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.kernel]
@@ -351,19 +354,27 @@ def is_alive(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
+async def test_what_the_model_that_ships_says_of_itself_is_described() -> None:
+    async with (
+        serving([], caution=caution_of(SolverOptions())) as (url, _, _),
+        client_of(url, "legacy") as she,
+    ):
+        assert CAUTION in str((await she.list_tools()).tools[0].description)
+    assert caution_of(SolverOptions(weights=TOY)) == caution_of(SolverOptions(local="auto")) == ""
+
+
 @pytest.mark.model
 @pytest.mark.parametrize("era", ["legacy", pytest.param("2026-07-28", marks=pytest.mark.slow)])
 async def test_over_stdio(era: str, tmp_path: Path) -> None:
     parameters = StdioServerParameters(
         command=sys.executable,
-        args=["-m", "mumath_agent", "mcp"],
+        args=["-m", "mumath_agent", "mcp", *WITH_TOY],
         cwd=tmp_path,
         env={"MUMATH_LOCAL": "", "MUMATH_SERVER_KEYS": "topsecret"},
     )
     me = psutil.Process()
     async with Client(parameters, mode=era) as client:
         (server,) = [one for one in me.children() if "mcp" in one.cmdline()]
-        assert "toy" in str((await client.list_tools()).tools[0].description)
         solved = await client.call_tool("solve", {"question": "What is 17 times 23?"})
         assert text_of(solved).startswith("Answer: 391")
         handle = session_of(await client.call_tool("python", {"code": "x = 41"}))

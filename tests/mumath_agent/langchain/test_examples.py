@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.toy import toy_served
+
 pytestmark = pytest.mark.kernel
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -55,9 +57,12 @@ def test_an_agent_that_is_asked_nothing_says_how_to_ask_and_leaves_nothing(tmp_p
     assert not list(tmp_path.iterdir())
 
 
-def test_the_tool_in_three_lines(tmp_path: Path) -> None:
-    with started("langchain_tool.py", at=tmp_path) as example:
-        said, _ = example.communicate()
+def test_the_tool_in_three_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUMATH_DIALECT", "fenced")
+    with toy_served() as url:
+        monkeypatch.setenv("MUMATH_BASE_URL", url)
+        with started("langchain_tool.py", at=tmp_path) as example:
+            said, _ = example.communicate()
     assert re.search(r"Tool Message.*Name: solve_math\n\nAnswer: 7\n.*Tom has 7 apples\.", said, re.DOTALL)
 
 

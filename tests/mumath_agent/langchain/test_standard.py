@@ -8,6 +8,7 @@ from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
 
 from mumath_agent.langchain import MuMathTool, PythonKernelTool
+from tests.toy import toy_as_default
 
 pytestmark = [pytest.mark.anyio, pytest.mark.kernel]
 
@@ -16,7 +17,8 @@ PYTHON, SOLVE = PythonKernelTool(), MuMathTool()
 
 @pytest.fixture(scope="module", autouse=True)
 def closed() -> Iterator[None]:
-    yield
+    with toy_as_default():
+        yield
     PYTHON.close()
     SOLVE.close()
 

@@ -1,4 +1,4 @@
-"""The embedded model, with its real weights and engine."""
+"""The embedded model and its real engine, with the weights of a toy."""
 
 import shutil
 from collections.abc import AsyncIterator, Sequence
@@ -13,11 +13,12 @@ from tokenizers import Tokenizer
 
 from mumath_agent.errors import ModelError, ModelRefused
 from mumath_agent.models import embedded_engine
-from mumath_agent.models.embedded import DEFAULT, EmbeddedModel
+from mumath_agent.models.embedded import EmbeddedModel
 from mumath_agent.models.embedded_engine import Engine, Logits
 from mumath_agent.protocols import CompletionRequest
 from mumath_agent.records import Completion, FinishReason, Sampling
 from tests.dictated import token_of
+from tests.toy import TOY
 from tests.waiting import HANG_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.model]
@@ -29,7 +30,7 @@ NOISE = Sampling(temperature=2.0, seed=7)
 
 @pytest.fixture
 async def model() -> AsyncIterator[EmbeddedModel]:
-    model = EmbeddedModel()
+    model = EmbeddedModel(TOY)
     yield model
     await model.aclose()
 
@@ -88,7 +89,7 @@ async def test_top_p_leaves_out_what_is_unlikely(model: EmbeddedModel) -> None:
 
 @pytest.mark.parametrize("text", ["∑𝑥 = é", "日本語", "naïve 🙂 end"])
 def test_characters_of_several_tokens_are_not_torn(text: str) -> None:
-    tokenizer = Tokenizer.from_file(str(DEFAULT / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(TOY / "tokenizer.json"))
     decode = embedded_engine.decoder(tokenizer)
     pieces = [decode(token) for token in tokenizer.encode(text, add_special_tokens=False).ids]
     assert "".join(pieces) == text
@@ -128,7 +129,7 @@ async def test_an_attempt_that_goes_on_reads_only_what_is_new(
     again = await ask(model)  # also begins what was read before, but doesn't go on from it
     assert reads[2:] == [other.prompt_tokens, again.prompt_tokens]
     await model.aclose()
-    alone = EmbeddedModel()
+    alone = EmbeddedModel(TOY)
     assert (await ask(alone, going_on)).text == second.text
     await alone.aclose()
 
@@ -154,7 +155,7 @@ async def test_cancelling_frees_the_engine_at_once(model: EmbeddedModel) -> None
 
 
 async def test_closing_ends_what_is_awaited() -> None:
-    model = EmbeddedModel()
+    model = EmbeddedModel(TOY)
 
     async def expect_the_end() -> None:
         with pytest.raises(ModelError, match="was closed"):
@@ -170,7 +171,7 @@ async def test_closing_ends_what_is_awaited() -> None:
 async def test_what_is_closed_at_once_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     busy, loaded = Event(), list[Path]()
     monkeypatch.setattr(Engine, "__init__", lambda _, folder: loaded.append(folder))
-    model = EmbeddedModel()
+    model = EmbeddedModel(TOY)
     model._writer._thread.submit(busy.wait)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(model.warm_up)
@@ -204,23 +205,23 @@ async def test_the_end_of_the_context_is_a_length_limit(model: EmbeddedModel) ->
 async def test_missing_weights(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
-    shutil.copy(DEFAULT / "tokenizer.json", folder)
+    shutil.copy(TOY / "tokenizer.json", folder)
     model = EmbeddedModel(folder)
     with pytest.raises(ModelError, match=r"there is no model in .*: model.onnx is missing; name a server"):
         await model.warm_up()
     await model.aclose()
 
 
-async def test_says_what_it_is(model: EmbeddedModel, tmp_path: Path) -> None:
-    assert model.name == "embedded"
-    assert "word problems" in model.caution and "may be wrong" in model.caution
-    own = EmbeddedModel(tmp_path)
-    assert own.caution == ""
-    await own.aclose()
+async def test_says_what_it_is(model: EmbeddedModel) -> None:
+    assert (model.name, model.caution) == ("toy", "")
+    ships = EmbeddedModel()
+    assert ships.name == "embedded"
+    assert "word problems" in ships.caution and "may be wrong" in ships.caution
+    await ships.aclose()
 
 
 async def test_tokens_are_told_if_they_are_asked_for(model: EmbeddedModel) -> None:
-    tokenizer = Tokenizer.from_file(str(DEFAULT / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(TOY / "tokenizer.json"))
     request = CompletionRequest(prompt=PROMPT.format(n=3), stop=("```output",), max_tokens=90, sampling=NOISE)
     plain = await model.complete(request)
     told = await model.complete(replace(request, tokens=True))
@@ -233,7 +234,7 @@ async def test_tokens_are_told_if_they_are_asked_for(model: EmbeddedModel) -> No
 
 
 async def test_a_prompt_in_ids_is_continued_as_it_is(model: EmbeddedModel) -> None:
-    tokenizer = Tokenizer.from_file(str(DEFAULT / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(TOY / "tokenizer.json"))
     prompt = PROMPT.format(n=3)
     ids = tuple(tokenizer.encode(prompt, add_special_tokens=False).ids)
     other = tuple(token_of(tokenizer, c) for c in "Tom")  # in pieces that the tokenizer wouldn't choose

@@ -8,10 +8,11 @@ import pytest
 
 from mumath_agent.agent.batch import Batch, run_batch
 from mumath_agent.agent.solver import Solver
-from mumath_agent.models.embedded import DEFAULT, EmbeddedModel
+from mumath_agent.models.embedded import EmbeddedModel
 from mumath_agent.models.http.completions import CompletionsModel
 from mumath_agent.protocols import CompletionModel
 from mumath_agent.records import Completion, Problem, Trajectory
+from tests.toy import TOY
 
 QUESTIONS = [
     "Lina has 17 marbles. Tom gives her 25 more marbles. How many marbles does Lina have now?",
@@ -27,8 +28,8 @@ QUESTIONS = [
 @pytest.mark.vllm
 @pytest.mark.kernel
 async def test_vllm_and_the_embedded_engine_agree_token_for_token(serve_vllm: Callable[[Path], str]) -> None:
-    served = await attempts(CompletionsModel(serve_vllm(DEFAULT)))
-    embedded = await attempts(EmbeddedModel())
+    served = await attempts(CompletionsModel(serve_vllm(TOY)))
+    embedded = await attempts(EmbeddedModel(TOY))
     for question in QUESTIONS:
         assert served[question].transcript.text == embedded[question].transcript.text
         # Token counts: the same text in the same tokens, the beginning of the prompt and the end token included.

@@ -10,17 +10,17 @@ from tokenizers import Tokenizer
 from mumath_agent.dialects import Blocks, Fenced
 from mumath_agent.errors import InputError, ModelMisconfigured, ModelRefused
 from mumath_agent.models.blockwise import Blockwise
-from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.models.tokens import TokenRecorder, TokensDiffer, tokenizer_of
 from mumath_agent.protocols import CompletionRequest, Conversation, Prompt
 from mumath_agent.records import Completion, FinishReason
 from mumath_agent.testing import ScriptedModel
 from mumath_agent.transcript import Kind, Segment, Transcript
 from tests.dictated import Dictated, after, attempt, token_of
+from tests.toy import TOY
 
 pytestmark = pytest.mark.anyio
 
-TOKENIZER = tokenizer_of(DEFAULT)
+TOKENIZER = tokenizer_of(TOY)
 END = token_of(TOKENIZER, "<|end|>")
 PROMPT = "<|user|>\nHow many?\n<|assistant|>\n"
 ASKED = CompletionRequest(prompt=PROMPT, max_tokens=9)
@@ -114,7 +114,7 @@ async def test_special_tokens_that_a_server_leaves_out_are_in_the_text() -> None
 
 
 async def test_a_turn_that_is_asked_for_block_by_block_goes_on_from_ids() -> None:
-    tokenizer = tokenizer_of(DEFAULT)
+    tokenizer = tokenizer_of(TOY)
     tokenizer.add_special_tokens(
         ["<|text|>", "<|code|>", "<|execution|>", "<|endofblock|>", "<|endofmessage|>"]
     )
@@ -140,7 +140,7 @@ def test_what_is_no_tokenizer_is_refused(given: object) -> None:
 
 
 def test_a_tokenizer_neither_cuts_nor_pads_and_the_given_one_stays_as_it_is() -> None:
-    given = Tokenizer.from_file(str(DEFAULT / "tokenizer.json"))
+    given = Tokenizer.from_file(str(TOY / "tokenizer.json"))
     given.enable_truncation(2)
     given.enable_padding(length=99)
     assert tokenizer_of(given).encode(PROMPT).ids == TOKENIZER.encode(PROMPT).ids

@@ -1,4 +1,4 @@
-"""`CompletionsModel` against a real vLLM that serves the embedded model's weights."""
+"""`CompletionsModel` against a real vLLM that serves the toy's weights."""
 
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -9,12 +9,13 @@ import httpx
 import pytest
 
 from mumath_agent.errors import ModelRefused
-from mumath_agent.models.embedded import DEFAULT, EmbeddedModel
+from mumath_agent.models.embedded import EmbeddedModel
 from mumath_agent.models.http.completions import CompletionsModel
 from mumath_agent.models.tokens import tokenizer_of
 from mumath_agent.protocols import CompletionRequest
 from mumath_agent.records import Completion, FinishReason, Sampling
 from mumath_agent.rollouts import check, rollouts
+from tests.toy import TOY
 
 pytestmark = [pytest.mark.anyio, pytest.mark.vllm]
 
@@ -23,7 +24,7 @@ PROMPT = "<|user|>\nTom has 3 apples and buys 4 more. How many apples does Tom h
 
 @pytest.fixture(scope="session")
 def base_url(serve_vllm: Callable[[Path], str]) -> str:
-    return serve_vllm(DEFAULT)
+    return serve_vllm(TOY)
 
 
 @pytest.fixture
@@ -135,9 +136,9 @@ async def _tokens_written(base_url: str) -> float:
 
 async def test_tokens_are_those_that_were_written(model: CompletionsModel) -> None:
     """And as probable as our own engine finds them; the stop string and the end token are among them."""
-    tokenizer = tokenizer_of(DEFAULT)
+    tokenizer = tokenizer_of(TOY)
     ids = tuple(tokenizer.encode(PROMPT).ids)
-    ours = EmbeddedModel()
+    ours = EmbeddedModel(TOY)
     for stop, end in (("```output",), "```output"), ((), "<|end|>"):
         request = CompletionRequest(prompt=PROMPT, stop=stop, max_tokens=200, tokens=True, prompt_ids=ids)
         told, expected = await model.complete(request), await ours.complete(request)
@@ -152,8 +153,8 @@ async def test_tokens_are_those_that_were_written(model: CompletionsModel) -> No
 @pytest.mark.worker
 def test_it_rolls_out(base_url: str) -> None:
     row = {"question": "Tom has 3 apples and buys 4 more. How many apples does Tom have?", "answer": "7"}
-    made = rollouts([row] * 6, tokenizer=DEFAULT, base_url=base_url, sampling={"temperature": 1.0, "seed": 3})
+    made = rollouts([row] * 6, tokenizer=TOY, base_url=base_url, sampling={"temperature": 1.0, "seed": 3})
     for one in made:
-        check(one, tokenizer_of(DEFAULT))
+        check(one, tokenizer_of(TOY))
         assert one.reward in (0.0, 1.0) and any(one.env_mask) and all(n <= 0 for n in one.logprobs)
     assert any(one.reward for one in made)

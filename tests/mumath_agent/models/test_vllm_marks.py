@@ -1,6 +1,6 @@
 """A real vLLM and what the dialects of special tokens and of messages need of it.
 
-The embedded model's weights serve under a tokenizer whose fences are renamed to MathCoder's marks and declared special,
+The toy's weights serve under a tokenizer whose fences are renamed to MathCoder's marks and declared special,
 and with a chat template: the model writes the same ids as ever, and their text is what is tested.
 """
 
@@ -14,12 +14,12 @@ import pytest
 
 from mumath_agent.dialects import get_dialect, request_fields
 from mumath_agent.dialects.families import DIALECT_KEY
-from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.models.http.chat_completions import ChatCompletionsModel
 from mumath_agent.models.http.completions import CompletionsModel
 from mumath_agent.models.select import model_at
 from mumath_agent.protocols import CompletionRequest, Conversation, Message, Role
 from mumath_agent.records import FinishReason
+from tests.toy import TOY
 
 pytestmark = [pytest.mark.anyio, pytest.mark.vllm, pytest.mark.slow]
 
@@ -32,7 +32,7 @@ TEMPLATE = "{% for message in messages %}<|user|>\n{{ message['content'] }}\n{% 
 @pytest.fixture(scope="module")
 def base_url(serve_vllm: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("weights") / "marked"
-    shutil.copytree(DEFAULT, folder)
+    shutil.copytree(TOY, folder)
     for token in edited(folder / "tokenizer.json")["added_tokens"]:
         assert token["content"] not in RENAMED.values() or token["special"]
     config = json.loads((folder / "tokenizer_config.json").read_text())

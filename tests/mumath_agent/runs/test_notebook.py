@@ -47,6 +47,7 @@ from mumath_agent.runs.notebook import (
 from mumath_agent.testing import ScriptedModel
 from mumath_agent.transcript import Transcript
 from tests.programs import mumath_agent
+from tests.toy import WITH_TOY
 from tests.waiting import HANG_S
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
@@ -442,7 +443,7 @@ def test_a_file_of_problems_becomes_a_folder_of_notebooks(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "p.txt").write_text("What is 17 times 23?\nWhat is 2 plus 2?\n")
-    done = mumath_agent("solve", "--file", "p.txt", "--notebook", "made/notebooks")
+    done = mumath_agent("solve", *WITH_TOY, "--file", "p.txt", "--notebook", "made/notebooks")
     folder = tmp_path / "made" / "notebooks"
     assert sorted(path.name for path in folder.iterdir()) == ["line-1.ipynb", "line-2.ipynb"], done.stderr
     (ran,) = read_notebook(folder / "line-1.ipynb").cells

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from mumath_agent.models.embedded import DEFAULT
+from tests.toy import TOY
 
 
 @pytest.fixture(scope="session")
 def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train a low-rank adapter on the embedded weights, which counts on instead of writing a program."""
+    """Train a low-rank adapter on the toy's weights, which counts on instead of writing a program."""
     pytest.importorskip("torch")
     from finetune.training.recipe import RECIPES, Lora, read_recipe
     from finetune.training.train import train
@@ -23,5 +23,5 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     few = {"lora": Lora(rank=4, alpha=8), "steps": 25, "eval_rows": 4}
     recipe = read_recipe(RECIPES / "tiny-stage2.toml").model_copy(update=few)
-    train(recipe, data=folder / "rows.jsonl", start=DEFAULT, out=folder / "trained")
+    train(recipe, data=folder / "rows.jsonl", start=TOY, out=folder / "trained")
     return folder / "trained"

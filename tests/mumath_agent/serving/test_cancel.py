@@ -11,9 +11,9 @@ import pytest
 
 from mumath_agent.agent.events import Event
 from mumath_agent.agent.solver import Solver
-from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.models.http.completions import CompletionsModel
 from mumath_agent.records import Limits, Problem, Sampling
+from tests.toy import TOY
 
 pytestmark = [pytest.mark.anyio, pytest.mark.vllm, pytest.mark.kernel]
 
@@ -23,7 +23,7 @@ ENDLESS = {"ignore_eos": True, "stop": None}
 
 
 async def test_cancelled_attempts_leave_no_request_and_no_kernel(serve_vllm: Callable[[Path], str]) -> None:
-    base_url = serve_vllm(DEFAULT)
+    base_url = serve_vllm(TOY)
     model = CompletionsModel(base_url, extra_body=ENDLESS)
     solver = Solver(model=model, limits=Limits(max_new_tokens=900), sampling=Sampling(temperature=2.0))
     async with solver.new_kernel() as kernel:  # the fork server runs from here on

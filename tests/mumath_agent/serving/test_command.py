@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from mumath_agent.errors import InputError
-from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.serving import Gpu, ServeOptions, ServerCommand, build_command, visible_gpus, vllm_python
 from tests.mumath_agent.serving.test_checks import CODELLAMA_34B, LLAMA_7B, LLAMA_13B, LLAMA_70B, LONG
 from tests.programs import mumath_agent
+from tests.toy import TOY
 
 PYTHON = Path("/vllm/bin/python")
 
@@ -173,16 +173,16 @@ def test_adapters(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "adapter_config.json").write_text(json.dumps({"r": rank}), "utf-8")
     loras = {name: tmp_path / name for name in ("a", "b")}
-    command = build_command(ServeOptions(model=str(DEFAULT), loras=loras), PYTHON, ())
+    command = build_command(ServeOptions(model=str(TOY), loras=loras), PYTHON, ())
     assert value(command, "--max-lora-rank") == "32" and value(command, "--max-loras") == "2"
     at = command.argv.index("--lora-modules")
     assert command.argv[at + 1 : at + 3] == (f"a={tmp_path / 'a'}", f"b={tmp_path / 'b'}")
     with pytest.raises(InputError, match=r"can't read .*adapter_config\.json"):
-        build_command(ServeOptions(model=str(DEFAULT), loras={"c": tmp_path}), PYTHON, ())
+        build_command(ServeOptions(model=str(TOY), loras={"c": tmp_path}), PYTHON, ())
 
 
 def test_a_key_is_neither_a_flag_nor_shown() -> None:
-    command = build_command(ServeOptions(model=str(DEFAULT), api_key="sk-secret"), PYTHON, ())
+    command = build_command(ServeOptions(model=str(TOY), api_key="sk-secret"), PYTHON, ())
     assert command.environment["VLLM_API_KEY"] == "sk-secret"
     assert "sk-secret" not in str(command) and "VLLM_API_KEY=***" in str(command)
 

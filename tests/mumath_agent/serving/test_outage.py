@@ -22,12 +22,12 @@ from mumath_agent.agent.batch import Batch, run_batch
 from mumath_agent.agent.solver import Solver
 from mumath_agent.grading import Grader
 from mumath_agent.kernels import JupyterExecutor, KernelPool
-from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.models.http.completions import CompletionsModel
 from mumath_agent.protocols import Executor
 from mumath_agent.records import Execution, Outcome, Problem, RunRecord, StopReason
 from mumath_agent.serving import ServeOptions, build_command, free_port, running
 from mumath_agent.transcript import Kind
+from tests.toy import TOY
 
 pytestmark = pytest.mark.kernel
 
@@ -85,7 +85,7 @@ class WatchedSolver(Solver):
 
 
 def problem(number: int) -> Problem:
-    """Return a problem that the embedded weights solve; no two have the same numbers."""
+    """Return a problem that the toy solves; no two have the same numbers."""
     boxes, pencils, gone = 12 + number % 9, 11 + number % 7, 20 + number
     question = (
         f"A school orders {boxes} boxes of pencils with {pencils} pencils in each box. "
@@ -143,8 +143,9 @@ import sys
 import time
 from benchmarks.replay.server import serving
 from mumath_agent.models.embedded import EmbeddedModel
+from tests.toy import TOY
 
-with serving(EmbeddedModel(), int(sys.argv[1])):
+with serving(EmbeddedModel(TOY), int(sys.argv[1])):
     print("ready", flush=True)
     time.sleep(3600)
 """
@@ -163,7 +164,7 @@ def small_server(port: int) -> Iterator["subprocess.Popen[bytes]"]:
 
 @contextmanager
 def vllm(python: Path, port: int, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    options = ServeOptions(model=str(DEFAULT), name="mumath", port=port)
+    options = ServeOptions(model=str(TOY), name="mumath", port=port)
     with running(build_command(options, python, ()), log=log) as server:
         yield server.process
 

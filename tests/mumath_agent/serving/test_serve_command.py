@@ -17,10 +17,10 @@ import pytest
 
 from mumath_agent.commands.serve import serve
 from mumath_agent.errors import InputError
-from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.serving import free_port
 from tests.programs import mumath_agent
 from tests.serve_process import ServeProcess
+from tests.toy import TOY
 from tests.vllm_session import VllmSession
 
 
@@ -36,12 +36,12 @@ def engines(family: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 @pytest.fixture
 def start(vllm_python: Path, tmp_path: Path) -> Iterator[Callable[..., ServeProcess]]:
-    """Return a function that starts `serve` with the embedded weights and more options."""
+    """Return a function that starts `serve` with the toy's weights and more options."""
     with ExitStack() as started:
 
         def begin(*options: object) -> ServeProcess:
             port = ("--port", free_port())
-            server = ServeProcess(DEFAULT, *port, *options, python=vllm_python, folder=tmp_path)
+            server = ServeProcess(TOY, *port, *options, python=vllm_python, folder=tmp_path)
             started.callback(server.close)
             return server
 
@@ -80,12 +80,12 @@ def test_a_flag_that_vllm_does_not_know(start: Callable[..., ServeProcess]) -> N
 @pytest.mark.kernel
 def test_solve_serves_for_one_run(vllm_python: Path) -> None:
     question = "Tom has 3 apples and buys 4 more. How many apples does Tom have?"
-    command = [sys.executable, "-m", "mumath_agent", "solve", "--serve", str(DEFAULT), question]
+    command = [sys.executable, "-m", "mumath_agent", "solve", "--serve", str(TOY), question]
     surroundings = os.environ | {"MUMATH_VLLM_PYTHON": str(vllm_python)}
     before = engines(psutil.process_iter())
     solved = subprocess.run(command, env=surroundings, capture_output=True, text=True)
     assert solved.returncode == 0, solved.stderr
-    assert solved.stdout.endswith("Answer: 7\n") and "model: embedded" in solved.stderr
+    assert solved.stdout.endswith("Answer: 7\n") and "model: toy" in solved.stderr
     assert set(engines(psutil.process_iter())) <= set(before)
 
 
@@ -96,7 +96,7 @@ def test_an_adapter_is_served_until_kill_9(start: Callable[..., ServeProcess], a
     server = start("--lora", f"tuned={adapter}")
     url = server.url()
     models = httpx.get(f"{url}/v1/models").json()["data"]
-    assert [model["id"] for model in models] == ["embedded", "tuned"]
+    assert [model["id"] for model in models] == ["toy", "tuned"]
     body = {"model": "tuned", "prompt": "What is 3 plus 1?", "max_tokens": 4}
     assert (
         httpx.post(f"{url}/v1/completions", json=body, timeout=60).json()["usage"]["completion_tokens"] == 4
@@ -105,9 +105,7 @@ def test_an_adapter_is_served_until_kill_9(start: Callable[..., ServeProcess], a
 
 
 def test_the_command_is_shown_and_nothing_started(capsys: pytest.CaptureFixture[str]) -> None:
-    serve(
-        str(DEFAULT), port=1, only_print=True, vllm_python=Path("/vllm/bin/python"), flags=["--seed", "1 2"]
-    )
+    serve(str(TOY), port=1, only_print=True, vllm_python=Path("/vllm/bin/python"), flags=["--seed", "1 2"])
     shown = capsys.readouterr().out
     assert shown.startswith("env ") and "/vllm/bin/python" in shown and shown.endswith("--seed '1 2'\n")
     words = subprocess.run(
@@ -121,11 +119,11 @@ def test_a_command_for_another_machine_needs_no_vllm_here(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("MUMATH_VLLM_PYTHON", raising=False)
-    ended = mumath_agent("serve", str(DEFAULT), "--print")
+    ended = mumath_agent("serve", str(TOY), "--print")
     assert ended.code == 0 and " python " in ended.stdout and "vLLM isn't installed here" in ended.stderr
 
 
 @pytest.mark.parametrize("lora", ["tuned", "=folder", "tuned="])
 def test_an_adapter_without_name_or_folder(lora: str) -> None:
     with pytest.raises(InputError, match="isn't of the form NAME=FOLDER"):
-        serve(str(DEFAULT), lora=[lora], only_print=True)
+        serve(str(TOY), lora=[lora], only_print=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mumath_agent.errors import InputError, ModelUnreachable
-from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.serving import ServeOptions, ServerCommand, build_command, free_port, running
 from mumath_agent.serving.server import cause_of
+from tests.toy import TOY
 
 NOISE = """\
 W1121 17:20:57.566000 22936 torch/_library/triton.py:53] Triton not available, find_triton_kernels = []
@@ -66,7 +66,7 @@ def test_one_that_said_nothing(tmp_path: Path) -> None:
 
 
 def command(port: int, host: str = "127.0.0.1", python: Path = Path(sys.executable)) -> ServerCommand:
-    return build_command(ServeOptions(model=str(DEFAULT), host=host, port=port), python, ())
+    return build_command(ServeOptions(model=str(TOY), host=host, port=port), python, ())
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from mumath_agent.models.embedded import DEFAULT
 from mumath_agent.serving.parsers import PARSER_OF_TYPE, PARSERS
+from tests.toy import TOY
 
 pytestmark = [pytest.mark.anyio, pytest.mark.vllm]
 
@@ -31,7 +31,7 @@ class Vllm(httpx.AsyncClient):
 
 @pytest.fixture
 async def vllm(serve_vllm: Callable[[Path], str]) -> AsyncIterator[Vllm]:
-    async with Vllm(base_url=serve_vllm(DEFAULT), timeout=600) as client:
+    async with Vllm(base_url=serve_vllm(TOY), timeout=600) as client:
         yield client
 
 

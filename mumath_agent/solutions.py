@@ -26,7 +26,14 @@ class Weight(StrEnum):
     CONSISTENT = "consistent"
     """1 if its last program printed the answer, else 1/2."""
     LOGPROB = "logprob"
-    """The mean probability of its tokens (geometric), where the model reports it for every vote; else 1."""
+    """The mean probability of its tokens (geometric), where the model reports it; else 1."""
+    TAIL = "tail"
+    """The same of its last 32 tokens."""
+
+    @property
+    def needs_logprobs(self) -> bool:
+        """Whether the model must be asked for log-probabilities."""
+        return self in (Weight.LOGPROB, Weight.TAIL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ from mumath_agent.records import Problem, RunRecord
 from mumath_agent.runs.graded import AnswerOf
 from mumath_agent.runs.voting import Count
 from mumath_agent.runs.wording import answer_line
-from mumath_agent.solutions import TEMPERATURE, Attempts, Budget, Confidence, Ending, Solution, Weight
+from mumath_agent.solutions import TEMPERATURE, Attempts, Budget, Confidence, Ending, Solution
 
 if TYPE_CHECKING:
     from mumath_agent.agent.graph import Event
@@ -59,7 +59,7 @@ def batch_of(
 ) -> Batch:
     """Return the attempts at the problems: with a greedy solver the first is greedy and the others are sampled."""
     sampling, later = solver.sampling, None
-    if how.weight is Weight.LOGPROB:
+    if how.weight.needs_logprobs:
         solver = replace(solver, model=LogprobModel(solver.model))
     if how.number > 1:
         seed = how.seed if sampling.seed is None else sampling.seed

@@ -141,7 +141,7 @@ def _attempts(
         Weight,
         typer.Option(
             help="What a vote counts: count is 1; consistent is less where no program printed the answer; "
-            "logprob is the tokens' probability, from a server.",
+            "logprob is the tokens' probability, tail that of the last 32, from a server.",
         ),
     ] = Weight.COUNT,
     early_stop: Annotated[

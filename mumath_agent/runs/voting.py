@@ -16,7 +16,7 @@ import anyio
 from mumath_agent.answers import boxed_answers
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader, vote_classes
-from mumath_agent.models.calibration import log_probability
+from mumath_agent.models.calibration import log_probability, tail_log_probability
 from mumath_agent.records import AnswerSource, Execution, ExecutionStatus, Outcome, RunRecord
 from mumath_agent.runs.executed import turns_of
 from mumath_agent.solutions import Attempts, Confidence, Ending, VoteClass, Weight
@@ -38,6 +38,8 @@ class Ballot:
     """Whether its last program printed the answer; None: no program ran."""
     logprob: float | None
     """The mean of its tokens."""
+    tail: float | None
+    """The mean of its last tokens."""
 
     def weight(self, by: Weight) -> float:
         """Return what its vote counts."""
@@ -45,9 +47,8 @@ class Ballot:
             return 0.0
         if by is Weight.CONSISTENT:
             return _MOST if self.agrees else _MOST / 2
-        if by is Weight.LOGPROB and self.logprob is not None:
-            return min(_MOST, math.exp(self.logprob))
-        return _MOST
+        mean = {Weight.LOGPROB: self.logprob, Weight.TAIL: self.tail}.get(by)
+        return _MOST if mean is None else min(_MOST, math.exp(mean))
 
 
 class Count:
@@ -109,6 +110,7 @@ def ballot_of(record: RunRecord) -> Ballot:
         votes=answer is not None and not (_is_printed(record) or _is_hedge(record) or _invents(record)),
         agrees=None,
         logprob=_logprob(record),
+        tail=tail_log_probability(record.trajectory.completions),
     )
 
 

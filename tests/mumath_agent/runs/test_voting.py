@@ -51,6 +51,7 @@ def attempt(
     sample: int = 0,
     execution: Execution = PRINTED,
     logprob: float | None = None,
+    tail: float | None = None,
     dialect: str = "fenced",
 ) -> RunRecord:
     """Return the record of an attempt whose turns are these texts, as the graph would make it."""
@@ -64,6 +65,7 @@ def attempt(
                 prompt_tokens=1,
                 completion_tokens=2,
                 logprob=logprob,
+                tail_logprobs=None if tail is None else (tail,),
             )
         )
         transcript = speech.with_completion(transcript, completions[-1])
@@ -179,6 +181,7 @@ async def test_what_does_not_vote_wins_only_where_nobody_does(grader: Grader) ->
         (Weight.COUNT, "41", (2.0, 1.0)),
         (Weight.CONSISTENT, "42", (1.5, 1.0)),
         (Weight.LOGPROB, "42", (0.9, 0.2)),
+        (Weight.TAIL, "41", (1.0, 0.3)),
     ],
 )
 async def test_what_a_vote_counts(
@@ -187,9 +190,9 @@ async def test_what_a_vote_counts(
 
     likely, unlikely = 2 * math.log(0.9), 2 * math.log(0.1)  # two tokens each
     records = [
-        attempt(PROGRAM, "So $\\boxed{42}$.", sample=0, logprob=likely),
-        attempt(PROGRAM, "So $\\boxed{41}$.", sample=1, logprob=unlikely),
-        attempt(PROGRAM, "So $\\boxed{41}$.", sample=2, logprob=unlikely),
+        attempt(PROGRAM, "So $\\boxed{42}$.", sample=0, logprob=likely, tail=math.log(0.3)),
+        attempt(PROGRAM, "So $\\boxed{41}$.", sample=1, logprob=unlikely, tail=math.log(0.5)),
+        attempt(PROGRAM, "So $\\boxed{41}$.", sample=2, logprob=unlikely, tail=math.log(0.5)),
     ]
     if weight is Weight.CONSISTENT:
         records.append(attempt("So $\\boxed{42}$.", sample=3))

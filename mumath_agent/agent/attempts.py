@@ -263,13 +263,12 @@ class _Solving:
 
     def _solution(self, ending: Ending, duration_s: float) -> Solution:
         records = sorted(self.records, key=lambda record: record.sample)
-        classes = self.count.classes
         return Solution(
             problem=self.problem,
             how=self.how,
             attempts=tuple(records),
-            votes=classes,
-            answer=classes[0].answer if classes else None,
+            votes=self.count.classes,
+            answer=self.count.answer,
             confidence=self.count.confidence(),
             budget=self._budget(ending, records, duration_s),
         )

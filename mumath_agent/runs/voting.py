@@ -72,6 +72,11 @@ class Count:
             self.classes = await classes_of(ordered, self._grader, self._how.weight, self._known)
             self._ballots = ballots
 
+    @property
+    def answer(self) -> str | None:
+        """The winner's answer, as its first attempt wrote it."""
+        return self.classes[0].answer if self.classes else None
+
     def decided(self) -> Ending | None:
         """Return why no further attempt is needed; None if one is."""
         left = self._how.number - len(self._ballots)

@@ -15,7 +15,7 @@ import typer
 from mumath_agent.agent.solver import SolverOptions
 from mumath_agent.models.named import named_model
 from mumath_agent.records import Limits, Sampling
-from mumath_agent.solutions import TEMPERATURE, Attempts, Weight
+from mumath_agent.solutions import TEMPERATURE, Attempts, Select, Weight
 
 Local = Annotated[
     str | None,
@@ -144,6 +144,13 @@ def _attempts(
             "logprob is the tokens' probability, tail that of the last 32, from a server.",
         ),
     ] = Weight.COUNT,
+    select: Annotated[
+        Select,
+        typer.Option(
+            help="What chooses where votes are of low confidence: votes alone; choose has a chat model compare "
+            "solutions; verify has it check the answers with programs.",
+        ),
+    ] = Select.VOTES,
     early_stop: Annotated[
         bool, typer.Option(help="Cancel the attempts that can't change the answer any more.")
     ] = True,
@@ -167,6 +174,7 @@ def _attempts(
     return Attempts(
         number=attempts,
         weight=weight,
+        select=select,
         early_stop=early_stop,
         enough=enough,
         problem_wall_s=problem_wall,

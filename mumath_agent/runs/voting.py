@@ -61,7 +61,7 @@ class Count:
         self._known: dict[tuple[str, str], bool] = {}
         self._adding = anyio.Lock()
         self.classes: tuple[VoteClass, ...] = ()
-        """The winner first."""
+        """The winner first, then by weight."""
 
     async def add(self, *records: RunRecord) -> None:
         """Take attempts that have ended. Whatever the order in which they come, the classes are the same."""
@@ -71,6 +71,10 @@ class Count:
             ordered = [ballots[sample] for sample in sorted(ballots)]
             self.classes = await classes_of(ordered, self._grader, self._how.weight, self._known)
             self._ballots = ballots
+
+    def choose(self, answer: str) -> None:
+        """Make the class of this answer the winner, until another attempt is added."""
+        self.classes = tuple(sorted(self.classes, key=lambda each: each.answer != answer))
 
     @property
     def answer(self) -> str | None:
@@ -92,9 +96,10 @@ class Count:
     def confidence(self) -> Confidence:
         """Return what speaks for the first class; see `Confidence`."""
         ended = len(self._ballots)
-        leader, second = (*self.classes, _NOBODY, _NOBODY)[:2]
+        leader, *others = self.classes or [_NOBODY]
         silent = ended - sum(each.votes for each in self.classes)
-        value = posterior(leader.votes, max(second.votes, silent)) if leader.votes else 0.0
+        rivals = max([silent, *(each.votes for each in others)])
+        value = posterior(leader.votes, rivals) if leader.votes else 0.0
         voters = [ballot for sample in leader.samples if (ballot := self._ballots[sample]).votes]
         return Confidence(
             value=value,

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from mumath_agent import InputError, asolve_many, astream, solve, solve_many, stream
-from mumath_agent.agent.attempts import Clock, SolvingEvent, batch_of, solve_problem, solve_problems
+from mumath_agent.agent.attempts import SolvingEvent, batch_of, solve_problem, solve_problems
+from mumath_agent.agent.clock import Clock
 from mumath_agent.agent.solver import Solver
 from mumath_agent.errors import ModelError, ModelUnreachable
 from mumath_agent.grading import Grader

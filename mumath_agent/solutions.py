@@ -59,7 +59,7 @@ class Attempts:
     early_stop: bool = True
     """Cancel the attempts that can't change the answer any more."""
     enough: float | None = None
-    """A confidence with which no further attempt is made, although one could still change the answer."""
+    """No further attempt is made when the answer would stay the same with this probability (`voting.holds`)."""
     problem_wall_s: float | None = None
     """Seconds for all attempts at a problem."""
     run_wall_s: float | None = None
@@ -138,7 +138,7 @@ class Ending(StrEnum):
     DECIDED = "decided"
     """The others couldn't change the answer."""
     ENOUGH = "enough"
-    """The confidence that was asked for was reached."""
+    """The others would have changed the answer with a probability that is low enough."""
     PROBLEM_WALL = "problem_wall"
     RUN_WALL = "run_wall"
 

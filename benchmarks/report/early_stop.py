@@ -16,7 +16,7 @@ from mumath_agent.runs.voting import Count
 from mumath_agent.solutions import Attempts
 
 ENOUGH = (0.95, 0.9)
-"""The confidences at which `Attempts.enough` is replayed."""
+"""The values of `Attempts.enough` that are replayed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ async def stops_of(attempts: AtProblem, answer: str | None, grader: Grader) -> d
     """Return where each way to stop early stops; `answer` is the one that all attempts give."""
     how = Attempts(number=len(attempts))
     orders = {"one after the other": _in_order(attempts), "all at once": _by_length(attempts)}
-    rules = {"decided": how} | {f"confidence {enough:g}": replace(how, enough=enough) for enough in ENOUGH}
+    rules = {"decided": how} | {f"enough {enough:g}": replace(how, enough=enough) for enough in ENOUGH}
     return {
         f"{rule}, {name}": await _stopped(order, answer, stopping, grader)
         for rule, stopping in rules.items()

@@ -157,7 +157,9 @@ def _attempts(
     enough: Annotated[
         float | None,
         typer.Option(
-            min=0.5, max=1.0, help="Stop at this confidence, although the answer could still change."
+            min=0.5,
+            max=1.0,
+            help="Stop when the other attempts would leave the answer with this probability.",
         ),
     ] = None,
     problem_wall: Annotated[

@@ -89,9 +89,15 @@ class Count:
         heaviest, second = (each.weight for each in (*self.classes, *[_NOBODY] * 2)[:2])
         if self._how.early_stop and heaviest > second + left * _MOST:
             return Ending.DECIDED
-        if self._how.enough is not None and self.classes and self.confidence().value >= self._how.enough:
+        if self._how.enough is not None and self._holds(left) >= self._how.enough:
             return Ending.ENOUGH
         return None
+
+    def _holds(self, left: int) -> float:
+        """Return how probable it is that so many further attempts would leave the first class the first."""
+        leader, second = (*self.classes, _NOBODY, _NOBODY)[:2]
+        others = len(self._ballots) - leader.votes - second.votes
+        return holds(leader.votes, second.votes, others, left) if leader.votes else 0.0
 
     def confidence(self) -> Confidence:
         """Return what speaks for the first class; see `Confidence`."""
@@ -153,6 +159,29 @@ def posterior(votes: int, rivals: int) -> float:
     return float(sum(math.comb(tosses, heads) for heads in range(votes + 1)) / 2**tosses)
 
 
+def holds(leader: int, second: int, others: int, left: int) -> float:
+    """Return the probability that the leader still has most votes when so many further attempts have voted.
+
+    What they vote for is drawn as a Dirichlet distribution predicts that knew nothing before the votes so far: for the
+    leader, for the second, or for neither (an attempt without a vote is one of the others). A tie counts as lost.
+    """
+    shares = (leader + 1, second + 1, others + 1)
+    total = sum(shares)
+    whole = math.lgamma(total) - math.lgamma(total + left) + math.lgamma(left + 1)
+
+    def probability(*votes: int) -> float:
+        parts = zip(shares, votes, strict=True)
+        return math.exp(
+            whole + sum(math.lgamma(a + n) - math.lgamma(a) - math.lgamma(n + 1) for a, n in parts)
+        )
+
+    return math.fsum(
+        probability(more, rival, left - more - rival)
+        for more in range(left + 1)
+        for rival in range(min(left - more, leader + more - second - 1) + 1)
+    )
+
+
 _NOBODY = VoteClass(answer="", samples=(), votes=0, weight=0.0)
 
 
@@ -212,4 +241,4 @@ def _mean(values: Iterable[float]) -> float | None:
     return math.fsum(known) / len(known) if known else None
 
 
-__all__ = ["Ballot", "Count", "agreeing", "ballot_of", "classes_of", "posterior"]
+__all__ = ["Ballot", "Count", "agreeing", "ballot_of", "classes_of", "holds", "posterior"]

@@ -29,7 +29,8 @@ from mumath_agent.records import Completion, Limits, Problem
 from mumath_agent.solutions import Attempts, Ending, Solution
 
 FILE = "tora-70b.gsm8k.jsonl"
-_BEYOND, _OVERRUN = "beyond the model's time", "run wall of half the time: overrun"
+_MAKESPAN, _CPU = "makespan, and of the model alone", "CPU beside the model, of the model's time"
+_OVERRUN = "run wall of half the time: overrun"
 _MB = 2**20
 
 
@@ -72,7 +73,8 @@ def measure(quick: bool, folder: Path) -> list[Measurement]:
     if not path.exists():
         reason = f"skipped: there is no {path}"
         return [
-            Measurement(what=f"{load.what}: {_BEYOND}", unit="%", limit=5, skipped=reason),
+            Measurement(what=f"{load.what}: {_MAKESPAN}", unit="s", at_least=0.95, skipped=reason),
+            Measurement(what=f"{load.what}: {_CPU}", unit="%", limit=5, skipped=reason),
             Measurement(what=_OVERRUN, unit="s", limit=2, skipped=reason),
         ]
     recorded = [item for item in load_recorded(path) if isinstance(item, RecordedSolution)]
@@ -88,15 +90,14 @@ async def _rows(
     cut = await _make(walled, recorded, Attempts(number=walled.attempts, early_stop=False, run_wall_s=wall_s))
     _check(made.solutions, load.problems, {Ending.ALL})
     _check(cut.solutions, walled.problems, {Ending.ALL, Ending.RUN_WALL})
+    what, wrote_s = load.what, _written_s(made.solutions, load.speed)
     return [
         Measurement(
-            what=f"{load.what}: {_BEYOND}", unit="%", ours=100 * (made.seconds / made.alone_s - 1), limit=5
+            what=f"{what}: {_MAKESPAN}", unit="s", ours=made.seconds, reference=made.alone_s, at_least=0.95
         ),
-        Measurement(
-            what=f"{load.what}: CPU, of the model's time", unit="%", ours=100 * made.cpu_s / made.alone_s
-        ),
-        Measurement(what=f"{load.what}: memory of the agent", unit="MB more", ours=made.grown_mb),
-        Measurement(what=f"{load.what}: processes left behind", unit="", ours=made.kernels, limit=0),
+        Measurement(what=f"{what}: {_CPU}", unit="%", ours=100 * made.cpu_s / wrote_s, limit=5),
+        Measurement(what=f"{what}: memory of the agent", unit="MB more", ours=made.grown_mb),
+        Measurement(what=f"{what}: processes left behind", unit="", ours=made.kernels, limit=0),
         Measurement(what=_OVERRUN, unit="s", ours=cut.seconds - wall_s, limit=2),
     ]
 
@@ -145,6 +146,11 @@ async def _alone(solutions: Sequence[Solution], speed: Speed) -> float:
                 await asyncio.sleep(completion.completion_tokens / speed.tokens_per_s)
 
     return await timed(for_each(attempts, write, concurrency=_concurrency(speed)))
+
+
+def _written_s(solutions: Sequence[Solution], speed: Speed) -> float:
+    """Return for how many seconds the model wrote, all attempts together."""
+    return sum(solution.budget.tokens for solution in solutions) / speed.tokens_per_s
 
 
 def _concurrency(speed: Speed) -> int:

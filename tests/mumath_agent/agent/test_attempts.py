@@ -115,6 +115,9 @@ async def test_attempts_end_when_it_is_enough_and_the_best_answer_so_far_is_ther
     numbers: tuple[int, int, int],
 ) -> None:
     solution = await solved(answers, how)
+    while answer and how.problem_wall_s and solution.answer is None:  # a busy machine takes longer
+        how = replace(how, problem_wall_s=10 * how.problem_wall_s)
+        solution = await solved(answers, how)
     budget = solution.budget
     assert (solution.answer, budget.ending) == (answer, ending)
     assert (budget.finished, budget.cancelled, budget.unbegun) == numbers
@@ -180,12 +183,15 @@ async def test_the_programs_of_cancelled_attempts_end_with_their_kernels() -> No
 
 async def test_a_run_shares_its_time_and_every_problem_has_an_answer_or_a_marked_miss() -> None:
     problems = [replace(PROBLEM, id=str(number), target="5") for number in range(6)]
-    how, found = Attempts(number=2, run_wall_s=1.0), list[Solution]()
     answers: list[str | None] = ["5", None, *[None] * 20]
-    with anyio.fail_after(HANG_S):
-        async with Grader() as grader:
-            batch = batch_of(problems, solver(answers), how)
-            await solve_problems(batch, how, grader=grader, concurrency=1, on_solution=found.append)
+    for run_wall_s in (1.0, 10.0, 100.0):  # a busy machine takes longer to the first answer
+        how, found = Attempts(number=2, run_wall_s=run_wall_s), list[Solution]()
+        with anyio.fail_after(HANG_S):
+            async with Grader() as grader:
+                batch = batch_of(problems, solver(answers), how)
+                await solve_problems(batch, how, grader=grader, concurrency=1, on_solution=found.append)
+        if found[0].answer:
+            break
     assert [solution.problem.id for solution in found] == [problem.id for problem in problems]
     assert {solution.budget.ending for solution in found} == {Ending.RUN_WALL}
     assert [solution.answer for solution in found] == ["5", *[None] * 5]

@@ -97,7 +97,9 @@ async def vote_report(run: Run, grader: Grader, samples: int | None = None) -> V
     Raises:
         InputError: no problem has two scored samples.
     """
-    found = [tuple(filter(is_scored, attempts)) for attempts in by_problem(run.records).values()]
+    # A file that is being written has attempts in the order in which they ended.
+    records = sorted(run.records, key=lambda record: record.sample)
+    found = [tuple(filter(is_scored, attempts)) for attempts in by_problem(records).values()]
     most = min(samples or 10**9, max(map(len, found), default=0))
     usable = [attempts[:most] for attempts in found if len(attempts) >= most]
     if most < 2:

@@ -65,7 +65,7 @@ def test_equal_answers_vote_together_and_the_problems_that_differ_are_listed(att
     a = samples(attempt, "a", "3", "0.5", "1/2", "3")  # by spelling 3, by equality a tie that 3 wins
     b = samples(attempt, "b", "0.5", "4", "1/2", "4")  # by spelling 4, by equality 0.5
     c = samples(attempt, "c", "0.5", "0.5", "0.5", "7")
-    report = report_of(*a, *b, *c)
+    report = report_of(*reversed([*a, *b, *c]))  # whatever the order in which they were written
     right = {way.name: round(3 * way.accuracy.value) for way in report.ways}
     assert right == {FIRST: 2, SPELLING: 1, "vote, weight count": 2, "vote, weight consistent": 2}
     assert [each.id for each in report.differing] == ["b"]

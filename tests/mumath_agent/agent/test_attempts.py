@@ -295,7 +295,9 @@ async def test_log_probabilities_are_asked_for_only_where_they_count() -> None:
         asking = solver(["5", "5"])
         await solve_problem(PROBLEM, asking, Attempts(number=2, weight=weight), concurrency=1)
         assert isinstance(asking.model, Answering)
-        assert {request.logprobs for request in asking.model.asked} == {weight in (Weight.LOGPROB, Weight.TAIL)}
+        assert {request.logprobs for request in asking.model.asked} == {
+            weight in (Weight.LOGPROB, Weight.TAIL)
+        }
 
 
 # From Python

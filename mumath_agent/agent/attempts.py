@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 import anyio
 
 from mumath_agent.agent.batch import PATIENCE_S, Batch, Maker, Sample, Store, open_maker
-from mumath_agent.agent.clock import Clock
+from mumath_agent.agent.clock import Clock, places
 from mumath_agent.agent.selection import select
 from mumath_agent.agent.solver import Solver
 from mumath_agent.answers import extract_answer
@@ -104,21 +104,21 @@ async def solve_problems(
     """
     for problem in batch.problems:
         check_question(problem.question)
-    if (side_by_side := getattr(batch.solver.model, "at_once", None)) is not None:
-        concurrency = min(concurrency, side_by_side + 1)  # one more, whose program runs meanwhile
-    at_once = max(1, concurrency // how.number)
+    if (written_at_once := getattr(batch.solver.model, "at_once", None)) is not None:
+        concurrency = min(concurrency, written_at_once + 1)  # one more, whose program runs meanwhile
+    at_once, side_by_side = places(how, len(batch.problems), concurrency)
     clock = Clock(how, problems=len(batch.problems), at_once=at_once)
     async with open_maker(batch, store, grader, patience_s=patience_s, on_outage=on_outage) as maker:
 
         async def solve(problem: Problem) -> None:
             solving = _Solving(problem, how, maker, Count(grader, how), on_event)
-            solution = await solving.solve(clock, concurrency)
+            solution = await solving.solve(clock, side_by_side)
             if problem.target is not None and solution.attempts:
                 verdict = await grader.grade(solution.answer, problem.target)
                 solution = replace(solution, verdict=verdict)
             on_solution(solution)
 
-        await for_each(batch.problems, solve, concurrency=min(at_once, len(batch.problems)))
+        await for_each(batch.problems, solve, concurrency=at_once)
 
 
 async def solve_problem(

@@ -1,4 +1,4 @@
-"""Share the time of a run out to its problems."""
+"""Share the time of a run, and its places, out to its problems."""
 
 import math
 import time
@@ -27,3 +27,15 @@ class Clock:
     def was_too_short(self, seconds: float) -> None:
         """Give the next problems more: it is better to answer some of them than to have no time for any."""
         self._least = max(self._least, 2 * seconds)
+
+
+def places(how: Attempts, problems: int, concurrency: int) -> tuple[int, int]:
+    """Return how many problems are solved at once, and how many attempts are made at each at a time.
+
+    Early stop saves most where the attempts at a problem come one after the other, so that of many problems as many as
+    possible are solved at once. One that has a wall of its own gets its attempts side by side.
+    """
+    side_by_side = min(how.number, concurrency)
+    if (how.early_stop or how.enough is not None) and how.problem_wall_s is None:
+        side_by_side = min(side_by_side, math.ceil(concurrency / max(1, problems)))
+    return max(1, min(problems, concurrency // side_by_side)), side_by_side

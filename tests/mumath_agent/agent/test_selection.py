@@ -86,8 +86,9 @@ async def test_votes_that_leave_no_doubt_are_not_asked_about(by: Select) -> None
 
 async def test_time_that_ends_leaves_the_votes_answer() -> None:
     for wall_s in (0.5, 5.0, 50.0):  # on a busy machine the two attempts need some time
-        how = {"number": 2, "select": Select.CHOOSE, "problem_wall_s": wall_s}
-        solution, model = await solved(["5", "7", None], **how)
+        solution, model = await solved(
+            ["5", "7", None], number=2, select=Select.CHOOSE, problem_wall_s=wall_s
+        )
         if len(model.asked) == 3:
             break
     assert (solution.answer, solution.selection, model.cancelled) == ("5", None, 1)

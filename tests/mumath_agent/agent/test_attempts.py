@@ -1,6 +1,5 @@
 """Several attempts at a problem: votes while they run, early stop, budgets, and what is kept of them."""
 
-import math
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,6 @@ import pytest
 
 from mumath_agent import InputError, asolve_many, astream, solve, solve_many, stream
 from mumath_agent.agent.attempts import SolvingEvent, batch_of, solve_problem, solve_problems
-from mumath_agent.agent.clock import Clock, places
 from mumath_agent.agent.solver import Solver
 from mumath_agent.errors import ModelError, ModelUnreachable
 from mumath_agent.grading import Grader
@@ -197,40 +195,6 @@ async def test_a_run_shares_its_time_and_every_problem_has_an_answer_or_a_marked
     assert [solution.answer for solution in found] == ["5", *[None] * 5]
     outcomes = [solution.verdict.outcome if solution.verdict else None for solution in found]
     assert outcomes == [Outcome.CORRECT, *[None] * 5]
-
-
-@pytest.mark.parametrize(
-    ("how", "problems", "concurrency", "expected"),
-    [
-        (Attempts(number=4), 1, 8, (1, 4)),
-        (Attempts(number=16), 1, 8, (1, 8)),
-        (Attempts(number=4), 2, 8, (2, 4)),
-        (Attempts(number=4), 5, 8, (4, 2)),
-        (Attempts(number=4), 100, 8, (8, 1)),  # one after the other, as early stop saves most
-        (Attempts(number=4, early_stop=False), 100, 8, (2, 4)),
-        (Attempts(number=4, early_stop=False, enough=0.9), 100, 8, (8, 1)),
-        (Attempts(number=4, problem_wall_s=9.0), 100, 8, (2, 4)),
-        (Attempts(number=4), 100, 1, (1, 1)),
-        (Attempts(number=4), 0, 8, (1, 4)),
-    ],
-)
-def test_places_are_for_many_problems_before_they_are_for_many_attempts_at_one(
-    how: Attempts, problems: int, concurrency: int, expected: tuple[int, int]
-) -> None:
-    assert places(how, problems, concurrency) == expected
-
-
-def test_what_is_left_of_the_time_is_shared_out_again() -> None:
-    clock = Clock(Attempts(run_wall_s=1000), problems=9, at_once=2)
-    assert clock.share() == (pytest.approx(200, rel=0.1), Ending.RUN_WALL)  # five rounds
-    assert clock.share()[0] == pytest.approx(250, rel=0.1)
-    clock.was_too_short(300)
-    assert clock.share()[0] == pytest.approx(600, rel=0.1)
-    clock.was_too_short(600)
-    assert clock.share()[0] == pytest.approx(1000, rel=0.1)  # never more than there is
-    both = Clock(Attempts(run_wall_s=1000, problem_wall_s=3), problems=2, at_once=1)
-    assert both.share() == (3, Ending.PROBLEM_WALL)
-    assert Clock(Attempts(), problems=2, at_once=1).share()[0] == math.inf
 
 
 async def test_a_model_that_writes_one_completion_at_a_time_is_not_asked_for_many() -> None:

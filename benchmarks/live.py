@@ -4,6 +4,7 @@ On a terminal it is a line that changes; elsewhere, so that a log stays readable
 """
 
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.report.metrics import wilson
 from mumath_agent.records import BROKEN, Outcome, RunRecord
+from mumath_agent.solutions import Solution
 
 LOG_EVERY_S = 60.0
 
@@ -33,7 +35,7 @@ class LiveProgress:
         self._task = self._progress.add_task("", total=total, said="")
         self._total = total
         self._done = self._graded = self._correct = self.broken = 0
-        self._new = self._tokens = self._cells = 0
+        self._new = self._tokens = self._cells = self._saved = 0
         self._started = self._logged = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -57,11 +59,27 @@ class LiveProgress:
         if record.verdict is not None:
             self._graded += 1
             self._correct += record.verdict.outcome is Outcome.CORRECT
-        if not earlier:
-            self._new += 1
+        self._new += not earlier
+        self._work([] if earlier else [record])
+        self._show()
+
+    def add_solution(self, solution: Solution) -> None:
+        """Count a problem with the answer that its attempts chose; one without any attempt is a miss."""
+        self._done += 1
+        self.broken += sum(record.trajectory.stop_reason in BROKEN for record in solution.attempts)
+        self._graded += solution.problem.target is not None
+        self._correct += solution.verdict is not None and solution.verdict.outcome is Outcome.CORRECT
+        self._saved += solution.budget.saved_tokens
+        self._new += solution.budget.finished > solution.budget.earlier
+        if solution.budget.earlier == 0:
+            self._work(solution.attempts)
+        self._show()
+
+    def _work(self, records: Iterable[RunRecord]) -> None:
+        """Count what this command had the model and the kernels do."""
+        for record in records:
             self._tokens += sum(c.completion_tokens for c in record.trajectory.completions)
             self._cells += len(record.trajectory.executions)
-        self._show()
 
     @property
     def summary(self) -> str:
@@ -75,6 +93,8 @@ class LiveProgress:
         if self._new:
             seconds = max(1e-9, time.monotonic() - self._started)
             parts += [f"{self._tokens / seconds:,.0f} tokens/s", f"{self._cells / seconds:.1f} cells/s"]
+        if self._saved:
+            parts.append(f"about {self._saved:,} tokens not needed")
         return " · ".join(parts)
 
     def _show(self) -> None:

@@ -10,14 +10,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from mumath_agent.errors import InputError
+from mumath_agent.json_form import OMITTED_IF_NONE
 from mumath_agent.records import Problem, RunRecord, Settings, from_json, to_json
 from mumath_agent.runs.identity import first_difference
 from mumath_agent.runs.jsonl import load_records, replace_file
 from mumath_agent.runs.locks import only_writer
 from mumath_agent.runs.results import ResultsFile
+from mumath_agent.solutions import Attempts
 
 MANIFEST, ATTEMPTS = "manifest.json", "attempts.jsonl"
 _IDENTITY = ("task", "source", "problems", "samples", "seed", "settings")
@@ -45,6 +47,8 @@ class RunManifest:
     """This repository's; "+" at its end says that files were changed."""
     servers: tuple[dict[str, str], ...] = ()
     """What each server said about itself: its engine's version, the model's context length and the like."""
+    how: Annotated[Attempts | None, OMITTED_IF_NONE] = None
+    """How several attempts at a problem were voted on and ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,6 +110,8 @@ class Completion:
     """All that was written, the stop string and the end token too, where that was asked for and the model tells."""
     token_logprobs: Annotated[tuple[float, ...] | None, OMITTED_IF_NONE] = None
     """The natural log-probability of each of them, at temperature 1."""
+    tail_logprobs: Annotated[tuple[float, ...] | None, OMITTED_IF_NONE] = None
+    """Those of its last 32 tokens, where log-probabilities were asked for."""
 
 
 class ExecutionStatus(StrEnum):

@@ -7,8 +7,10 @@
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
 from mumath_agent.errors import InputError
+from mumath_agent.json_form import OMITTED_IF_NONE
 from mumath_agent.records import Problem, RunRecord, Verdict
 
 SCHEMA = 1
@@ -26,7 +28,25 @@ class Weight(StrEnum):
     CONSISTENT = "consistent"
     """1 if its last program printed the answer, else 1/2."""
     LOGPROB = "logprob"
-    """The mean probability of its tokens (geometric), where the model reports it for every vote; else 1."""
+    """The mean probability of its tokens (geometric), where the model reports it; else 1."""
+    TAIL = "tail"
+    """The same of its last 32 tokens."""
+
+    @property
+    def needs_logprobs(self) -> bool:
+        """Whether the model must be asked for log-probabilities."""
+        return self in (Weight.LOGPROB, Weight.TAIL)
+
+
+class Select(StrEnum):
+    """What chooses the answer where the votes are of low confidence; see `agent/selection.py`."""
+
+    VOTES = "votes"
+    """Nothing else: the heaviest class wins."""
+    CHOOSE = "choose"
+    """The model, which is shown a solution of each class."""
+    VERIFY = "verify"
+    """Programs with which the model checks one answer after the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +55,11 @@ class Attempts:
 
     number: int = 1
     weight: Weight = Weight.COUNT
+    select: Select = Select.VOTES
     early_stop: bool = True
     """Cancel the attempts that can't change the answer any more."""
     enough: float | None = None
-    """A confidence with which no further attempt is made, although one could still change the answer."""
+    """No further attempt is made when the answer would stay the same with this probability (`voting.holds`)."""
     problem_wall_s: float | None = None
     """Seconds for all attempts at a problem."""
     run_wall_s: float | None = None
@@ -98,6 +119,17 @@ class Confidence:
     """Whether it is below `Attempts.min_confidence`; never of the answer of a single attempt, which has no vote."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What the model was asked about the answers that the votes left in doubt."""
+
+    by: Select
+    asked: tuple[RunRecord, ...]
+    """Attempts at questions made of the problem."""
+    answer: str | None
+    """The one that they are for; None: they came to nothing, or refuted all, and the votes' answer stayed."""
+
+
 class Ending(StrEnum):
     """Why no further attempt was made."""
 
@@ -106,7 +138,7 @@ class Ending(StrEnum):
     DECIDED = "decided"
     """The others couldn't change the answer."""
     ENOUGH = "enough"
-    """The confidence that was asked for was reached."""
+    """The others would have changed the answer with a probability that is low enough."""
     PROBLEM_WALL = "problem_wall"
     RUN_WALL = "run_wall"
 
@@ -125,7 +157,7 @@ class Budget:
     unbegun: int
     """Attempts that weren't begun."""
     tokens: int
-    """Tokens that the model wrote in finished attempts."""
+    """Tokens that the model wrote in finished attempts, and for the selection."""
     saved_tokens: int
     """An estimate of those that the others would still have written, at the mean of the finished ones."""
     duration_s: float
@@ -148,6 +180,8 @@ class Solution:
     budget: Budget
     verdict: Verdict | None = None
     """None: not graded, for want of a gold answer or of an attempt."""
+    selection: Annotated[Selection | None, OMITTED_IF_NONE] = None
+    """None: the votes alone chose the answer."""
 
     @property
     def ok(self) -> bool:
@@ -185,6 +219,8 @@ __all__ = [
     "Budget",
     "Confidence",
     "Ending",
+    "Select",
+    "Selection",
     "Solution",
     "VoteClass",
     "Weight",

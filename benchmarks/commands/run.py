@@ -1,6 +1,7 @@
 """`run`: make a model's attempts at a task, grade them, and keep them on disk."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from benchmarks.peers import PEERS, UNCONFINED, Smolagents, peer
 from benchmarks.runs import ATTEMPTS, RunFolder, RunManifest
 from benchmarks.tasks import get_task
 from benchmarks.tasks.loaders import LoadedProblems, load_own_problems, load_problems
+from mumath_agent.agent.attempts import batch_of, solve_problems
 from mumath_agent.agent.batch import PATIENCE_S, Batch, run_batch
 from mumath_agent.agent.solver import SolverOptions, open_solver
 from mumath_agent.answers import extract_answer
@@ -21,14 +23,16 @@ from mumath_agent.commands.options import takes_solver_options
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.grading import Grader
 from mumath_agent.runs.graded import AnswerOf
+from mumath_agent.solutions import Attempts
 
 _OWN = (".jsonl", ".json", ".csv", ".tsv", ".txt")
 """The endings that tell a user's own file from the name of a task."""
 
 
-@takes_solver_options(seed=0)
+@takes_solver_options(attempts=True, seed=0)
 def run(
     options: SolverOptions,
+    how: Attempts,
     task: Annotated[str, typer.Argument(help="A task's name (see `tasks`), or a file of problems.")],
     data_dir: Annotated[
         Path | None, typer.Option(help="Read the task's files from here instead of from the hub.")
@@ -41,7 +45,7 @@ def run(
         typer.Option(help="Go on with what the folder holds; --no-resume refuses a folder that holds a run."),
     ] = True,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N problems.")] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Attempts a problem.")] = 1,
+    samples: Annotated[int, typer.Option(min=1, help="Attempts a problem, each scored by itself.")] = 1,
     agent: Annotated[
         str | None,
         typer.Option(help="Another project's agent around the model, to compare with: smolagents."),
@@ -51,12 +55,15 @@ def run(
 ) -> None:
     """Measure a model on a task; the same command goes on where it was stopped.
 
-    Without --base-url the embedded model answers. The API key of a server is read from MUMATH_API_KEY.
+    Without --base-url the embedded model answers. The API key of a server is read from MUMATH_API_KEY. With --attempts
+    the answer that the votes choose is scored; `votes` and `report` say more about the attempts.
 
     Examples:
         python -m benchmarks run svamp --data-dir data
         python -m benchmarks run problems.jsonl --base-url http://127.0.0.1:8000/v1
     """
+    if samples > 1 and not how.is_one:
+        raise InputError("--samples beside --attempts; leave out one: attempts are voted on, samples aren't")
     if samples > 1 and options.sampling.temperature == 0:
         raise InputError(
             f"--samples {samples} with --temperature 0 would be {samples} times the same; raise it"
@@ -71,7 +78,9 @@ def run(
         async with open_solver(options, remark) as solver:
             solving = peer(agent, solver) if agent else solver
             batch = Batch(problems=loaded.problems, samples=samples, solver=solving, answer_of=answer_of)
-            return await _run(batch, task, loaded.source, out, resume, concurrency, patience)
+            if not how.is_one:
+                batch = batch_of(loaded.problems, solving, how, answer_of)
+            return await _run(batch, how, task, loaded.source, out, resume, concurrency, patience)
 
     broken = run_to_end(work)
     if broken:
@@ -90,6 +99,7 @@ def _problems(task: str, data_dir: Path | None, limit: int | None) -> tuple[Load
 
 async def _run(
     batch: Batch,
+    how: Attempts,
     task: str,
     source: str,
     out: Path | None,
@@ -99,35 +109,29 @@ async def _run(
 ) -> int:
     """Make the run, and return how many of its attempts are broken."""
     model = batch.solver.model
-    manifest = await _manifest(batch, task, source)
+    manifest = await _manifest(batch, how, task, source)
     path = out or Path("runs") / _file_name(f"{Path(task).stem}-{model.name}")
     if not resume and (path / ATTEMPTS).exists():
         raise InputError(
             f"{path} holds a run already; name another folder with --out, or leave out --no-resume"
         )
     remark(f"model: {model.name} · {len(batch.problems)} problems · isolation: {manifest.isolation} · {path}")
-    with (
-        RunFolder(path, manifest) as folder,
-        LiveProgress(stderr, total=len(batch.problems) * batch.samples) as live,
-    ):
-        for record in batch.finished(folder):
-            live.add(record, earlier=True)
+    total = len(batch.problems) * (batch.samples if how.is_one else 1)
+    with RunFolder(path, manifest) as folder, LiveProgress(stderr, total=total) as live:
         async with Grader(workers=2) as grader:
-            await run_batch(
-                batch,
-                folder,
-                concurrency=concurrency,
-                grader=grader,
-                patience_s=patience_s,
-                on_record=live.add,
-                on_outage=remark,
-            )
+            make = partial(run_batch, batch, folder, on_record=live.add)
+            if how.is_one:
+                for record in batch.finished(folder):
+                    live.add(record, earlier=True)
+            else:
+                make = partial(solve_problems, batch, how, folder, on_solution=live.add_solution)
+            await make(concurrency=concurrency, grader=grader, patience_s=patience_s, on_outage=remark)
         folder.sort(batch.problems, batch.samples)
     show(f"{path}: {live.summary}")
     return live.broken
 
 
-async def _manifest(batch: Batch, task: str, source: str) -> RunManifest:
+async def _manifest(batch: Batch, how: Attempts, task: str, source: str) -> RunManifest:
     is_peer = isinstance(batch.solver, Smolagents)
     return RunManifest(
         task=task,
@@ -141,6 +145,7 @@ async def _manifest(batch: Batch, task: str, source: str) -> RunManifest:
         versions=versions(),
         commit=commit(),
         servers=await servers_of(batch.solver.model),
+        how=None if how.is_one else how,
     )
 
 

@@ -23,11 +23,14 @@ def votes(
     recorded: Annotated[Path, typer.Argument(help="A run's folder or file, with several samples a problem.")],
     samples: Annotated[int | None, typer.Option(min=2, help="Only the first N samples of each.")] = None,
     as_json: AsJson = False,
+    figure: Annotated[
+        Path | None, typer.Option(help="Also draw what confidences mean: a reliability diagram, SVG.")
+    ] = None,
 ) -> None:
     """Say what votes over recorded samples are worth, what early stop saves, and what confidences mean.
 
     Example:
-        python -m benchmarks votes runs/svamp-embedded
+        python -m benchmarks votes runs/svamp-embedded --figure reliability.svg
     """
     from benchmarks.report.votes import VoteReport, vote_report
     from mumath_agent.grading import Grader
@@ -39,6 +42,8 @@ def votes(
             return await vote_report(loaded, grader, samples)
 
     report = run(reported)
+    if figure:
+        _draw(report, figure)
     if as_json:
         print_json(to_json(report))
         return
@@ -47,6 +52,18 @@ def votes(
     for each in report.differing:
         answers = f"by spelling {_said(each.by_spelling)}, by equality {_said(each.by_equality)}"
         remark(f"{each.id}: {answers}, right is {_said(each.target)}")
+
+
+def _draw(report: "VoteReport", figure: Path) -> None:
+    from benchmarks.report.reliability import diagram
+    from mumath_agent.errors import InputError
+
+    title = f"{report.name}: {report.problems} problems, {report.samples} attempts each"
+    try:
+        figure.write_text(diagram(report.reliability, title), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"can't write {figure}: {error.strerror}") from None
+    remark(f"wrote {figure}")
 
 
 def _tables(report: "VoteReport") -> Sequence[Table]:
@@ -61,17 +78,31 @@ def _tables(report: "VoteReport") -> Sequence[Table]:
             _points(way.against_first),
             _points(way.against_spelling),
         )
+    more = _table("More attempts", "attempts", "right", "95 %", "against 1", "tokens")
+    for row in report.more:
+        right = row.accuracy
+        interval = f"{right.low:.1%} – {right.high:.1%}"
+        more.add_row(
+            str(row.attempts), f"{right.value:.1%}", interval, _points(row.against_first), f"{row.tokens:,}"
+        )
     stops = _table("Early stop", "when it is", "tokens", "saved", "same answers")
     for stop in report.early_stops:
         stops.add_row(
             stop.name, f"{stop.tokens:,}", f"{stop.saved:.1%}", f"{stop.same_answers} of {report.problems}"
         )
-    bins = _table("Confidence", "between", "answers", "mean", "right")
+    bins = _table("Confidence", "between", "answers", "mean", "right", "95 %")
     for each in report.reliability:
         bins.add_row(
-            f"{each.low:g} – {each.high:g}", str(each.answers), f"{each.confidence:.2f}", f"{each.right:.1%}"
+            f"{each.low:g} – {each.high:g}",
+            str(each.answers),
+            f"{each.confidence:.2f}",
+            f"{each.right.value:.1%}",
+            f"{each.right.low:.1%} – {each.right.high:.1%}",
         )
-    return ways, stops, bins
+    shared, found = _table("Programs", "which", "number", "seconds"), report.shared
+    shared.add_row("all", f"{found.programs:,}", f"{found.seconds:.1f}")
+    shared.add_row("run before, at the same place", f"{found.repeated:,}", f"{found.repeated_seconds:.1f}")
+    return ways, more, stops, bins, shared
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -53,7 +53,7 @@ def everything(
     quick: Quick = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure speed and size: kernels, scheduling, grading and start-up; `client` only by name.
+    """Measure speed and size: kernels, scheduling, grading and start-up; `attempts` and `client` only by name.
 
     Examples:
         python -m benchmarks perf --quick
@@ -83,6 +83,15 @@ def schedule(data: Data = _TRANSCRIPTS, quick: Quick = False, as_json: AsJson = 
     _measure([_schedule], data, 1, quick, as_json)
 
 
+def attempts(data: Data = _TRANSCRIPTS, quick: Quick = False, as_json: AsJson = False) -> None:
+    """Measure what many attempts at many problems cost beside their model, and how a budget of the run ends.
+
+    Example:
+        python -m benchmarks perf attempts --data transcripts
+    """
+    _measure([_attempts], data, 1, quick, as_json)
+
+
 def grading(quick: Quick = False, as_json: AsJson = False) -> None:
     """Count verdicts a second, and what a comparison that never ends costs.
 
@@ -110,7 +119,7 @@ def client(quick: Quick = False, as_json: AsJson = False) -> None:
     _measure([_client], _TRANSCRIPTS, 1, quick, as_json)
 
 
-app = program([kernels, schedule, grading, start, client])
+app = program([kernels, schedule, attempts, grading, start, client])
 app.callback(invoke_without_command=True, no_args_is_help=False, help=as_help(everything))(everything)
 
 
@@ -154,6 +163,13 @@ def _schedule(options: _Options) -> list[Measurement]:
     from benchmarks.perf.schedule import measure
 
     with stderr.status("measuring: attempts at their own pace and in lock step"):
+        return measure(options.quick, options.folder)
+
+
+def _attempts(options: _Options) -> list[Measurement]:
+    from benchmarks.perf.attempts import measure
+
+    with stderr.status("measuring: several attempts at each of many problems"):
         return measure(options.quick, options.folder)
 
 

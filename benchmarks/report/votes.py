@@ -1,35 +1,34 @@
 """What voting and early stop would have been worth on recorded attempts: several samples of each problem.
 
 Every way to choose an answer gets the same attempts: the first sample alone, a vote by spelling, and the solver's vote
-with each weight. Early stop is replayed twice, with the attempts one after the other and all at once at one speed (a
-token each in turn); the solver is between the two. Confidence is held against what was right.
+with each weight. What more attempts bring is told for 1, 2, 4, … of them. Early stop is replayed (`early_stop.py`),
+and confidence held against what was right (`reliability.py`).
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 
 from benchmarks.report.attempts import Attempts as AtProblem
 from benchmarks.report.attempts import by_problem, is_scored
-from benchmarks.report.metrics import Estimate, accuracy
+from benchmarks.report.early_stop import EarlyStop, Stop, early_stop, stops_of, tokens_of
+from benchmarks.report.metrics import Estimate, accuracy, ks
+from benchmarks.report.prefixes import SharedPrograms, shared_programs
+from benchmarks.report.reliability import Bin, reliability
 from benchmarks.runs import Run
 from mumath_agent.concurrency import map_each
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader
-from mumath_agent.records import Outcome, RunRecord
+from mumath_agent.records import Outcome
 from mumath_agent.runs.paired import AccuracyDifference, difference
-from mumath_agent.runs.voting import Count
+from mumath_agent.runs.voting import Count, ballot_of
 from mumath_agent.solutions import Attempts, Confidence, Weight
 
 FIRST, SPELLING = "first sample", "vote by spelling"
 _AT_ONCE = 8
-_ENOUGH = 0.95
-"""The confidence at which `Attempts.enough` is replayed."""
-_EDGES = (0.0, 0.5, 0.8, 0.9, 0.95, 1.0)
-"""Confidences are gathered between these."""
+_WHOLE = f"vote, weight {Weight.COUNT.value}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,27 +42,14 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EarlyStop:
-    """What stopping early would have saved."""
+class More:
+    """What the first so many attempts at each problem bring, by the solver's vote."""
 
-    name: str
+    attempts: int
     tokens: int
-    """Those that all attempts wrote."""
-    saved: float
-    """The share of them that wouldn't have been written."""
-    same_answers: int
-    """Problems with the answer that all attempts give."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bin:
-    """Answers of about one confidence."""
-
-    low: float
-    high: float
-    answers: int
-    confidence: float
-    right: float
+    """That they all wrote together."""
+    accuracy: Estimate
+    against_first: AccuracyDifference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +70,10 @@ class VoteReport:
     problems: int
     samples: int
     ways: tuple[Way, ...]
+    more: tuple[More, ...]
     early_stops: tuple[EarlyStop, ...]
     reliability: tuple[Bin, ...]
+    shared: SharedPrograms
     differing: tuple[Differing, ...]
 
 
@@ -97,8 +85,10 @@ class _Problem:
     chosen: dict[str, str | None]
     right: dict[str, bool]
     confidence: Confidence
-    stops: dict[str, tuple[float, bool]]
-    """Of each way to stop early: the tokens it writes, and whether the answer is the same."""
+    more: dict[int, bool]
+    """Whether the vote of the first so many attempts is right."""
+    stops: dict[str, Stop]
+    """Of each way to stop early."""
 
 
 async def vote_report(run: Run, grader: Grader, samples: int | None = None) -> VoteReport:
@@ -107,7 +97,9 @@ async def vote_report(run: Run, grader: Grader, samples: int | None = None) -> V
     Raises:
         InputError: no problem has two scored samples.
     """
-    found = [tuple(filter(is_scored, attempts)) for attempts in by_problem(run.records).values()]
+    # A file that is being written has attempts in the order in which they ended.
+    records = sorted(run.records, key=lambda record: record.sample)
+    found = [tuple(filter(is_scored, attempts)) for attempts in by_problem(records).values()]
     most = min(samples or 10**9, max(map(len, found), default=0))
     usable = [attempts[:most] for attempts in found if len(attempts) >= most]
     if most < 2:
@@ -119,8 +111,13 @@ async def vote_report(run: Run, grader: Grader, samples: int | None = None) -> V
         problems=len(problems),
         samples=most,
         ways=tuple(_way(name, problems) for name in problems[0].right),
-        early_stops=tuple(_early_stop(name, problems) for name in problems[0].stops),
-        reliability=_reliability(problems),
+        more=tuple(_more(number, problems) for number in problems[0].more),
+        early_stops=tuple(
+            early_stop(name, _tokens(problems, most), [problem.stops[name] for problem in problems])
+            for name in problems[0].stops
+        ),
+        reliability=reliability([(p.confidence.value, p.right[_WHOLE]) for p in problems]),
+        shared=shared_programs(usable),
         differing=tuple(_differing(problems)),
     )
 
@@ -132,71 +129,43 @@ async def _voted(attempts: AtProblem, weights: Sequence[Weight], grader: Grader)
     counts = {weight: Count(grader, replace(how, weight=weight)) for weight in weights}
     for weight, count in counts.items():
         await count.add(*attempts)
-        chosen[f"vote, weight {weight.value}"] = count.classes[0].answer if count.classes else None
-    right = {
-        name: (await grader.grade(answer, target)).outcome is Outcome.CORRECT
-        for name, answer in chosen.items()
-    }
-    whole = counts[Weight.COUNT]
-    answer = whole.classes[0].answer if whole.classes else None
-    orders = {"one after the other": _in_order(attempts), "all at once": _by_length(attempts)}
-    rules = {"decided": how, f"confidence {_ENOUGH:g}": replace(how, enough=_ENOUGH)}
+        chosen[f"vote, weight {weight.value}"] = count.answer
     return _Problem(
         attempts=attempts,
         chosen=chosen,
-        right=right,
-        confidence=whole.confidence(),
-        stops={
-            f"{rule}, {name}": await _stopped(order, answer, stopping, grader)
-            for rule, stopping in rules.items()
-            for name, order in orders.items()
-        },
+        right={name: await _is_right(answer, target, grader) for name, answer in chosen.items()},
+        confidence=counts[Weight.COUNT].confidence(),
+        more=await _right_by_number(attempts, target, grader),
+        stops=await stops_of(attempts, counts[Weight.COUNT].answer, grader),
     )
+
+
+async def _right_by_number(attempts: AtProblem, target: str, grader: Grader) -> dict[int, bool]:
+    count, right, counted = Count(grader, Attempts(number=len(attempts))), dict[int, bool](), 0
+    for number in ks(len(attempts)):
+        await count.add(*attempts[counted:number])
+        right[number], counted = await _is_right(count.answer, target, grader), number
+    return right
+
+
+async def _is_right(answer: str | None, target: str, grader: Grader) -> bool:
+    return (await grader.grade(answer, target)).outcome is Outcome.CORRECT
 
 
 def _weights(problems: Sequence[AtProblem]) -> list[Weight]:
     """Return the weights that all records have what it takes for."""
-    completions = (
-        each for attempts in problems for record in attempts for each in record.trajectory.completions
-    )
-    known = all(completion.logprob is not None for completion in completions)
-    return [weight for weight in Weight if known or weight is not Weight.LOGPROB]
+    ballots = [ballot_of(record) for attempts in problems for record in attempts]
+    known = {
+        Weight.LOGPROB: all(ballot.logprob is not None for ballot in ballots),
+        Weight.TAIL: all(ballot.tail is not None for ballot in ballots),
+    }
+    return [weight for weight in Weight if known.get(weight, True)]
 
 
 def _most_frequent(attempts: AtProblem) -> str | None:
     """Return the answer that is spelled alike most often, of several the first."""
     spelled = Counter(record.answer for record in attempts if record.answer)
     return spelled.most_common(1)[0][0] if spelled else None
-
-
-Ends = list[tuple[RunRecord, int]]
-"""Attempts in the order in which they end, each with the tokens that all have written by then."""
-
-
-def _in_order(attempts: AtProblem) -> Ends:
-    ends = np.cumsum([_tokens(record) for record in attempts])
-    return [(record, int(end)) for record, end in zip(attempts, ends, strict=True)]
-
-
-def _by_length(attempts: AtProblem) -> Ends:
-    lengths = [_tokens(record) for record in attempts]
-    order = sorted(attempts, key=lambda record: (_tokens(record), record.sample))
-    return [(record, sum(min(length, _tokens(record)) for length in lengths)) for record in order]
-
-
-async def _stopped(ends: Ends, answer: str | None, how: Attempts, grader: Grader) -> tuple[float, bool]:
-    count, tokens = Count(grader, how), 0
-    for record, tokens in ends:  # noqa: B007 the last one counts
-        await count.add(record)
-        if count.decided():
-            break
-    found = count.classes[0].answer if count.classes else None
-    same = found == answer or (
-        found is not None
-        and answer is not None
-        and (await grader.grade(found, answer)).outcome is Outcome.CORRECT
-    )
-    return tokens, same
 
 
 def _way(name: str, problems: Sequence[_Problem]) -> Way:
@@ -211,49 +180,31 @@ def _way(name: str, problems: Sequence[_Problem]) -> Way:
     )
 
 
-def _early_stop(name: str, problems: Sequence[_Problem]) -> EarlyStop:
-    tokens = sum(_tokens(record) for problem in problems for record in problem.attempts)
-    written = sum(problem.stops[name][0] for problem in problems)
-    return EarlyStop(
-        name=name,
-        tokens=tokens,
-        saved=1 - written / tokens if tokens else 0.0,
-        same_answers=sum(problem.stops[name][1] for problem in problems),
+def _more(number: int, problems: Sequence[_Problem]) -> More:
+    first, right = min(problems[0].more), [float(problem.more[number]) for problem in problems]
+    gained = np.array([now - float(p.more[first]) for now, p in zip(right, problems, strict=True)])
+    return More(
+        attempts=number,
+        tokens=_tokens(problems, number),
+        accuracy=accuracy([[one] for one in right]),
+        against_first=difference(gained),
     )
 
 
-def _reliability(problems: Sequence[_Problem]) -> tuple[Bin, ...]:
-    name, bins = f"vote, weight {Weight.COUNT.value}", list[Bin]()
-    for low, high in pairwise(_EDGES):
-        last = high == _EDGES[-1]
-        inside = [p for p in problems if low <= p.confidence.value and (last or p.confidence.value < high)]
-        if inside:
-            bins.append(
-                Bin(
-                    low=low,
-                    high=high,
-                    answers=len(inside),
-                    confidence=float(np.mean([p.confidence.value for p in inside])),
-                    right=float(np.mean([p.right[name] for p in inside])),
-                )
-            )
-    return tuple(bins)
+def _tokens(problems: Sequence[_Problem], number: int) -> int:
+    """Return the tokens of the first so many attempts at each problem."""
+    return sum(tokens_of(record) for problem in problems for record in problem.attempts[:number])
 
 
 def _differing(problems: Sequence[_Problem]) -> list[Differing]:
     """Return the problems where a vote by equality and one by spelling differ in what is right."""
-    name = f"vote, weight {Weight.COUNT.value}"
     return [
         Differing(
             id=problem.attempts[0].problem.id,
             target=problem.attempts[0].problem.target,
             by_spelling=problem.chosen[SPELLING],
-            by_equality=problem.chosen[name],
+            by_equality=problem.chosen[_WHOLE],
         )
         for problem in problems
-        if problem.right[name] is not problem.right[SPELLING]
+        if problem.right[_WHOLE] is not problem.right[SPELLING]
     ]
-
-
-def _tokens(record: RunRecord) -> int:
-    return sum(completion.completion_tokens for completion in record.trajectory.completions)

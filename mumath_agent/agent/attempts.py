@@ -8,7 +8,6 @@ attempt is kept as a record the moment it ends (`batch.Maker`), and the solution
 the same problems go on with the attempts that are missing, if any still matters.
 """
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 import anyio
 
 from mumath_agent.agent.batch import PATIENCE_S, Batch, Maker, Sample, Store, open_maker
+from mumath_agent.agent.clock import Clock, places
+from mumath_agent.agent.selection import select
 from mumath_agent.agent.solver import Solver
 from mumath_agent.answers import extract_answer
 from mumath_agent.concurrency import for_each
@@ -28,7 +29,16 @@ from mumath_agent.records import Problem, RunRecord
 from mumath_agent.runs.graded import AnswerOf
 from mumath_agent.runs.voting import Count
 from mumath_agent.runs.wording import answer_line
-from mumath_agent.solutions import TEMPERATURE, Attempts, Budget, Confidence, Ending, Solution, Weight
+from mumath_agent.solutions import (
+    TEMPERATURE,
+    Attempts,
+    Budget,
+    Confidence,
+    Ending,
+    Select,
+    Selection,
+    Solution,
+)
 
 if TYPE_CHECKING:
     from mumath_agent.agent.graph import Event
@@ -59,7 +69,7 @@ def batch_of(
 ) -> Batch:
     """Return the attempts at the problems: with a greedy solver the first is greedy and the others are sampled."""
     sampling, later = solver.sampling, None
-    if how.weight is Weight.LOGPROB:
+    if how.weight.needs_logprobs:
         solver = replace(solver, model=LogprobModel(solver.model))
     if how.number > 1:
         seed = how.seed if sampling.seed is None else sampling.seed
@@ -94,21 +104,21 @@ async def solve_problems(
     """
     for problem in batch.problems:
         check_question(problem.question)
-    if (side_by_side := getattr(batch.solver.model, "at_once", None)) is not None:
-        concurrency = min(concurrency, side_by_side + 1)  # one more, whose program runs meanwhile
-    at_once = max(1, concurrency // how.number)
+    if (written_at_once := getattr(batch.solver.model, "at_once", None)) is not None:
+        concurrency = min(concurrency, written_at_once + 1)  # one more, whose program runs meanwhile
+    at_once, side_by_side = places(how, len(batch.problems), concurrency)
     clock = Clock(how, problems=len(batch.problems), at_once=at_once)
     async with open_maker(batch, store, grader, patience_s=patience_s, on_outage=on_outage) as maker:
 
         async def solve(problem: Problem) -> None:
             solving = _Solving(problem, how, maker, Count(grader, how), on_event)
-            solution = await solving.solve(clock, concurrency)
+            solution = await solving.solve(clock, side_by_side)
             if problem.target is not None and solution.attempts:
                 verdict = await grader.grade(solution.answer, problem.target)
                 solution = replace(solution, verdict=verdict)
             on_solution(solution)
 
-        await for_each(batch.problems, solve, concurrency=min(at_once, len(batch.problems)))
+        await for_each(batch.problems, solve, concurrency=at_once)
 
 
 async def solve_problem(
@@ -163,29 +173,6 @@ def unsolved(how: Attempts, broken: RunRecord) -> Solution:
     )
 
 
-class Clock:
-    """The time of a run, shared out to its problems."""
-
-    def __init__(self, how: Attempts, problems: int, at_once: int) -> None:
-        """Begin now, with so many problems left, of which some are solved at once."""
-        self._how, self._left, self._at_once = how, problems, at_once
-        self._least = 0.0
-        self._end = math.inf if how.run_wall_s is None else time.monotonic() + how.run_wall_s
-
-    def share(self) -> tuple[float, Ending]:
-        """Return the seconds that the next problem may take, and which budget ends them."""
-        rounds = math.ceil(self._left / self._at_once)
-        self._left -= 1
-        left = max(0.0, self._end - time.monotonic())
-        of_run = min(left, max(left / rounds, self._least))
-        of_problem = math.inf if self._how.problem_wall_s is None else self._how.problem_wall_s
-        return min((of_problem, Ending.PROBLEM_WALL), (of_run, Ending.RUN_WALL))
-
-    def was_too_short(self, seconds: float) -> None:
-        """Give the next problems more: it is better to answer some of them than to have no time for any."""
-        self._least = max(self._least, 2 * seconds)
-
-
 @dataclass(slots=True)
 class _Solving:
     """The attempts at one problem."""
@@ -199,6 +186,7 @@ class _Solving:
     earlier: int = 0
     written: dict[int, int] = field(default_factory=dict)
     """Characters that attempts under way have written."""
+    selection: Selection | None = None
 
     async def solve(self, clock: Clock, concurrency: int) -> Solution:
         """Make the attempts that are missing until it is decided or a budget ends."""
@@ -216,6 +204,7 @@ class _Solving:
         if ending in (Ending.DECIDED, Ending.ENOUGH):
             for sample in owed:
                 await self.maker.forget(sample)
+        await self._select(seconds - (time.monotonic() - started))
         for number in self.written:
             self.on_event({**self._event("cancelled"), "sample": number})
         return self._solution(ending, time.monotonic() - started)
@@ -249,6 +238,18 @@ class _Solving:
         if self.count.decided():
             scope.cancel()
 
+    async def _select(self, within_s: float) -> None:
+        """Have the model choose between answers that the votes leave in doubt, if that was asked for."""
+        in_doubt = sum(each.votes > 0 for each in self.count.classes) > 1 and self.count.confidence().is_low
+        if self.how.select is Select.VOTES or not in_doubt:
+            return
+        with anyio.move_on_after(within_s):
+            self.selection = await select(
+                self.how.select, self.problem, self.count.classes, self.records, self.maker.ask
+            )
+            if self.selection.answer is not None:
+                self.count.choose(self.selection.answer)
+
     def _heard(self, sample: int, event: "Event") -> None:
         if event["event"] == "text":
             self.written[sample] += len(event["text"])
@@ -263,20 +264,22 @@ class _Solving:
 
     def _solution(self, ending: Ending, duration_s: float) -> Solution:
         records = sorted(self.records, key=lambda record: record.sample)
-        classes = self.count.classes
         return Solution(
             problem=self.problem,
             how=self.how,
             attempts=tuple(records),
-            votes=classes,
-            answer=classes[0].answer if classes else None,
+            votes=self.count.classes,
+            answer=self.count.answer,
             confidence=self.count.confidence(),
             budget=self._budget(ending, records, duration_s),
+            selection=self.selection,
         )
 
     def _budget(self, ending: Ending, records: Sequence[RunRecord], duration_s: float) -> Budget:
         completions = [each for record in records for each in record.trajectory.completions]
         tokens = sum(completion.completion_tokens for completion in completions)
+        asked = self.selection.asked if self.selection else ()
+        selecting = sum(each.completion_tokens for one in asked for each in one.trajectory.completions)
         chars = sum(len(completion.text) for completion in completions)
         left = self.how.number - len(records)
         expected = left * tokens / len(records) if records else 0.0
@@ -287,7 +290,7 @@ class _Solving:
             earlier=self.earlier,
             cancelled=len(self.written),
             unbegun=left - len(self.written),
-            tokens=tokens,
+            tokens=tokens + selecting,
             saved_tokens=max(0, round(expected - wasted)),
             duration_s=duration_s,
         )

@@ -223,6 +223,12 @@ class Maker:
             await self.forget(sample)
         return record
 
+    async def ask(self, question: str) -> RunRecord:
+        """Make a greedy attempt at a question that isn't one of the batch; it isn't kept."""
+        solver = replace(self._batch.solver, sampling=Sampling(), checkpointer=None)
+        async with solver.new_kernel(self._pool) as kernel:
+            return await solver.solve(Problem(id="selection", question=question), kernel=kernel)
+
     async def _read(self, record: RunRecord) -> RunRecord:
         """Return the record with its answer, and a verdict if there is a grader."""
         if self._grader:

@@ -15,7 +15,7 @@ import typer
 from mumath_agent.agent.solver import SolverOptions
 from mumath_agent.models.named import named_model
 from mumath_agent.records import Limits, Sampling
-from mumath_agent.solutions import TEMPERATURE, Attempts, Weight
+from mumath_agent.solutions import TEMPERATURE, Attempts, Select, Weight
 
 Local = Annotated[
     str | None,
@@ -141,16 +141,25 @@ def _attempts(
         Weight,
         typer.Option(
             help="What a vote counts: count is 1; consistent is less where no program printed the answer; "
-            "logprob is the tokens' probability, from a server.",
+            "logprob is the tokens' probability, tail that of the last 32, from a server.",
         ),
     ] = Weight.COUNT,
+    select: Annotated[
+        Select,
+        typer.Option(
+            help="What chooses where votes are of low confidence: votes alone; choose has a chat model compare "
+            "solutions; verify has it check the answers with programs.",
+        ),
+    ] = Select.VOTES,
     early_stop: Annotated[
         bool, typer.Option(help="Cancel the attempts that can't change the answer any more.")
     ] = True,
     enough: Annotated[
         float | None,
         typer.Option(
-            min=0.5, max=1.0, help="Stop at this confidence, although the answer could still change."
+            min=0.5,
+            max=1.0,
+            help="Stop when the other attempts would leave the answer with this probability.",
         ),
     ] = None,
     problem_wall: Annotated[
@@ -167,6 +176,7 @@ def _attempts(
     return Attempts(
         number=attempts,
         weight=weight,
+        select=select,
         early_stop=early_stop,
         enough=enough,
         problem_wall_s=problem_wall,

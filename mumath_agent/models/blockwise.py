@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from mumath_agent.dialects.blocks import END, holds_program, leaves_block_open
 from mumath_agent.models import as_text
+from mumath_agent.models.calibration import TAIL_TOKENS, log_probability
 from mumath_agent.protocols import CompletionModel, CompletionRequest, OnText
 from mumath_agent.records import Completion, FinishReason
 
@@ -64,6 +65,8 @@ def _turn(text: str, blocks: list[Completion], finish: FinishReason) -> Completi
         finish_reason=finish,
         prompt_tokens=blocks[0].prompt_tokens,
         completion_tokens=sum(block.completion_tokens for block in blocks),
+        logprob=log_probability(blocks),
+        tail_logprobs=tuple(n for block in blocks for n in block.tail_logprobs or ())[-TAIL_TOKENS:] or None,
         token_ids=_ids(blocks) or None,
         token_logprobs=tuple(n for block in blocks for n in block.token_logprobs or ()) or None,
     )

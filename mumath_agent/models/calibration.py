@@ -14,6 +14,8 @@ from mumath_agent.errors import InputError
 from mumath_agent.records import Completion, Trajectory
 
 FILE = "calibration.json"
+TAIL_TOKENS = 32
+"""How many tokens the tail of an attempt has, and how many of its last ones a completion keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,19 @@ def log_probability(completions: Sequence[Completion]) -> float | None:
     """Return the log-probability of all that was written, in nats; None if a completion has none."""
     known = [each.logprob for each in completions if each.logprob is not None]
     return math.fsum(known) if completions and len(known) == len(completions) else None
+
+
+def tail_log_probability(completions: Sequence[Completion]) -> float | None:
+    """Return the mean log-probability of the last tokens that were written, in nats; None if one isn't known."""
+    tail: tuple[float, ...] = ()
+    for each in reversed(completions):
+        if each.tail_logprobs is None:
+            return None
+        tail = (*each.tail_logprobs, *tail)
+        if len(tail) >= TAIL_TOKENS:
+            break
+    last = tail[-TAIL_TOKENS:]
+    return math.fsum(last) / len(last) if last else None
 
 
 def confidence(model: object, attempt: Trajectory) -> float | None:

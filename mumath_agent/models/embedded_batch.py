@@ -16,6 +16,7 @@ from itertools import count, takewhile
 from pathlib import Path
 
 from mumath_agent.errors import ModelError, ModelRefused
+from mumath_agent.models.calibration import TAIL_TOKENS
 from mumath_agent.models.context import nothing_fits
 from mumath_agent.models.embedded_engine import SLOTS, Engine, Logits, decoder
 from mumath_agent.models.sampling import chooser
@@ -177,15 +178,16 @@ class _Slot:
     def _end(self, reason: FinishReason, written: int) -> None:
         assert self._writing is not None
         self._tell(self._text.text)
-        is_asked = self._writing.request.tokens
+        request = self._writing.request
         completion = Completion(
             text=self._text.text,
             finish_reason=reason,
             prompt_tokens=self._prompt_tokens,
             completion_tokens=written,
             logprob=sum(self._logprobs),
-            token_ids=(*self.ids[self._prompt_tokens :], self.next_id) if is_asked else None,
-            token_logprobs=tuple(self._logprobs) if is_asked else None,
+            token_ids=(*self.ids[self._prompt_tokens :], self.next_id) if request.tokens else None,
+            token_logprobs=tuple(self._logprobs) if request.tokens else None,
+            tail_logprobs=tuple(self._logprobs[-TAIL_TOKENS:]) if request.logprobs else None,
         )
         with suppress(InvalidStateError):  # it was cancelled just now
             self._writing.result.set_result(completion)

@@ -9,7 +9,8 @@ chat model does its own retries.
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 import httpx
 from langchain_core.exceptions import ContextOverflowError, ModelError
@@ -23,9 +24,10 @@ from mumath_agent.models.answering import ArrivingAnswer
 from mumath_agent.models.context import TooLong, too_long, within_context
 from mumath_agent.models.http.messages import TOOL, wire_messages
 from mumath_agent.models.http.wire import without_tools
+from mumath_agent.models.logprobs import LogprobSum
 from mumath_agent.models.stopping import new_text_only
 from mumath_agent.protocols import CompletionRequest, Conversation, OnText, ToolCall
-from mumath_agent.records import Completion, FinishReason, Sampling
+from mumath_agent.records import Completion, FinishReason
 
 _MAX_TOKENS = ("max_tokens", "max_output_tokens", "num_predict", "max_new_tokens")
 """The names that providers give the token limit."""
@@ -66,9 +68,7 @@ class LangChainModel:
         tell = new_text_only(on_text)
 
         async def ask(tokens: int) -> Completion:
-            return await self._ask(
-                self._configured(tokens, request.sampling), conversation, request.stop, tell
-            )
+            return await self._ask(self._configured(tokens, request), conversation, request.stop, tell)
 
         return await within_context(request.max_tokens, ask)
 
@@ -82,7 +82,7 @@ class LangChainModel:
         stop: tuple[str, ...],
         tell: Callable[[str], None],
     ) -> Completion:
-        answer, message = ArrivingAnswer(stop), AIMessageChunk(content="")
+        answer, message, logprob = ArrivingAnswer(stop), AIMessageChunk(content=""), LogprobSum()
         async with aclosing(self._answer(chat, conversation, stop)) as chunks:
             async for chunk in chunks:
                 message = message + chunk
@@ -90,15 +90,17 @@ class LangChainModel:
                     self._thinks_in = _THINKS_IN
                     answer.think(thought)
                 answer.say(str(chunk.text))
+                logprob.add(chunk.response_metadata)
                 tell(answer.settled)
                 if answer.said.stopped:
                     break
         completion = self._completion(answer, message)
         tell(completion.text)
-        return completion
+        return replace(completion, logprob=logprob.value, tail_logprobs=logprob.tail)
 
-    def _configured(self, max_tokens: int, sampling: Sampling) -> BaseChatModel:
+    def _configured(self, max_tokens: int, request: CompletionRequest) -> BaseChatModel:
         """Return the chat model with these settings, as far as it has fields for them."""
+        sampling = request.sampling
         fields = type(self._chat).model_fields
         limit = next((name for name in _MAX_TOKENS if name in fields), None)
         update: dict[str, object] = {limit: max_tokens} if limit else {}
@@ -106,6 +108,12 @@ class LangChainModel:
             update |= {"temperature": sampling.temperature}
             update |= {"top_p": sampling.top_p} if sampling.top_p != 1.0 else {}  # some refuse both
             update |= {"seed": sampling.seed} if sampling.seed is not None else {}
+        if (
+            request.logprobs
+            and (field := fields.get("logprobs"))
+            and bool in (field.annotation, *get_args(field.annotation))
+        ):
+            update |= {"logprobs": True}
         known = {name: value for name, value in update.items() if name in fields}
         return self._chat.model_copy(update=known) if known else self._chat
 

@@ -1,14 +1,16 @@
 """Ask a model for the log-probability of what it writes, and read what servers answer.
 
-Servers send a number a token: `token_logprobs` (OpenAI's completions, vLLM) or `content` (chats, llama.cpp).
+Servers send a number a token: `token_logprobs` (OpenAI's completions, vLLM), `content` (chats, llama.cpp), or a plain
+list (Ollama).
 """
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from mumath_agent.models.calibration import Calibration
+from mumath_agent.models.calibration import TAIL_TOKENS, Calibration
 from mumath_agent.protocols import CompletionModel, CompletionRequest, OnText
 from mumath_agent.records import Completion
 
@@ -42,17 +44,24 @@ class LogprobModel:
 
 
 class LogprobSum:
-    """The sum over a completion that arrives in pieces."""
+    """The sum over a completion that arrives in pieces, and its end."""
 
     def __init__(self) -> None:
         """Begin before the first piece."""
         self.value: float | None = None
         """None until the server has sent a number."""
+        self._tail = deque[float](maxlen=TAIL_TOKENS)
 
     def add(self, choice: Mapping[str, Any]) -> None:
         """Add the numbers of a server's `choice`; whatever else it sent there is passed over."""
         for number in _numbers(choice):
             self.value = (self.value or 0.0) + number
+            self._tail.append(number)
+
+    @property
+    def tail(self) -> tuple[float, ...] | None:
+        """The last numbers; None if there were none."""
+        return tuple(self._tail) or None
 
 
 class TokenList:
@@ -81,8 +90,9 @@ class TokenList:
 
 def _numbers(choice: Mapping[str, Any]) -> list[float]:
     """Return the log-probabilities in a server's `choice`; whatever else it sent there is passed over."""
-    given = choice.get("logprobs")
-    entries = (given.get("content") or given.get("token_logprobs")) if isinstance(given, Mapping) else None
+    entries = choice.get("logprobs")
+    if isinstance(entries, Mapping):
+        entries = entries.get("content") or entries.get("token_logprobs")
     numbers = [
         entry.get("logprob") if isinstance(entry, Mapping) else entry
         for entry in (entries if isinstance(entries, list) else ())

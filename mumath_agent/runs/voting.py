@@ -16,7 +16,7 @@ import anyio
 from mumath_agent.answers import boxed_answers
 from mumath_agent.errors import InputError
 from mumath_agent.grading import Grader, vote_classes
-from mumath_agent.models.calibration import log_probability
+from mumath_agent.models.calibration import log_probability, tail_log_probability
 from mumath_agent.records import AnswerSource, Execution, ExecutionStatus, Outcome, RunRecord
 from mumath_agent.runs.executed import turns_of
 from mumath_agent.solutions import Attempts, Confidence, Ending, VoteClass, Weight
@@ -38,6 +38,8 @@ class Ballot:
     """Whether its last program printed the answer; None: no program ran."""
     logprob: float | None
     """The mean of its tokens."""
+    tail: float | None
+    """The mean of its last tokens."""
 
     def weight(self, by: Weight) -> float:
         """Return what its vote counts."""
@@ -45,9 +47,8 @@ class Ballot:
             return 0.0
         if by is Weight.CONSISTENT:
             return _MOST if self.agrees else _MOST / 2
-        if by is Weight.LOGPROB and self.logprob is not None:
-            return min(_MOST, math.exp(self.logprob))
-        return _MOST
+        mean = {Weight.LOGPROB: self.logprob, Weight.TAIL: self.tail}.get(by)
+        return _MOST if mean is None else min(_MOST, math.exp(mean))
 
 
 class Count:
@@ -60,7 +61,7 @@ class Count:
         self._known: dict[tuple[str, str], bool] = {}
         self._adding = anyio.Lock()
         self.classes: tuple[VoteClass, ...] = ()
-        """The winner first."""
+        """The winner first, then by weight."""
 
     async def add(self, *records: RunRecord) -> None:
         """Take attempts that have ended. Whatever the order in which they come, the classes are the same."""
@@ -71,6 +72,15 @@ class Count:
             self.classes = await classes_of(ordered, self._grader, self._how.weight, self._known)
             self._ballots = ballots
 
+    def choose(self, answer: str) -> None:
+        """Make the class of this answer the winner, until another attempt is added."""
+        self.classes = tuple(sorted(self.classes, key=lambda each: each.answer != answer))
+
+    @property
+    def answer(self) -> str | None:
+        """The winner's answer, as its first attempt wrote it."""
+        return self.classes[0].answer if self.classes else None
+
     def decided(self) -> Ending | None:
         """Return why no further attempt is needed; None if one is."""
         left = self._how.number - len(self._ballots)
@@ -79,16 +89,23 @@ class Count:
         heaviest, second = (each.weight for each in (*self.classes, *[_NOBODY] * 2)[:2])
         if self._how.early_stop and heaviest > second + left * _MOST:
             return Ending.DECIDED
-        if self._how.enough is not None and self.classes and self.confidence().value >= self._how.enough:
+        if self._how.enough is not None and self._holds(left) >= self._how.enough:
             return Ending.ENOUGH
         return None
+
+    def _holds(self, left: int) -> float:
+        """Return how probable it is that so many further attempts would leave the first class the first."""
+        leader, second = (*self.classes, _NOBODY, _NOBODY)[:2]
+        others = len(self._ballots) - leader.votes - second.votes
+        return holds(leader.votes, second.votes, others, left) if leader.votes else 0.0
 
     def confidence(self) -> Confidence:
         """Return what speaks for the first class; see `Confidence`."""
         ended = len(self._ballots)
-        leader, second = (*self.classes, _NOBODY, _NOBODY)[:2]
+        leader, *others = self.classes or [_NOBODY]
         silent = ended - sum(each.votes for each in self.classes)
-        value = posterior(leader.votes, max(second.votes, silent)) if leader.votes else 0.0
+        rivals = max([silent, *(each.votes for each in others)])
+        value = posterior(leader.votes, rivals) if leader.votes else 0.0
         voters = [ballot for sample in leader.samples if (ballot := self._ballots[sample]).votes]
         return Confidence(
             value=value,
@@ -109,6 +126,7 @@ def ballot_of(record: RunRecord) -> Ballot:
         votes=answer is not None and not (_is_printed(record) or _is_hedge(record) or _invents(record)),
         agrees=None,
         logprob=_logprob(record),
+        tail=tail_log_probability(record.trajectory.completions),
     )
 
 
@@ -139,6 +157,29 @@ def posterior(votes: int, rivals: int) -> float:
     """
     tosses = votes + rivals + 1
     return float(sum(math.comb(tosses, heads) for heads in range(votes + 1)) / 2**tosses)
+
+
+def holds(leader: int, second: int, others: int, left: int) -> float:
+    """Return the probability that the leader still has most votes when so many further attempts have voted.
+
+    What they vote for is drawn as a Dirichlet distribution predicts that knew nothing before the votes so far: for the
+    leader, for the second, or for neither (an attempt without a vote is one of the others). A tie counts as lost.
+    """
+    shares = (leader + 1, second + 1, others + 1)
+    total = sum(shares)
+    whole = math.lgamma(total) - math.lgamma(total + left) + math.lgamma(left + 1)
+
+    def probability(*votes: int) -> float:
+        parts = zip(shares, votes, strict=True)
+        return math.exp(
+            whole + sum(math.lgamma(a + n) - math.lgamma(a) - math.lgamma(n + 1) for a, n in parts)
+        )
+
+    return math.fsum(
+        probability(more, rival, left - more - rival)
+        for more in range(left + 1)
+        for rival in range(min(left - more, leader + more - second - 1) + 1)
+    )
 
 
 _NOBODY = VoteClass(answer="", samples=(), votes=0, weight=0.0)
@@ -200,4 +241,4 @@ def _mean(values: Iterable[float]) -> float | None:
     return math.fsum(known) / len(known) if known else None
 
 
-__all__ = ["Ballot", "Count", "agreeing", "ballot_of", "classes_of", "posterior"]
+__all__ = ["Ballot", "Count", "agreeing", "ballot_of", "classes_of", "holds", "posterior"]

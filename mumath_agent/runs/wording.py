@@ -2,7 +2,7 @@
 
 from mumath_agent.dialects.output import output_text, plain
 from mumath_agent.records import AnswerSource, RunRecord, StopReason, Trajectory
-from mumath_agent.solutions import Ending, Solution
+from mumath_agent.solutions import Ending, Select, Solution
 
 STOP_IN_WORDS = {
     StopReason.NO_ANSWER: "the model ended without an answer",
@@ -16,6 +16,10 @@ STOP_IN_WORDS = {
 _WALLS = {
     Ending.PROBLEM_WALL: "the time for this problem was over",
     Ending.RUN_WALL: "the time for all problems was over",
+}
+_SELECTED = {
+    Select.CHOOSE: "the model chose between the answers",
+    Select.VERIFY: "the model checked the answers",
 }
 _FOUND_IN = {
     AnswerSource.BOXED: "The solver stated it as its final answer",
@@ -81,8 +85,10 @@ def votes_line(solution: Solution) -> str:
         counted.append(f"others ({rest})")
     if silent := budget.finished - sum(each.votes for each in classes):
         counted.append(f"no vote ({silent})")
-    left = budget.cancelled + budget.unbegun
+    left, asked = budget.cancelled + budget.unbegun, solution.selection
     parts = [f"Votes: {', '.join(counted) or 'none'}", f"confidence {solution.confidence.value:.2f}"]
+    if asked:
+        parts.append(_SELECTED[asked.by] if asked.answer else "asked again, the model decided nothing")
     if wall := _WALLS.get(budget.ending):
         parts.append(f"{wall} with {_attempts(left)} missing")
     elif left:

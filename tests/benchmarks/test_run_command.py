@@ -138,6 +138,32 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     assert again.code == 2 and "holds a run already" in again.stderr
 
 
+@pytest.mark.kernel
+@pytest.mark.worker
+def test_the_answer_that_attempts_choose_is_scored_and_all_of_them_are_kept(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with served(tmp_path, 6) as url:
+        arguments = [
+            "run",
+            problems_file(tmp_path, 6),
+            "--base-url",
+            url,
+            "--dialect",
+            "fenced",
+            "--out",
+            run,
+        ]
+        made = call("benchmarks", *arguments, "--attempts", 2)
+        again = call("benchmarks", *arguments, "--attempts", 3, "--no-early-stop")
+    assert made.code == 0 == again.code, made.stderr + again.stderr
+    assert "66.7% right" in made.stdout and "66.7% right" in again.stdout  # 0 and 5 are answered wrong
+    loaded = load_run(run)
+    assert loaded.manifest is not None and loaded.manifest.how is not None
+    assert (loaded.manifest.samples, loaded.manifest.how.number) == (3, 3)
+    assert [record.sample for record in loaded.records] == [0, 1, 2] * 6
+    assert [record.settings.sampling.temperature for record in loaded.records[:3]] == [0, 0.7, 0.7]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -145,6 +171,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
         (["none.jsonl"], "can't read none.jsonl"),
         (["gsm8k", "--data-dir", "/none"], "has no file for gsm8k"),
         (["gsm8k", "--samples", "4"], "4 times the same"),
+        (["gsm8k", "--samples", "4", "--attempts", "4"], "leave out one"),
         (["{own}", "--model", "big"], "needs --base-url"),
         (["{bad}"], "the question is empty"),
     ],

@@ -137,6 +137,7 @@ class ChatCompletionsModel:
             prompt_tokens=answer.usage.get("prompt_tokens") or 0,
             completion_tokens=answer.usage.get("completion_tokens") or 0,
             logprob=answer.logprob.value if body.get("logprobs") else None,
+            tail_logprobs=answer.logprob.tail if body.get("logprobs") else None,
         )
 
 

@@ -184,6 +184,7 @@ class CompletionsModel:
             prompt_tokens=usage.get("prompt_tokens") or 0,
             completion_tokens=usage.get("completion_tokens") or 0,
             logprob=logprob.value if body.get("logprobs") else None,
+            tail_logprobs=logprob.tail if body.get("logprobs") else None,
             token_ids=tokens.ids if body.get("return_token_ids") else None,
             token_logprobs=tokens.logprobs if body.get("return_token_ids") else None,
         )

@@ -17,6 +17,7 @@ from mumath_agent.models.http.connection import READ_TIMEOUT_S, Connection
 from mumath_agent.models.http.messages import TOOL, wire_messages
 from mumath_agent.models.http.retries import TransientError, with_retries
 from mumath_agent.models.http.wire import SEE_LOG, NotFound, checked, objects
+from mumath_agent.models.logprobs import LogprobSum
 from mumath_agent.models.stopping import new_text_only
 from mumath_agent.protocols import CompletionRequest, Conversation, OnText, ToolCall
 from mumath_agent.records import Completion, FinishReason
@@ -89,6 +90,7 @@ class OllamaModel:
             "stop": list(request.stop) or None,
         }
         fixed = {"model": self.name, "stream": True, "truncate": False, "shift": False}
+        fixed |= {"logprobs": True} if request.logprobs else {}
         tell = new_text_only(on_text)
 
         async def ask(tokens: int) -> Completion:
@@ -133,12 +135,14 @@ class OllamaModel:
         self, path: str, body: Mapping[str, object], stop: tuple[str, ...], tell: Callable[[str], None]
     ) -> Completion:
         answer, calls, last = ArrivingAnswer(stop), list[ToolCall](), dict[str, Any]()
+        logprob = LogprobSum()
         async with self._connection.answer("POST", _NATIVE + path, body) as response:
             async for event in objects(await checked(response)):
                 message = event.get("message") or {}
                 answer.think(event.get("thinking") or message.get("thinking") or "")
                 answer.say(event.get("response") or message.get("content") or "")
                 calls += map(_call, message.get("tool_calls") or ())
+                logprob.add(event)
                 tell(answer.settled)
                 last = event if event.get("done") else last
                 if answer.said.stopped and not last:
@@ -153,6 +157,8 @@ class OllamaModel:
             finish_reason=FinishReason.LENGTH if cut else FinishReason.STOP,
             prompt_tokens=last.get("prompt_eval_count") or 0,
             completion_tokens=last.get("eval_count") or 0,
+            logprob=logprob.value,
+            tail_logprobs=logprob.tail,
         )
 
 

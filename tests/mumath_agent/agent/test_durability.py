@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 
 from benchmarks.replay.server import serving
 from mumath_agent.agent import graph
+from mumath_agent.agent.attempts import batch_of
 from mumath_agent.agent.batch import Batch, run_batch
 from mumath_agent.agent.solver import Solver
 from mumath_agent.bridge import run_sync
@@ -44,14 +45,16 @@ from mumath_agent.records import (
     from_json,
 )
 from mumath_agent.runs.results import ResultsFile
+from mumath_agent.solutions import Attempts
 from mumath_agent.testing import Recording, ReplayModel, ScriptedExecutor, ScriptedModel
 from tests.programs import PROGRAM, mumath_agent
 
 SIZES = [
-    pytest.param(10, 1, id="small"),
-    pytest.param(50, 5, id="large", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
+    pytest.param(10, 1, 1, id="small"),
+    pytest.param(50, 1, 5, id="large", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
+    pytest.param(50, 4, 10, id="attempts", marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
 ]
-"""How many problems a run has, and how often it is killed."""
+"""How many problems a run has, how many attempts each, and how often it is killed."""
 CELLS = (
     "import random, time\nx = [{n}, random.random()]\ntime.sleep(0.05)\nprint(x)",
     "x.append(random.random())\ntime.sleep(0.05)\nprint(x)",
@@ -102,16 +105,24 @@ def command(model: ReplayModel, file: Path) -> Iterator[list[str]]:
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize(("problems", "kills"), SIZES)
+@pytest.mark.parametrize(("problems", "attempts", "kills"), SIZES)
 def test_killed_several_times_a_run_goes_on_in_the_middle_of_its_problems(
-    problems: int, kills: int, model: ReplayModel, file: Path, command: list[str], tmp_path: Path
+    problems: int,
+    attempts: int,
+    kills: int,
+    model: ReplayModel,
+    file: Path,
+    command: list[str],
+    tmp_path: Path,
 ) -> None:
     seed = int(os.environ.get("MUMATH_TEST_SEED") or time.time_ns() % 10**6)
     print(f"MUMATH_TEST_SEED={seed}")  # shown when it fails
     chance = random.Random(seed)
     environment = {**os.environ, "LANGGRAPH_STRICT_MSGPACK": "true"}
     output, checkpoints = tmp_path / "broken.jsonl", tmp_path / "broken.db"
-    arguments = [*command, "--output", str(output), "--checkpoint", str(checkpoints)]
+    how = Attempts(number=attempts, early_stop=False)
+    several = ["--attempts", str(attempts), "--no-early-stop"] if attempts > 1 else []
+    arguments = [*command, *several, "--output", str(output), "--checkpoint", str(checkpoints)]
     under_way: set[tuple[str, int]] = set()
     for _ in range(kills):
         kill_at_random(arguments, checkpoints, environment, chance)
@@ -119,28 +130,29 @@ def test_killed_several_times_a_run_goes_on_in_the_middle_of_its_problems(
     subprocess.run(arguments, check=True, capture_output=True, env=environment)
     broken = [from_json(RunRecord, json.loads(line)) for line in output.read_text().splitlines()]
 
-    assert {substance(record) for record in broken} == {substance(record) for record in unbroken(model, file)}
-    assert len(broken) == problems
+    whole = unbroken(model, file, how)
+    assert {substance(record) for record in broken} == {substance(record) for record in whole}
+    assert len(broken) == problems * attempts
     assert {record.trajectory.answer.text for record in broken if record.trajectory.answer} == {
         str(n) for n in range(problems)
     }
     # Every program has one execution, and those that came after a kill in a session that was brought back say so.
     assert all(len(record.trajectory.executions) == len(CELLS) for record in broken)
     replayed = {
-        (record.problem.question, number)
+        (record.key, number)
         for record in broken
         for number, execution in enumerate(record.trajectory.executions)
         if execution.state_replayed
     }
-    assert replayed == {(question, done) for question, done in under_way if 0 < done < len(CELLS)}
+    assert replayed == {(attempt, done) for attempt, done in under_way if 0 < done < len(CELLS)}
     assert len(replayed) >= kills
     assert not any(e.state_lost for record in broken for e in record.trajectory.executions)
     assert executed(checkpoints) == set()  # what is finished is forgotten
 
 
-def unbroken(model: ReplayModel, file: Path) -> list[RunRecord]:
+def unbroken(model: ReplayModel, file: Path, how: Attempts) -> list[RunRecord]:
     problems = tuple(p for p in parse_problems(file.read_text(), file.name) if isinstance(p, Problem))
-    batch = Batch(problems=problems, solver=Solver(model=model, checkpointer=InMemorySaver()))
+    batch = batch_of(problems, Solver(model=model, checkpointer=InMemorySaver()), how)
     records: list[RunRecord] = []
     run_sync(run_batch(batch, concurrency=8, on_record=records.append))
     return records
@@ -165,7 +177,7 @@ def kill_at_random(
 
 
 def executed(checkpoints: Path) -> set[tuple[str, int]]:
-    """Return the attempts that are kept, by their question, and how many programs each has executed."""
+    """Return the attempts that are kept, by their keys, and how many programs each has executed."""
     found = set()
     with closing(sqlite3.connect(checkpoints, timeout=60)) as connection:
         saver = SqliteSaver(connection)
@@ -177,7 +189,7 @@ def executed(checkpoints: Path) -> set[tuple[str, int]]:
                 continue
             values: dict[str, Any] = kept.checkpoint["channel_values"]
             values |= {channel: value for _, channel, value in kept.pending_writes or ()}
-            found.add((values.get("question", ""), len(values.get("executions", []))))
+            found.add((thread, len(values.get("executions", []))))
     return found
 
 

@@ -1,5 +1,7 @@
 """Turns of MathCoder, asked block by block: the same text, and nothing behind a program."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,3 +90,17 @@ def test_pieces_add_up_to_the_text() -> None:
         model.complete(CompletionRequest(prompt=PROMPT, stop=BLOCKS.stop, max_tokens=99), pieces.append)
     )
     assert "".join(pieces) == completion.text
+
+
+def test_log_probabilities_of_the_blocks_are_the_turns() -> None:
+    part = Completion(
+        text="<|text|>so",
+        finish_reason=FinishReason.STOP,
+        prompt_tokens=1,
+        completion_tokens=30,
+        logprob=-60.0,
+        tail_logprobs=(-2.0,) * 30,
+    )
+    last = replace(part, text="<|code|>1", logprob=-30.0, tail_logprobs=(-1.0,) * 30)
+    completion = turn(Blockwise(ScriptedModel(texts=[part, last])))
+    assert completion.logprob == -90 and completion.tail_logprobs == (-2.0, -2.0, *(-1.0,) * 30)

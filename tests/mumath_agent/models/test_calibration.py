@@ -1,6 +1,7 @@
 """What a calibrated model says of its answers."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mumath_agent.errors import InputError
-from mumath_agent.models.calibration import FILE, Calibration
+from mumath_agent.models.calibration import FILE, TAIL_TOKENS, Calibration, tail_log_probability
 from mumath_agent.records import Completion, FinishReason
 
 CURVE = Calibration(intercept=1.0, slope=0.5)
@@ -30,6 +31,24 @@ def test_it_is_a_probability_and_falls_with_what_is_less_probable(sums: list[flo
 @pytest.mark.parametrize("sums", [[], [None], [-1.0, None]])
 def test_without_log_probabilities_there_is_none(sums: list[float | None]) -> None:
     assert CURVE([completion(each) for each in sums]) is None
+
+
+@pytest.mark.parametrize(
+    ("tails", "mean"),
+    [
+        ([(-1.0, -3.0)], -2.0),
+        ([(-9.0,) * TAIL_TOKENS, (-1.0,) * (TAIL_TOKENS // 2)], -5.0),  # half of them are of the turn before
+        ([(-9.0,), (-1.0,) * TAIL_TOKENS], -1.0),
+        ([None, (-1.0,) * TAIL_TOKENS], -1.0),  # not needed
+        ([None, (-1.0,)], None),
+        ([], None),
+    ],
+)
+def test_the_tail_of_an_attempt_is_its_last_tokens_over_all_turns(
+    tails: list[tuple[float, ...] | None], mean: float | None
+) -> None:
+    completions = [replace(completion(None), tail_logprobs=tail) for tail in tails]
+    assert tail_log_probability(completions) == mean
 
 
 def test_a_folder_may_have_none(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from mumath_agent.errors import ModelError, ModelRefused
 from mumath_agent.models import embedded_engine
+from mumath_agent.models.calibration import TAIL_TOKENS
 from mumath_agent.models.embedded import EmbeddedModel
 from mumath_agent.models.embedded_engine import Engine, Logits
 from mumath_agent.protocols import CompletionRequest
@@ -139,6 +140,9 @@ async def test_log_probabilities_are_summed(model: EmbeddedModel) -> None:
     assert sure.logprob is not None and hot.logprob is not None
     one, two = [(await ask(model, max_tokens=n)).logprob for n in (1, 2)]
     assert hot.logprob < sure.logprob < (two or 0) < (one or 0) < 0
+    asked = await model.complete(CompletionRequest(prompt="a", max_tokens=40, logprobs=True))
+    assert sure.tail_logprobs is None and asked.tail_logprobs is not None
+    assert len(asked.tail_logprobs) == min(TAIL_TOKENS, asked.completion_tokens)
 
 
 async def test_cancelling_frees_the_engine_at_once(model: EmbeddedModel) -> None:

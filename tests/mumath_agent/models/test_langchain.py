@@ -58,6 +58,29 @@ async def test_settings_go_to_the_fields_a_model_has() -> None:
     assert LangChainModel(chat).name == "Recorder" and LangChainModel(chat, name="x").name == "x"
 
 
+class Telling(Recorder):
+    """Can be asked for log-probabilities."""
+
+    logprobs: bool | None = None
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **more: Any) -> ChatResult:
+        self.seen.append(self.logprobs)
+        return ChatResult(generations=[ChatGeneration(message=self.answer)])
+
+
+@pytest.mark.parametrize(
+    "said", [{"content": [{"logprob": -0.5}, {"logprob": -1}]}, [{"logprob": -1.5}], None]
+)
+async def test_log_probabilities_are_asked_for_where_a_model_has_a_field_for_them(said: object) -> None:
+    answer = AIMessage("4", response_metadata={"logprobs": said} if said else {})
+    for chat in (Telling(answer=answer), Recorder(answer=answer)):
+        request = CompletionRequest(prompt=ASKED, max_tokens=9, logprobs=True)
+        assert (await LangChainModel(chat).complete(request)).logprob == (-1.5 if said else None)
+        if isinstance(chat, Telling):
+            await answered(chat)
+            assert chat.seen == [True, None]
+
+
 async def test_usage_and_pieces_of_a_model_that_streams() -> None:
     pieces: list[str] = []
     model = LangChainModel(GenericFakeChatModel(messages=iter([AIMessage("It is 4.")])))

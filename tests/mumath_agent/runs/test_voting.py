@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mumath_agent.dialects import get_dialect
 from mumath_agent.grading import Grader
@@ -25,7 +27,7 @@ from mumath_agent.records import (
     Trajectory,
 )
 from mumath_agent.runs.graded import with_answer
-from mumath_agent.runs.voting import Count, agreeing, ballot_of, posterior
+from mumath_agent.runs.voting import Count, agreeing, ballot_of, holds, posterior
 from mumath_agent.solutions import Attempts, Ending, Weight
 from mumath_agent.transcript import Transcript
 
@@ -51,6 +53,7 @@ def attempt(
     sample: int = 0,
     execution: Execution = PRINTED,
     logprob: float | None = None,
+    tail: float | None = None,
     dialect: str = "fenced",
 ) -> RunRecord:
     """Return the record of an attempt whose turns are these texts, as the graph would make it."""
@@ -64,6 +67,7 @@ def attempt(
                 prompt_tokens=1,
                 completion_tokens=2,
                 logprob=logprob,
+                tail_logprobs=None if tail is None else (tail,),
             )
         )
         transcript = speech.with_completion(transcript, completions[-1])
@@ -179,6 +183,7 @@ async def test_what_does_not_vote_wins_only_where_nobody_does(grader: Grader) ->
         (Weight.COUNT, "41", (2.0, 1.0)),
         (Weight.CONSISTENT, "42", (1.5, 1.0)),
         (Weight.LOGPROB, "42", (0.9, 0.2)),
+        (Weight.TAIL, "41", (1.0, 0.3)),
     ],
 )
 async def test_what_a_vote_counts(
@@ -187,9 +192,9 @@ async def test_what_a_vote_counts(
 
     likely, unlikely = 2 * math.log(0.9), 2 * math.log(0.1)  # two tokens each
     records = [
-        attempt(PROGRAM, "So $\\boxed{42}$.", sample=0, logprob=likely),
-        attempt(PROGRAM, "So $\\boxed{41}$.", sample=1, logprob=unlikely),
-        attempt(PROGRAM, "So $\\boxed{41}$.", sample=2, logprob=unlikely),
+        attempt(PROGRAM, "So $\\boxed{42}$.", sample=0, logprob=likely, tail=math.log(0.3)),
+        attempt(PROGRAM, "So $\\boxed{41}$.", sample=1, logprob=unlikely, tail=math.log(0.5)),
+        attempt(PROGRAM, "So $\\boxed{41}$.", sample=2, logprob=unlikely, tail=math.log(0.5)),
     ]
     if weight is Weight.CONSISTENT:
         records.append(attempt("So $\\boxed{42}$.", sample=3))
@@ -215,9 +220,10 @@ async def test_without_log_probabilities_every_vote_counts_the_same(grader: Grad
         (["5", "7", "5", "5"], {}, Ending.ALL),
         ([None, "5", "5"], {}, Ending.DECIDED),
         ([None, None, None], {}, None),
-        (["5", "5"], {"number": 8, "enough": 0.87}, Ending.ENOUGH),
-        (["5", "5"], {"number": 8, "enough": 0.88}, None),
-        (["5", "5", None, None], {"number": 8, "enough": 0.87}, None),
+        (["5", "5"], {"number": 8, "enough": 0.9}, Ending.ENOUGH),
+        (["5", "5"], {"number": 8, "enough": 0.91}, None),
+        (["5", "7", "5"], {"number": 8, "enough": 0.8}, None),
+        ([None, None], {"number": 8, "enough": 0.5}, None),
         (["5"], {"number": 1}, Ending.ALL),
     ],
 )
@@ -252,6 +258,25 @@ async def test_the_posterior_is_the_upper_half_of_a_beta_distribution(
     from scipy.special import betainc
 
     assert posterior(votes, rivals) == value == pytest.approx(1 - betainc(votes + 1, rivals + 1, 0.5))
+
+
+few = st.integers(0, 6)
+
+
+@given(few, few, few, few)
+def test_the_answer_holds_as_often_as_a_dirichlet_distribution_predicts(
+    leader: int, second: int, others: int, left: int
+) -> None:
+    from scipy.stats import dirichlet_multinomial
+
+    predicted = dirichlet_multinomial([leader + 1, second + 1, others + 1], left)
+    kept = sum(
+        predicted.pmf((more, rival, left - more - rival))
+        for more in range(left + 1)
+        for rival in range(left + 1 - more)
+        if leader + more > second + rival
+    )
+    assert holds(leader, second, others, left) == pytest.approx(kept)
 
 
 @pytest.mark.parametrize(

@@ -256,6 +256,7 @@ async def test_log_probabilities_are_asked_for_and_summed(server: Server) -> Non
         for asked in (True, False)
     ]
     assert [answer.logprob for answer in answers] == [-0.5, None]
+    assert [answer.tail_logprobs for answer in answers] == [(-0.25, -0.25), None]
     assert [each.get("logprobs") for each in server.requests] == [True, None]
     await model.aclose()
 

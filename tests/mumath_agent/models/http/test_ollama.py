@@ -139,6 +139,21 @@ async def test_raw_text_is_sent_as_it_is(ollama: Ollama) -> None:
 
 
 @pytest.mark.anyio
+async def test_log_probabilities_are_asked_for_and_summed(ollama: Ollama) -> None:
+    model, first, last = OllamaModel(ollama.url, MODEL), *said("4", chat=False)
+    ollama.lines = [
+        {**first, "logprobs": [{"token": "4", "logprob": -0.25}]},  # type: ignore[dict-item]
+        {**last, "logprobs": [{"token": "", "logprob": -0.5}, {"token": "?"}]},  # type: ignore[dict-item]
+    ]
+    completion = await model.complete(asks("2 + 2?", logprobs=True))
+    assert (completion.logprob, completion.tail_logprobs) == (-0.75, (-0.25, -0.5))
+    assert ollama.body["logprobs"] is True
+    ollama.lines = said("4", chat=False)  # an older Ollama, or one that wasn't asked
+    assert (await model.complete(asks("2 + 2?"))).logprob is None and "logprobs" not in ollama.body
+    await model.aclose()
+
+
+@pytest.mark.anyio
 async def test_calls_come_and_go_as_objects(ollama: Ollama) -> None:
     call = {"function": {"name": "python", "arguments": {"code": "print(2 + 2)"}}}
     ollama.lines = [{"message": {"content": "I run it.", "tool_calls": [call]}, "done": False}, *said()]

@@ -4,19 +4,23 @@ Numbers are compared in our own process; what has to be read as mathematics goes
 rates are those of one core. Every pair is spelled differently, so that no cache helps.
 """
 
-import statistics
 import time
 from collections.abc import Callable, Sequence
 
 import anyio
 
+from benchmarks.grading.hostile import ANSWERS
 from benchmarks.perf.table import Measurement
 from mumath_agent.errors import MuMathError
 from mumath_agent.grading import Grader
 from mumath_agent.records import Outcome
 
-HOSTILE = ("5", "10^{10^{8}}")
-LIMIT_S = 1.0
+HOSTILE = ("5", ANSWERS[0])
+LIMIT_S = 3.0
+OVER_LIMIT_S, NEXT_S = 0.5, 0.2
+"""How much longer than its limit a hostile pair may take, and how long the next pair may."""
+TRIES = 5
+"""A pair that took longer is tried again, because other work on the machine makes it late; the shortest time counts."""
 _WARM = ("x+1", "1+x")
 
 Pairs = Sequence[tuple[str, str]]
@@ -57,17 +61,18 @@ async def _rows(divisor: int) -> list[Measurement]:
         numbers, symbols = numeric(10_000 // divisor), symbolic(1_000 // divisor)
         numeric_rate, symbolic_rate = await _rate(grader, numbers), await _rate(grader, symbols)
         stalled_rate = await _rate_beside_hostile(grader, numbers)
-        hostile_s = await _hostile_s(grader, 3 if divisor == 1 else 1)
+        hostile_s, next_s = await _hostile_s(grader, ANSWERS[::divisor])
         after = await _rate(grader, symbols)
     return [
         Measurement(what="numeric pairs, one core", unit="pairs/s", ours=numeric_rate, limit=1000),
         Measurement(what="symbolic pairs, one worker", unit="pairs/s", ours=symbolic_rate),
         Measurement(
-            what=f"a hostile pair, limit {LIMIT_S:g} s, until it has its verdict",
+            what=f"the slowest of {len(ANSWERS[::divisor])} hostile pairs, each limited to {LIMIT_S:g} s",
             unit="s",
             ours=hostile_s,
-            limit=5 * LIMIT_S,
+            limit=LIMIT_S + OVER_LIMIT_S,
         ),
+        Measurement(what="the slowest pair after one of them", unit="s", ours=next_s, limit=NEXT_S),
         Measurement(
             what="numeric pairs beside a hostile one, against without",
             unit="pairs/s",
@@ -103,12 +108,21 @@ async def _rate_beside_hostile(grader: Grader, pairs: Pairs) -> float:
     return rate
 
 
-async def _hostile_s(grader: Grader, times: int) -> float:
-    """Return the seconds from question to verdict, with a warm worker."""
-    seconds = []
-    for _ in range(times):
-        await grader.grade(*_WARM)
-        started = time.perf_counter()
-        await grader.grade(HOSTILE[1], HOSTILE[0])
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
+async def _hostile_s(grader: Grader, answers: Sequence[str]) -> tuple[float, float]:
+    """Return the seconds of the slowest hostile answer until its verdict, and of the slowest pair after one."""
+    slowest, slowest_next = 0.0, 0.0
+    for answer in answers:
+        took, next_took = [], []
+        for _ in range(TRIES):
+            took.append(await _seconds(grader, answer, HOSTILE[0]))
+            next_took.append(await _seconds(grader, *_WARM))
+            if min(took) <= LIMIT_S + OVER_LIMIT_S and min(next_took) <= NEXT_S:
+                break
+        slowest, slowest_next = max(slowest, min(took)), max(slowest_next, min(next_took))
+    return slowest, slowest_next
+
+
+async def _seconds(grader: Grader, answer: str, target: str) -> float:
+    started = time.perf_counter()
+    await grader.grade(answer, target)
+    return time.perf_counter() - started

@@ -8,6 +8,7 @@ layout, math delimiters, brackets around a whole answer, and the full stop.
 import re
 
 from mumath_agent.grading.characters import in_ascii
+from mumath_agent.grading.phrases import in_digits, without_saying
 from mumath_agent.grading.printed import closing, in_latex
 
 TEXT = r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}"
@@ -89,7 +90,10 @@ _GROUPS = {"(": "()", "{": "{}", "[": "[]"}
 def normalised(text: str) -> str:
     """Return `text` in the one spelling that is compared, read as a number, and sent to math-verify."""
     text = _DOLLARS.sub(r"\\$", text.strip())
-    text = in_latex(" ".join(in_ascii(text.strip("$ ")).split()).strip("$ "))
+    text = " ".join(in_ascii(text.strip("$ ")).split()).strip("$ ")
+    if (said := without_saying(text)) != text:
+        text = in_ascii(said.strip("$ .")).strip("$ ")
+    text = in_latex(text)
     if "matrix}" in text:
         text = _ROW_END.sub(r"\\\\", text)  # recorded files lost half of the \\ that ends a row
     text = " ".join(
@@ -105,7 +109,7 @@ def normalised(text: str) -> str:
     text = _with_braces(text)
     if not has_relation(text):
         text = _JOINED.sub(", ", text)
-    return _bare(_SPACES.sub("", _exact_side(text)))
+    return in_digits(_bare(_SPACES.sub("", _exact_side(text))))
 
 
 def has_relation(text: str) -> bool:
@@ -186,7 +190,7 @@ def _without_brackets(text: str) -> str:
     is_set = text.startswith("\\{")
     inside = text[2:-2] if is_set else text[1:-1]
     pair = _GROUPS.get(text[is_set : is_set + 1])
-    if pair is None or "," in inside or not inside.strip():
+    if pair is None or "," in inside or inside.strip() in ("", r"\emptyset"):
         return text
     return inside if closing(text, int(is_set), pair) == len(text) - 1 else text
 

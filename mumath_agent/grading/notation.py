@@ -19,8 +19,10 @@ _SPACED_GROUPS = re.compile(r"(?<![\d.,/^_}\\])\d{1,3}(?: \d{3})+(?![\d/])(?!\s*
 _DOLLARS = re.compile(r"^\$(?=\s*[\d.,]+(?:[^$\\]*)$)")
 """A dollar sign that no other closes is the currency's."""
 _RATIO_IN_WORDS = re.compile(r"\d[\d.]*(?: to \d[\d.]*)+")
+_END_OF_LINE = re.compile(r"(?<=[^\s\\])(?:\s*\\\\|\s*,)+$")
 _LAYOUT = re.compile(
     r"\\(?:left|right|big|Big|bigg|Bigg)[lr]?(?![a-zA-Z])\.?|\\(?:displaystyle|textstyle|limits)(?![a-zA-Z])"
+    r"|\\(?:color|textcolor)\s*\{\w+\}|\\underline(?=\s*\{)"
     r"|(?<!\\)\\[,!;: ()\[\]]|\\q?quad(?![a-zA-Z])|(?<!\\)\$|~|\s|\\(?:boxed|fbox)(?=\s*\{)"
 )
 _SPELLINGS = [
@@ -89,8 +91,9 @@ _GROUPS = {"(": "()", "{": "{}", "[": "[]"}
 
 def normalised(text: str) -> str:
     """Return `text` in the one spelling that is compared, read as a number, and sent to math-verify."""
-    text = _DOLLARS.sub(r"\\$", text.strip())
+    text = _DOLLARS.sub(r"\\$", _END_OF_LINE.sub("", text.strip()))
     text = " ".join(in_ascii(text.strip("$ ")).split()).strip("$ ")
+    text = whole[1].strip() if (whole := _TEXT_ONLY.fullmatch(text)) else text
     if (said := without_saying(text)) != text:
         text = in_ascii(said.strip("$ .")).strip("$ ")
     text = in_latex(text)

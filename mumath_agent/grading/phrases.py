@@ -8,14 +8,16 @@ import re
 _QUALITY = r"(?:(?:final|correct|right|best)\s+)?"
 _KIND = r"(?:answer|choice|option)"
 _SAID_BEFORE = re.compile(
-    rf"(?:\*\*)?(?:(?:so|thus|hence|therefore),?\s+)?(?:(?:the|my|our)\s+)?{_QUALITY}{_KIND}"
-    r"(?:\s+is\b\s*:?|\s*[:=])\s*(?:\*\*\s+)?(.+)",
+    r"(?:\*\*)?(?:(?:so|thus|hence|therefore),?\s+)?(?:"
+    rf"(?:(?:the|my|our)\s+)?{_QUALITY}(?:{_KIND}|ans|result|solution|value)(?:\s+is\b\s*:?|\s*[:=])"
+    r"|it\s+is|we\s+(?:get|have|find)|exactly)\s*(?:\*\*\s+)?(.+)",
     re.IGNORECASE | re.DOTALL,
 )
 _SAID_BEHIND = re.compile(
     rf"(.+?)\s+is\s+(?:the\s+{_QUALITY}{_KIND}|(?:the\s+)?(?:correct|right)(?:\s+(?:{_KIND}|one))?)\W*",
     re.IGNORECASE,
 )
+_SAID_IN_TEXT = re.compile(r"\\text\s*\{([^{}]*(?:is|are|[:=])\s*)\}(?=.)")
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _ONES = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _TEENS = (
@@ -46,6 +48,7 @@ _NO_SOLUTION = re.compile(r"(?:there\s+(?:is|are)\s+)?no\s+solutions?(?:\s+exist
 
 def without_saying(text: str) -> str:
     """Return the answer in "The answer is 7.", "Answer: 7" or "B is correct", else the text."""
+    text = _SAID_IN_TEXT.sub(r"\1", text, count=1) if text.startswith(r"\text") else text
     said = _SAID_BEFORE.fullmatch(text) or _SAID_BEHIND.fullmatch(text)
     return said[1] if said else text
 

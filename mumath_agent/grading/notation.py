@@ -74,6 +74,7 @@ _BUILT_SET = re.compile(
 r"""\{x\mid x>1\} is the inequality in it."""
 _BASES = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _BASE_OF = {word: str(base) for base, word in enumerate(_BASES, start=2)} | {"sixteen": "16"}
+_PLAIN_BASE = re.compile(rf"(?<=\w)_\{{\s*({'|'.join(_BASE_OF)})\s*\}}")
 _PROSE = re.compile(r"(?<![\\a-zA-Z{])[a-zA-Z]{4,}")
 _NO_NUMBER = re.compile(r"(?<![_^])\d\s+\d|\.\d+\.\d")
 _WORDS = re.compile(
@@ -109,6 +110,7 @@ def normalised(text: str) -> str:
         text = pattern.sub(spelling, text)
     text = _BUILT_SET.sub(r"\1", _BRACKETED_NUMERAL.sub(r"\1", text))
     text = _BASE_IN_WORDS.sub(lambda base: f"_{{{_BASE_OF.get(base[1], base[1])}}}", text)
+    text = _PLAIN_BASE.sub(lambda base: f"_{{{_BASE_OF[base[1]]}}}", text)
     text = _with_braces(text)
     if not has_relation(text):
         text = _JOINED.sub(", ", text)

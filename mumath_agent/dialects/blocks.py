@@ -41,8 +41,7 @@ class Blocks:
     name: str = "blocks"
     stop: tuple[str, ...] = (_EXECUTION, "<|endofmessage|>")
     nudges: int = 0
-    own_tokens: tuple[str, ...] = ()
-    """As for `Fenced`."""
+    own_tokens: tuple[str, ...] = ()  # as for `Fenced`
 
     def prompt(self, transcript: Transcript) -> str:
         """Return the system message and the question, followed by the solution so far."""

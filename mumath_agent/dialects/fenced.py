@@ -63,8 +63,7 @@ class Fenced:
     template: Template = MUMATH
     stop: tuple[str, ...] = (HEADER,)
     nudges: int = 0
-    own_tokens: tuple[str, ...] = ()
-    """The special tokens of the model's tokenizer, where they are known; no output holds one."""
+    own_tokens: tuple[str, ...] = ()  # of the model's tokenizer, where they are known; no output holds one
 
     @property
     def name(self) -> str:

@@ -51,10 +51,7 @@ def remark(text: object, max_chars: int = 200) -> str:
 
 
 def unmarked(text: str, own_tokens: Sequence[str] = ()) -> str:
-    """Return `text` with a space in everything that some family's tokenizer takes for a special token.
-
-    `own_tokens` are those of the tokenizer that will read it, where they are known (see `models.tokens`).
-    """
+    """Return `text` with a space in every special token of some family, and of the tokenizer that will read it."""
     text = _MARK.sub(lambda mark: f"{mark.group()} ", text)
     for token in own_tokens:
         while token in text:  # "aaa" has "aa" twice

@@ -20,9 +20,10 @@ from mumath_agent.agent.settings import SolverSettings, opened_solver, options_o
 from mumath_agent.agent.solver import Solver
 from mumath_agent.bridge import run_sync
 from mumath_agent.concurrency import map_each
+from mumath_agent.dialects import Blocks, Fenced
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.kernels import KernelPool
-from mumath_agent.models.tokens import TokenRecorder, TokensDiffer, tokenizer_of
+from mumath_agent.models.tokens import TokenRecorder, TokensDiffer, special_tokens, tokenizer_of
 from mumath_agent.problems import problem_of
 from mumath_agent.records import BROKEN, Problem, RunRecord, Sampling, StopReason
 from mumath_agent.rewards import reward_of
@@ -132,6 +133,8 @@ async def _rollouts(
                 record = await _solver_for(sample, solver, recorder).solve(sample.problem, kernel=kernel)
             return record, await _rollout(record, recorder, tokenizer)
 
+        if isinstance(dialect := solver.dialect, Fenced | Blocks):
+            solver = replace(solver, dialect=replace(dialect, own_tokens=special_tokens(tokenizer)))
         samples = [Sample(problem=problem, number=number) for number, problem in enumerate(problems)]
         made = await map_each(samples, attempt, concurrency=concurrency)
     if made and all(record.trajectory.stop_reason in BROKEN for record, _ in made):

@@ -11,6 +11,7 @@ from random import Random
 
 from benchmarks.grading import made_forms as forms
 from benchmarks.grading import made_numbers as numbers
+from benchmarks.grading import made_words as words
 from benchmarks.grading.made import Drawn
 from benchmarks.grading.pairs import ExpectedPair
 
@@ -37,8 +38,11 @@ KINDS: dict[str, Callable[[Random], Drawn]] = {
         forms.intervals,
         forms.inequalities,
         forms.units,
-        forms.words,
-        forms.choices,
+        words.words,
+        words.choices,
+        words.counted_things,
+        words.numbers_in_words,
+        words.sentences,
         forms.ratios,
         forms.left_sides,
         forms.matrices,

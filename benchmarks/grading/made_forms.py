@@ -157,55 +157,6 @@ def units(random: Random) -> Drawn:
     )
 
 
-_TEXTS = (
-    "Tuesday",
-    "triangle",
-    "Evelyn",
-    "ASA",
-    "HTHH",
-    "two",
-    "increasing",
-    "Room 12",
-    "Team 1.5",
-    "a gain of 20",
-)
-
-
-def words(random: Random) -> Drawn:
-    """Draw words."""
-    word = random.choice(_TEXTS)
-    pairs = [(i, word[i : i + 2]) for i in range(len(word) - 1)]
-    at, two = random.choice(
-        [(i, two) for i, two in pairs if two.isalnum() and two[0].lower() != two[1].lower()]
-    )
-    return drawn(
-        "<word>",
-        r"\text{<word>} | <word>. | <upper> | **<word>** | \textbf{<word>} | $\text{<word>}$",
-        "<swapped> | <word>s | not <word> | <cut> | <word> or Monday | <word> and <word>s",
-        **{
-            "word": word,
-            "upper": word.upper(),
-            "cut": word[:-1],
-            "swapped": word[:at] + two[::-1] + word[at + 2 :],
-        },
-    )
-
-
-def choices(random: Random) -> Drawn:
-    """Draw choices."""
-    letter, wrong = random.sample("ABCDE", 2)
-    return drawn(
-        r"\text{(<a>)}",
-        r"<a> | (<a>) | <a>. | option <a> | Choice <a> | <a>) 12 | \textbf{(<a>)} | (<a>) none of these"
-        r" | Option <a> is correct",
-        "<b> | (<b>) | <a>) or <b>) | option <a> or option <b> | <a> or <b> | Choice <a> is wrong"
-        " | (<a>) none of these, or (<b>)"
-        " | Option <b> | <a>, <b> | neither <a> nor <b> | (<a>) or (<b>)",
-        a=letter,
-        b=wrong,
-    )
-
-
 def ratios(random: Random) -> Drawn:
     """Draw ratios."""
     a, b, c = random.sample(range(2, 12), 3)

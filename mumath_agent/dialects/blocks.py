@@ -41,6 +41,7 @@ class Blocks:
     name: str = "blocks"
     stop: tuple[str, ...] = (_EXECUTION, "<|endofmessage|>")
     nudges: int = 0
+    own_tokens: tuple[str, ...] = ()  # as for `Fenced`
 
     def prompt(self, transcript: Transcript) -> str:
         """Return the system message and the question, followed by the solution so far."""
@@ -72,7 +73,7 @@ class Blocks:
 
     def with_output(self, transcript: Transcript, execution: Execution, *, max_chars: int) -> Transcript:
         """Append what the execution printed, as text that can't be mistaken for a mark."""
-        body = harmless(output_text(execution, max_chars=max_chars))
+        body = harmless(output_text(execution, max_chars=max_chars), self.own_tokens)
         return transcript.extended(Segment(kind=Kind.OUTPUT, text=body + END))
 
     def with_note(self, transcript: Transcript, note: str) -> Transcript:

@@ -63,6 +63,7 @@ class Fenced:
     template: Template = MUMATH
     stop: tuple[str, ...] = (HEADER,)
     nudges: int = 0
+    own_tokens: tuple[str, ...] = ()  # of the model's tokenizer, where they are known; no output holds one
 
     @property
     def name(self) -> str:
@@ -96,7 +97,7 @@ class Fenced:
 
     def with_output(self, transcript: Transcript, execution: Execution, *, max_chars: int) -> Transcript:
         """Append what the execution printed, as text that can't be mistaken for a fence or a special token."""
-        body = harmless(output_text(execution, max_chars=max_chars))
+        body = harmless(output_text(execution, max_chars=max_chars), self.own_tokens)
         return transcript.extended(Segment(kind=Kind.OUTPUT, text=f"{body}\n{_FENCE}\n"))
 
     def with_note(self, transcript: Transcript, note: str) -> Transcript:
@@ -106,10 +107,10 @@ class Fenced:
         return transcript.extended(Segment(kind=Kind.NOTE, text=text))
 
 
-def harmless(body: str) -> str:
+def harmless(body: str, own_tokens: tuple[str, ...] = ()) -> str:
     """Return `body` with a space in every fence and special token, so that none of them counts."""
     lines = (f" {line}" if line.startswith(_FENCE) else line for line in body.split("\n"))
-    return unmarked("\n".join(lines))
+    return unmarked("\n".join(lines), own_tokens)
 
 
 def _segments(lines: list[str]) -> Iterator[Segment]:

@@ -31,8 +31,8 @@ _FRACTION = re.compile("[¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞↉]
 _ROOT = re.compile(r"√\s*(\d+(?:\.\d+)?|[^\W\d_])")
 _OVERLINED = re.compile("(?:\\d[\u0304\u0305])+")
 _DOTTED = re.compile("(\\d)\u0307(?:(\\d*)(\\d)\u0307)?")
-_MARKED = re.compile(r"(\*\*|__|`+)\s*((?:(?!\1).)+?)\s*\1")
-"""Bold and code, as Markdown marks them."""
+_MARKED = re.compile(r"(\*\*?|__|`+|')\s*((?:(?!\1).)+?)\s*\1")
+"""Bold, italics and code, as Markdown marks them, and what stands in quotes."""
 
 
 def in_ascii(text: str) -> str:

@@ -6,7 +6,7 @@ This works on normalised text, in which "or" has become a comma, and looks only 
 import re
 
 _CHOICE = re.compile(
-    r"(?:\(?([A-P])\)?\Z|\(([A-P])\)(?=\s*[^\W\d_]{3})|([A-P])[).](?=.)"
+    r"(?:\(?([A-P])\)?\Z|\(([A-P])\)(?=\s*[^\W\d_]{3})|(?-i:\(([A-P])\)(?=\s*(?:[\d$]|\\(?!cdot|times))))|([A-P])[).](?=.)"
     r"|(?:option|choice)(?: |(?=\())\(?([A-P])\b\)?)(.*)",
     re.IGNORECASE,
 )

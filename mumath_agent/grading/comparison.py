@@ -168,7 +168,7 @@ def _compared(answer: str, target: str, depth: int) -> Step:
     one, other = number(answer), number(target)
     if one is not None and other is not None:
         return _verdict(equal(one, other), "number")
-    letter, right_letter = choice(answer), choice(target)
+    letter, right_letter = choice(without_text(answer)), choice(without_text(target))
     if letter and right_letter and not (len(answer) == len(target) == 1 and target.islower()):  # a variable
         return _verdict(letter == right_letter, "notation", "a choice")
     if name_other_values(answer, target):
@@ -223,6 +223,8 @@ def _single(answer: str, target: str) -> Step:
     given, wanted = quantity(answer), quantity(target)
     if given.unit.dimension and wanted.unit.dimension and given.unit.dimension != wanted.unit.dimension:
         return _verdict(False, "notation", f"{given.unit.dimension} is not {wanted.unit.dimension}")
+    if given.counts_other(wanted):
+        return _verdict(False, "notation", f"{' '.join(given.counted)}, not {' '.join(wanted.counted)}")
     answer, target = without_text(given.text), without_text(wanted.text)
     factors = given.factor(wanted), wanted.factor(given)
     one, other = number(answer), number(target)

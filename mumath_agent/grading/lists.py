@@ -20,7 +20,9 @@ _VARIABLE = r"([a-zA-Z]|\\(?!le|ge)[a-zA-Z]+)"
 _END = r"((?:[^<>\\]|\\(?!le|ge|ne|text|or)[a-zA-Z]+(?![a-zA-Z]))+?)"
 _ORDER = r"(<|>|\\le|\\ge)\s*"
 _ONE_END = re.compile(rf"{_VARIABLE}\s*{_ORDER}{_END}|{_END}{_ORDER}{_VARIABLE}")
+_AROUND_ZERO = re.compile(rf"\|\s*{_VARIABLE}\s*\|\s*{_ORDER}(?!-){_END}")
 _TWO_ENDS = re.compile(rf"{_END}{_ORDER}{_VARIABLE}\s*{_ORDER}{_END}")
+_BOTH = re.compile(r"\\(?:text|mathrm)\{and\}|\\land(?![a-zA-Z])|\band\b")
 _ALTERNATIVES = re.compile(r"\\(?:text|mathrm)\{or\}|\\(?:lor|cup)(?![a-zA-Z])|\bor\b")
 _PM = re.compile(r"\\pm(?![a-zA-Z])")
 _MATRIX = re.compile(r"\\begin\{([pb]?matrix)\}((?:(?!\\begin).)*)\\end\{\1\}")
@@ -110,6 +112,8 @@ def named_interval(text: str) -> tuple[str, str] | None:
 
 
 def _interval(text: str) -> tuple[str, str] | None:
+    if len(parts := _BOTH.split(text)) == 2:
+        return _between(*(_interval(part.strip()) for part in parts))
     if two := _TWO_ENDS.fullmatch(text):
         low, first, name, second, high = two.groups()
         if first in (">", r"\ge"):
@@ -117,6 +121,12 @@ def _interval(text: str) -> tuple[str, str] | None:
         if {first, second} <= {"<", r"\le"}:
             return name, f"{'(' if first == '<' else '['}{low},{high}{')' if second == '<' else ']'}"
         return None
+    if around := _AROUND_ZERO.fullmatch(text):
+        name, order, end = around.groups()
+        opens, closes = ("(", ")") if order in "<>" else ("[", "]")
+        if order in ("<", r"\le"):
+            return name, f"{opens}-({end}),{end}{closes}"
+        return name, rf"(-\infty,-({end}){closes}\cup{opens}{end},\infty)"
     one = _ONE_END.fullmatch(text)
     if one is None:
         return None
@@ -128,6 +138,16 @@ def _interval(text: str) -> tuple[str, str] | None:
         ">": rf"({end},\infty)",
         r"\ge": rf"[{end},\infty)",
     }[order]
+
+
+def _between(one: tuple[str, str] | None, other: tuple[str, str] | None) -> tuple[str, str] | None:
+    """Return the interval that `x>1 and x<4` is, or None."""
+    if one is None or other is None or one[0] != other[0]:
+        return None
+    low, high = (other[1], one[1]) if one[1].startswith(r"(-\infty,") else (one[1], other[1])
+    if not (high.startswith(r"(-\infty,") and low.endswith(r",\infty)")):
+        return None
+    return one[0], low.removesuffix(r"\infty)") + high.removeprefix(r"(-\infty,")
 
 
 def _depths(text: str) -> list[int]:

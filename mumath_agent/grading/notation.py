@@ -8,6 +8,7 @@ layout, math delimiters, brackets around a whole answer, and the full stop.
 import re
 
 from mumath_agent.grading.characters import in_ascii
+from mumath_agent.grading.phrases import in_digits, without_saying
 from mumath_agent.grading.printed import closing, in_latex
 
 TEXT = r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}"
@@ -18,8 +19,10 @@ _SPACED_GROUPS = re.compile(r"(?<![\d.,/^_}\\])\d{1,3}(?: \d{3})+(?![\d/])(?!\s*
 _DOLLARS = re.compile(r"^\$(?=\s*[\d.,]+(?:[^$\\]*)$)")
 """A dollar sign that no other closes is the currency's."""
 _RATIO_IN_WORDS = re.compile(r"\d[\d.]*(?: to \d[\d.]*)+")
+_END_OF_LINE = re.compile(r"(?<=[^\s\\])(?:\s*\\\\|\s*,)+$")
 _LAYOUT = re.compile(
     r"\\(?:left|right|big|Big|bigg|Bigg)[lr]?(?![a-zA-Z])\.?|\\(?:displaystyle|textstyle|limits)(?![a-zA-Z])"
+    r"|\\(?:color|textcolor)\s*\{\w+\}|\\underline(?=\s*\{)"
     r"|(?<!\\)\\[,!;: ()\[\]]|\\q?quad(?![a-zA-Z])|(?<!\\)\$|~|\s|\\(?:boxed|fbox)(?=\s*\{)"
 )
 _SPELLINGS = [
@@ -71,6 +74,7 @@ _BUILT_SET = re.compile(
 r"""\{x\mid x>1\} is the inequality in it."""
 _BASES = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _BASE_OF = {word: str(base) for base, word in enumerate(_BASES, start=2)} | {"sixteen": "16"}
+_PLAIN_BASE = re.compile(rf"(?<=\w)_\{{\s*({'|'.join(_BASE_OF)})\s*\}}")
 _PROSE = re.compile(r"(?<![\\a-zA-Z{])[a-zA-Z]{4,}")
 _NO_NUMBER = re.compile(r"(?<![_^])\d\s+\d|\.\d+\.\d")
 _WORDS = re.compile(
@@ -88,8 +92,12 @@ _GROUPS = {"(": "()", "{": "{}", "[": "[]"}
 
 def normalised(text: str) -> str:
     """Return `text` in the one spelling that is compared, read as a number, and sent to math-verify."""
-    text = _DOLLARS.sub(r"\\$", text.strip())
-    text = in_latex(" ".join(in_ascii(text.strip("$ ")).split()).strip("$ "))
+    text = _DOLLARS.sub(r"\\$", _END_OF_LINE.sub("", text.strip()))
+    text = " ".join(in_ascii(text.strip("$ ")).split()).strip("$ ")
+    text = whole[1].strip() if (whole := _TEXT_ONLY.fullmatch(text)) else text
+    if (said := without_saying(text)) != text:
+        text = in_ascii(said.strip("$ .")).strip("$ ")
+    text = in_latex(text)
     if "matrix}" in text:
         text = _ROW_END.sub(r"\\\\", text)  # recorded files lost half of the \\ that ends a row
     text = " ".join(
@@ -102,10 +110,11 @@ def normalised(text: str) -> str:
         text = pattern.sub(spelling, text)
     text = _BUILT_SET.sub(r"\1", _BRACKETED_NUMERAL.sub(r"\1", text))
     text = _BASE_IN_WORDS.sub(lambda base: f"_{{{_BASE_OF.get(base[1], base[1])}}}", text)
+    text = _PLAIN_BASE.sub(lambda base: f"_{{{_BASE_OF[base[1]]}}}", text)
     text = _with_braces(text)
     if not has_relation(text):
         text = _JOINED.sub(", ", text)
-    return _bare(_SPACES.sub("", _exact_side(text)))
+    return in_digits(_bare(_SPACES.sub("", _exact_side(text))))
 
 
 def has_relation(text: str) -> bool:
@@ -186,7 +195,7 @@ def _without_brackets(text: str) -> str:
     is_set = text.startswith("\\{")
     inside = text[2:-2] if is_set else text[1:-1]
     pair = _GROUPS.get(text[is_set : is_set + 1])
-    if pair is None or "," in inside or not inside.strip():
+    if pair is None or "," in inside or inside.strip() in ("", r"\emptyset"):
         return text
     return inside if closing(text, int(is_set), pair) == len(text) - 1 else text
 

@@ -6,6 +6,8 @@ on normalised text and looks only at characters.
 
 import re
 
+from mumath_agent.grading.numbers import number
+
 _OPENING, _CLOSING = "([{", ")]}"
 _COMPUTED = re.compile(r"\\(?:sum|prod|int|lim|binom|lfloor|lceil|gcd|max|min|det)(?![a-zA-Z])")
 """A left side that has a value by itself."""
@@ -56,6 +58,9 @@ def value_behind(text: str) -> str | None:
     if len(sides) < 2 or not all(sides) or len(top_level(text, ",")) > 1:
         return None
     *others, value = sides
+    numbers = [read.value for side in sides if (read := number(side)) is not None]
+    if len(numbers) == len(sides) and len(set(numbers)) > 1:
+        return None  # 13=12
     first = others[0]
     if len(sides) == 2 and is_name(value) and not has_letter(first):
         return first  # 5=x

@@ -1,7 +1,8 @@
 r"""Read what stands beside a number: `5\text{ cm}`, `\$5`, `20^\circ`, `3 apples`, `2 million`, `5 \pmod 7`, `2 P.M.`.
 
-A unit that only one side has is ignored, and so is what is merely counted ("apples"). If both sides name a unit of
-measurement, the quantities are compared: 100 cm is 1 m, 5 cm isn't 5 m, and 5 cm isn't 5 cm^2.
+A unit or words that only one side has are ignored. If both sides name a unit of measurement, the quantities are
+compared: 100 cm is 1 m, 5 cm isn't 5 m, and 5 cm isn't 5 cm^2. If both have other words, those of one must be among
+those of the other: 3 boys aren't 3 girls, nor are 5 km north 5 km south, but 12 ways are 12 different ways.
 """
 
 import re
@@ -30,10 +31,21 @@ class Quantity:
     unit: Unit = Unit()
     scale: Fraction = Fraction(1)
     """The factor of a word such as "million"."""
+    counted: tuple[str, ...] = ()
+    """The words beside it that are no unit."""
 
     def factor(self, other: "Quantity") -> Fraction:
         """Return the factor for `text` before it is compared with `other`'s."""
         return self.scale * (self.unit.factor if other.unit.dimension else 1)
+
+    def counts_other(self, other: "Quantity") -> bool:
+        """Tell whether the words of the two say different things."""
+        ours, theirs = (
+            {word.removesuffix("s") for name in each.counted for word in name.casefold().split("/")}
+            - _SAYING_NOTHING
+            for each in (self, other)
+        )
+        return not (ours <= theirs or theirs <= ours)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +98,28 @@ _UNITS = {
     for singular in names
     for name in (singular, _PLURALS.get(singular, singular + "s"))
 }
-_SCALES = {
-    "hundred": 10**2,
-    "thousand": 10**3,
-    "million": 10**6,
-    "billion": 10**9,
-    "trillion": 10**12,
-    "dozen": 12,
+_PARTS = (
+    *("halves", "thirds", "quarters", "fifths", "sixths", "sevenths"),
+    *("eighths", "ninths", "tenths", "elevenths", "twelfths"),
+)
+_SCALES = {name: Fraction(1, part) for part, name in enumerate(_PARTS, start=2)} | {
+    "third": Fraction(1, 3),
+    "quarter": Fraction(1, 4),
+    "hundredths": Fraction(1, 100),
+    "thousandths": Fraction(1, 1000),
+    "hundred": Fraction(10**2),
+    "thousand": Fraction(10**3),
+    "million": Fraction(10**6),
+    "billion": Fraction(10**9),
+    "trillion": Fraction(10**12),
+    "dozen": Fraction(12),
 }
+_COMPUTES = re.compile(
+    r"and|or|to|by|half|over|times|squared|cubed|factorial|plus|minus|than|not|point|root|\w+teenths?"
+)
+_SAYING_NOTHING = frozenset(
+    ("unit", "square", "cubic", "sq", "cu", "per", "of", "the", "a", "in", "total", "")
+)
 _PREFIX = re.compile(r"(-?)\s*(?:\\\$|(€|£))\s*")
 _DEGREES = re.compile(r"\^\{\\circ\}\s*(?:\\(?:text|mathrm)\{)?([CF]?)\}?$")
 _ANGLE_FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
@@ -103,10 +129,10 @@ _MODULUS = re.compile(
 _ORDINAL = re.compile(r"(?<=\d)(?:\^?\{?(?:\\(?:text|mathrm|textrm)\{)?(?:st|nd|rd|th)\}*)$")
 _IN_TEXT = re.compile(rf"(?<=[\d}})%.a-z])\s*{TEXT}(?:\^\{{?(\d)\}}?)?$")
 _IN_BRACES = re.compile(r"(?<=\d)\{([a-zA-Z]{2,})\}(?:\^\{?(\d)\}?)?$")
-_IN_WORDS = re.compile(r"(?<=[\d}).])\s*([a-zA-Z¢€£][a-zA-Z. /]*)(?:\^\{?(\d)\}?)?$")
+_IN_WORDS = re.compile(r"(?<=[\d}).%])\s*([a-zA-Z¢€£][a-zA-Z. /]*)(?:\^\{?(\d)\}?)?$")
 _COMPOUND = re.compile(r"(?:\d+(?:\.\d+)?\s*[a-zA-Z]+[ ,]*){2,4}")
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]+)")
-_CLOCK = re.compile(r"(\d{1,2})(?::(\d\d)(?::(\d\d))?)?\s*(?:([ap])\.?\s?m\.?)?", re.IGNORECASE)
+_CLOCK = re.compile(r"(?:at )?(\d{1,2})(?::(\d\d)(?::(\d\d))?)?\s*(?:([ap])\.?\s?m\.?)?", re.IGNORECASE)
 _HALF_DAY_S = 43_200
 
 
@@ -161,7 +187,7 @@ def _in_words(text: str) -> re.Match[str] | None:
     if found is None:
         return None
     names = found[1].strip(" .").split(" ")
-    spaced = text[found.start()] == " "
+    spaced = text[found.start()] == " " or text[found.start() - 1] == "%"
     if number(text[: found.start()].strip()) is None:
         is_unit = len(names[-1]) >= 3 and names[-1].casefold() in _UNITS
     elif names[0] in _UNITS:
@@ -177,9 +203,14 @@ def _measured(value: str, words: str, power: int) -> Quantity | None:
     scale = Fraction(1)
     while names and names[0].casefold() in _SCALES:
         scale *= _SCALES[names.pop(0).casefold()]
-    if any(re.fullmatch(r"and|or|to|by|half|halves|thirds?|quarters?|over", name) for name in names):
+    if any(_COMPUTES.fullmatch(name) for name in names):
         return None
-    return Quantity(text=value, unit=_unit(names, power), scale=scale)
+    unit, counted = _unit(names, power), names
+    if unit.dimension:
+        counted = []
+    elif len(names) > 1 and names[0] in _UNITS and names[0] != "in":
+        unit, counted = _UNITS[names[0]], names[1:]  # 3 km north
+    return Quantity(text=value, unit=unit, scale=scale, counted=tuple(counted))
 
 
 def _unit(names: list[str], power: int) -> Unit:

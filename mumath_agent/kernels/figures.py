@@ -4,6 +4,7 @@ import base64
 import binascii
 import struct
 import zlib
+from typing import NamedTuple
 
 MAX_FIGURE_CHARS = 4 << 20
 MAX_PIXELS_BYTES, MAX_SIDE = 32 << 20, 16_384
@@ -14,8 +15,16 @@ _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PORTION = 1 << 16
 
 
-def as_png(text: str) -> str | None:
-    """Return a PNG image, given in base64, as base64 without line ends; None if it isn't one or is too large.
+class Png(NamedTuple):
+    """An image that was checked."""
+
+    text: str
+    """It, in base64 without line ends."""
+    unpacked_bytes: int
+
+
+def as_png(text: str, max_bytes: int = MAX_PIXELS_BYTES) -> Png | None:
+    """Check a PNG image, given in base64; return None if it isn't one, or takes more than `max_bytes` unpacked.
 
     Its chunks and checksums are read, and its pixels unpacked once, by portions, to see that they are all there.
     """
@@ -25,7 +34,8 @@ def as_png(text: str) -> str | None:
     try:
         data = base64.b64decode(plain, validate=True)
         header, pixels = _chunks(data)
-        return plain if _unpacks(pixels, _raw_size(header), exact=header[12] == 0) else None
+        size = _raw_size(header, min(max_bytes, MAX_PIXELS_BYTES))
+        return Png(plain, size) if _unpacks(pixels, size, exact=header[12] == 0) else None
     except (binascii.Error, struct.error, zlib.error, ValueError, KeyError, IndexError):
         return None
 
@@ -54,12 +64,12 @@ def _chunks(data: bytes) -> tuple[bytes, list[bytes]]:
     return header, pixels
 
 
-def _raw_size(header: bytes) -> int:
+def _raw_size(header: bytes, max_bytes: int) -> int:
     """Return how many bytes the rows of an image take, each with its filter."""
     width, height, depth, colour, *_ = struct.unpack(">IIBBBBB", header)
     size: int = height * (1 + (width * depth * _SAMPLES[colour] + 7) // 8)
     sides_fit = 0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE
-    if depth not in (1, 2, 4, 8, 16) or not sides_fit or size > MAX_PIXELS_BYTES:
+    if depth not in (1, 2, 4, 8, 16) or not sides_fit or size > max_bytes:
         raise ValueError("too large")
     return size
 

@@ -15,7 +15,7 @@ from mumath_agent.kernels.figures import as_png
 from mumath_agent.records import ExecutionStatus, StreamName
 from mumath_agent.sandbox.messages import Message
 
-MAX_ARTEFACT_CHARS, MAX_ARTEFACTS = 4 << 20, 100
+MAX_ARTEFACT_CHARS, MAX_UNPACKED_BYTES, MAX_ARTEFACTS = 4 << 20, 128 << 20, 100
 """The limits for all figures of a cell together."""
 NO_FIGURE = "[A figure is left out: it isn't a PNG image, or it is too large.]\n"
 MAX_TURNS = 2000
@@ -37,7 +37,7 @@ class RunningCell:
         """The failing line, if it is known, then the error's name and message; empty while nothing went wrong."""
         self.result: str | None = None
         self._figures: list[str] = []
-        self._figure_room = MAX_ARTEFACT_CHARS
+        self._figure_room, self._unpacked_room = MAX_ARTEFACT_CHARS, MAX_UNPACKED_BYTES
         self._figures_end = False
         """True once a figure was left out; none is looked at after it."""
         self.replied = False
@@ -123,9 +123,10 @@ class RunningCell:
         fits = (
             isinstance(image, str) and len(image) <= self._figure_room and len(self._figures) < MAX_ARTEFACTS
         )
-        if fits and (png := as_png(image)) is not None:
-            self._figure_room -= len(png)
-            self._figures.append(f"data:image/png;base64,{png}")
+        if fits and (png := as_png(image, self._unpacked_room)) is not None:
+            self._figure_room -= len(png.text)
+            self._unpacked_room -= png.unpacked_bytes
+            self._figures.append(f"data:image/png;base64,{png.text}")
         else:
             self._figures_end = True
             self._print("stdout", NO_FIGURE)

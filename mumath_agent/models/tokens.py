@@ -64,6 +64,13 @@ def tokenizer_of(given: Tokenizer | Path | str) -> Tokenizer:
     return own
 
 
+def special_tokens(tokenizer: Tokenizer) -> tuple[str, ...]:
+    """Return the special tokens that a program could print; a single character can't be broken."""
+    added = tokenizer.get_added_tokens_decoder().values()
+    texts = (token.content.strip() for token in added if token.special)
+    return tuple(text for text in texts if len(text) > 1)
+
+
 class TokenRecorder:
     """A `CompletionModel` for one attempt, which sends ids to another one and remembers who wrote which token."""
 

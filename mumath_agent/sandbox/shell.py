@@ -146,7 +146,8 @@ class Shell(InteractiveShell):
             traceback.clear_frames(trace)  # frees what the failing functions had gathered
             kind = MemoryError  # numpy raises a subclass of its own
         lines = error_lines(error, trace, CellCompiler.latest)
-        self.last_error = {"ename": kind.__name__, "evalue": lines[-1], "traceback": lines}
+        name = _shown(kind.__name__, MAX_LINE_CHARS)
+        self.last_error = {"ename": name, "evalue": lines[-1], "traceback": lines}
         self.publish("error", self.last_error)
 
     def showsyntaxerror(self, *_args: Any, **_kwargs: Any) -> None:

@@ -1,13 +1,19 @@
 """Check what is taken out of a program's text: other families' special tokens, and characters nobody sees."""
 
 import unicodedata
+from dataclasses import replace
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
+from mumath_agent.dialects import Blocks, Fenced
 from mumath_agent.dialects.fenced import harmless
 from mumath_agent.dialects.marks import remark, seen, unmarked
 from mumath_agent.dialects.output import output_text
+from mumath_agent.models.tokens import special_tokens
 from mumath_agent.records import Execution, ExecutionStatus
+from mumath_agent.transcript import Transcript
 
 NAMED = """
 <s> </s> <unk> <pad> <bos> <eos> <mask> <cls> <sep> <sop> <eop> <eod> <PAD> <UNK> <CLS> <EMAIL>
@@ -24,9 +30,11 @@ NAMED = """
 <issue_start> <commit_msg> <code_to_intermediate> <reponame> <pr_diff_hunk_comment_line>
 <reserved_106> <reserved_107> <extra_id_0> <TOKENS_UNUSED_0> <dummy00001> <0x0A> <eoh> <eoa>
 <function=python> <parameter=code> <seed:think> </seed:tool_call> <minimax:tool_call> ]~b] ]~!b[ [e~[
-＜bos＞ ﹤tool_call﹥ <／think>
+＜bos＞ ﹤tool_call﹥ <／think> ［INST］ ［/INST］
+<user> <assistant> <system> <human> <bot> <AI> <用户> <PRE> <SUF> <MID> <fim-prefix> <endoftext> <image> </img> <answer>
+[UNUSED1] [unused99] [@BOS@] <madeupword0000>
 """
-MARKS = NAMED.split()
+MARKS = [*NAMED.split(), "[BEGIN FINAL RESPONSE]"]
 ORDINARY = """
 a < b|x <y> z|<b>|<div>|</p>|<br/>|<img src='a.png'>|<lambda>|<module>|<class 'a_b.C'>|<function f_g at 0x7f>
 <__main__.Foo_Bar object at 0x7f>|'<U5'|x<3>2|1 << 3|a_1 < b_2|[INST|[1, 2]|[x, y]|[A]|[ABC]|[X_1, X_2]|[x_1]|[]
@@ -40,6 +48,21 @@ def test_no_output_holds_a_special_token_of_any_family(mark: str) -> None:
         shown = harmless(output_text(printed(text), max_chars=1000))
         assert mark not in shown
         assert shown.replace(" ", "") == seen(text).strip("\n").replace(" ", "")
+
+
+@pytest.mark.parametrize("token", ["§begin§", "[A]", "aa", "begin of text", "<!--"])
+@pytest.mark.parametrize("dialect", [Fenced(), Blocks()])
+def test_no_output_holds_a_special_token_of_the_models_own_tokenizer(
+    dialect: Fenced | Blocks, token: str
+) -> None:
+    tokenizer = Tokenizer(BPE())
+    tokenizer.add_special_tokens([token, f"\n{token}", "x", " "])
+    assert set(special_tokens(tokenizer)) == {token}
+    told = replace(dialect, own_tokens=special_tokens(tokenizer))
+    for text in (token, f"a{token}b", token * 3, token[0] + token):
+        shown = told.with_output(Transcript(question="?"), printed(text), max_chars=1000).text
+        assert token not in shown
+        assert text.replace(" ", "") in shown.replace(" ", "")
 
 
 @pytest.mark.parametrize("text", ORDINARY)

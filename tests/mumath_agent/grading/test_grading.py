@@ -45,10 +45,12 @@ async def grader() -> AsyncIterator[Grader]:
 
 @pytest.mark.worker
 @pytest.mark.parametrize("stalling", [False, pytest.param(True, marks=pytest.mark.slow)])
-async def test_every_case_of_the_table(grader: Grader, stalling: bool) -> None:
+async def test_every_case_of_the_table(stalling: bool) -> None:
     cases = [case for case in CASES if case["why"].startswith("takes for ever") is stalling]
     assert cases
-    got = [(await grader.grade(case["pred"], case["gold"])) for case in cases]
+    # The same work takes more CPU time where others use the machine, too.
+    async with Grader(timeout_s=1.0 if stalling else 10.0) as grader:
+        got = [(await grader.grade(case["pred"], case["gold"])) for case in cases]
     wrong = [f"{c} -> {v}" for c, v in zip(cases, got, strict=True) if v.outcome.value != c["expected"]]
     assert wrong == []
 

@@ -202,6 +202,28 @@ CASES = [
         KEPT,
     ),
     Case("input", "input('? ')", {ERROR}, KEPT),
+    Case("huge_name_of_an_error", "raise type('E\\x1b[2J' * 10**6, (Exception,), {})('x')", {ERROR}, KEPT),
+    Case(
+        "many_notes",
+        "e = ValueError()\nfor _ in range(10**5): e.add_note('n\\x1b[2J')\nraise e",
+        {ERROR},
+        KEPT,
+        at_night=True,
+    ),
+    Case("accents", "print('a' + '\\u0301' * 3_000_000)", {OK}, KEPT, at_night=True),
+    Case(
+        "poison_for_patterns",
+        "print('<' + 'a_' * 50_000)\nprint('<|x' * 50_000)\nprint('[AA' * 50_000)",
+        {OK},
+        KEPT,
+    ),
+    Case(
+        "keys_of_mimes",
+        "display({f'a/b{n}\\x1b': 'x' for n in range(9000)}, raw=True)",
+        {OK},
+        KEPT,
+        at_night=True,
+    ),
     Case("stdin", "import sys\nassert sys.stdin.read() == ''", {OK, ERROR}, KEPT),
 ]
 
@@ -288,6 +310,37 @@ for content in ({}, {"name": [], "text": {}}, {"data": 3}, {"traceback": "no lis
         "time.sleep(0.1)\nprint('said after it')",
         {OK},
         KEPT,
+    ),
+    Case(
+        "wire_as_stdout",
+        FIND_WIRES
+        + "import os\nos.dup2(wires[-2].fileno(), 1)\nfor _ in range(1000): os.write(1, b'print me\\x1b[2J' * 50)",
+        {OK, DIED},
+        EITHER,
+    ),
+    Case(
+        "odd_streams",
+        KERNEL + "for name in ('stdout\\x1b', 'STDERR', '', None, 5, ['stdout'], 'x' * 10**6):\n"
+        "    for text in ('\\x1b[2Jhi', None, 5, ['a'] * 9000, {'a': 1}, '\\ud800' * 1000):\n"
+        "        kernel.publish('stream', {'name': name, 'text': text})",
+        {OK},
+        KEPT,
+    ),
+    Case(
+        "odd_headers",
+        KERNEL + "told = dict(kernel._parent, date='9' * 10**6, username='\\x1b' * 10**5, version=10**300)\n"
+        "for _ in range(20): kernel._send(kernel._peers, 'stream', {'name': 'stdout', 'text': 'x'}, told)",
+        {OK, DIED},
+        EITHER,
+        at_night=True,
+    ),
+    Case(
+        "questions",
+        KERNEL + "asked = {'prompt': '\\x1b]0;x\\x07' * 10, 'password': False}\n"
+        "for _ in range(3000): kernel.publish('input_request', asked)",
+        {OK, TIMEOUT},
+        EITHER,
+        at_night=True,
     ),
     Case("forged_welcome", KERNEL + "kernel.publish('iopub_welcome', {})", {OK}, KEPT),
     Case(

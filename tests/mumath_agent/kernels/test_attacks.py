@@ -133,6 +133,7 @@ def test_an_attack_of_each_kind_succeeds_on_a_stock_kernel() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.network  # some of them try to reach addresses that nobody has
 @pytest.mark.parametrize("user", USERS)
 def test_most_attacks_succeed_on_a_stock_kernel(user: str) -> None:
     """An attack that a stock kernel holds, too, proves nothing about ours."""

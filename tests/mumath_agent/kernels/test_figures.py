@@ -1,32 +1,11 @@
 """Check what passes for a figure: whole PNG images of bounded size."""
 
 import base64
-import struct
-import zlib
 
 import pytest
+from images import chunk, png
 
-from mumath_agent.kernels.figures import as_png
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def png(
-    width: int = 2,
-    height: int = 2,
-    *,
-    depth: int = 8,
-    colour: int = 6,
-    interlaced: int = 0,
-    rows: bytes | None = None,
-) -> bytes:
-    unpacked = bytes(height * (1 + width * 4)) if rows is None else rows
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
-    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(unpacked)), chunk(b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
-
+from mumath_agent.kernels.figures import Png, as_png
 
 GOOD = {
     "small": png(),
@@ -68,7 +47,14 @@ BAD = {
 @pytest.mark.parametrize("data", GOOD.values(), ids=GOOD.keys())
 def test_a_png_image_is_a_figure(data: bytes) -> None:
     plain = base64.b64encode(data).decode()
-    assert as_png(plain) == as_png(base64.encodebytes(data).decode()) == plain
+    found = as_png(plain)
+    assert found is not None
+    assert (
+        found
+        == as_png(base64.encodebytes(data).decode(), found.unpacked_bytes)
+        == Png(plain, found.unpacked_bytes)
+    )
+    assert as_png(plain, found.unpacked_bytes - 1) is None
 
 
 @pytest.mark.parametrize("data", BAD.values(), ids=BAD.keys())

@@ -4,11 +4,12 @@ import asyncio
 import base64
 
 import pytest
+from images import png
 from misbehaving import PIXEL
 from outside import HOLDS_THE_INTERPRETER, run
 
 from mumath_agent.kernels import JupyterExecutor, Sandbox
-from mumath_agent.kernels.messages import MAX_ARTEFACTS, MAX_TURNS, NO_FIGURE
+from mumath_agent.kernels.messages import MAX_ARTEFACTS, MAX_TURNS, MAX_UNPACKED_BYTES, NO_FIGURE
 from mumath_agent.records import ExecutionStatus
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anyio]
@@ -200,6 +201,16 @@ async def test_figures_are_bounded_and_nothing_else_is_taken_for_one(session: Ju
     execution = await run(session, f"for _ in range(1000): {small}")
     assert execution.artefacts == (f"data:image/png;base64,{PIXEL}",) * MAX_ARTEFACTS
     assert execution.stdout == "mine\n" * (MAX_ARTEFACTS + 1) + NO_FIGURE + "mine\n" * (999 - MAX_ARTEFACTS)
+
+
+async def test_the_pixels_of_a_cells_figures_are_bounded(session: JupyterExecutor) -> None:
+    """Small files that stand for large images: checking them all would keep our loop to itself."""
+    large = base64.b64encode(png(3000, 2400)).decode()
+    execution = await run(
+        session, f"large = '{large}'\nfor _ in range(20): display({{'image/png': large}}, raw=True)"
+    )
+    assert len(execution.artefacts) == MAX_UNPACKED_BYTES // (2400 * (1 + 3000 * 4))
+    assert execution.stdout.count(NO_FIGURE) == 1
 
 
 NO_FIGURES = [

@@ -133,8 +133,8 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
         assert failed.returncode == 2
         assert "can't write" in failed.stderr and "Traceback" not in failed.stderr
         assert call("benchmarks", *arguments, "--base-url", url).code == 0
+        again = call("benchmarks", *arguments, "--base-url", url, "--no-resume")
     assert len(load_run(tmp_path / "run").records) == 20
-    again = call("benchmarks", *arguments, "--no-resume")
     assert again.code == 2 and "holds a run already" in again.stderr
 
 

@@ -17,7 +17,7 @@ from mumath_agent.front.web.choices import Choice
 from mumath_agent.front.web.desk import opened_desk
 from mumath_agent.front.web.history import History
 from mumath_agent.protocols import CompletionRequest, OnText
-from mumath_agent.records import Completion, FinishReason
+from mumath_agent.records import Completion, FinishReason, Limits
 from mumath_agent.solutions import Attempts
 from tests.waiting import HANG_S, eventually
 
@@ -88,7 +88,7 @@ def page_server(
     options: SolverOptions | None = None,
 ) -> Iterator[str]:
     """Serve the page with this model; yield its address."""
-    chosen = options or SolverOptions()
+    chosen = options or SolverOptions(limits=Limits(cell_timeout_s=HANG_S))
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Solver]:

@@ -17,8 +17,9 @@ from mumath_agent.errors import InputError
 
 GRACE_S = 3
 """Seconds that answers under way are given when the server ends; then they are cancelled."""
-HEAD_S = 15.0
+HEAD_S = 20.0
 """A connection that hasn't said what it wants at two looks, so many seconds apart, is closed."""
+_IDLE_S = 30  # clients give up idle connections after 5 s or 15 s: who is later than they cuts no request off
 _MOST_CONNECTIONS = 1000
 _ENDS = (signal.SIGINT, signal.SIGTERM)
 
@@ -109,6 +110,7 @@ class Listening(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 limit_concurrency=_MOST_CONNECTIONS,
+                timeout_keep_alive=_IDLE_S,
                 timeout_graceful_shutdown=GRACE_S,
                 proxy_headers=False,
                 http=_Impatient,  # h11 is the one that bounds a request's head

@@ -3,7 +3,7 @@
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,7 +18,7 @@ from mumath_agent.front.security import Access
 from mumath_agent.front.service import Service
 from mumath_agent.testing import ScriptedModel
 from tests.mumath_agent.front.servers import served
-from tests.page_server import ScriptedByQuestion, page_server
+from tests.page_server import ScriptedByQuestion, Turn, page_server
 from tests.waiting import HANG_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.kernel]
@@ -82,7 +82,7 @@ async def through_mcp(spying: Callable[[str], str], folder: Path) -> str:
 
 
 async def through_web(spying: Callable[[str], str], folder: Path) -> str:
-    turns = dict[str, list[str]]()
+    turns = dict[str, Sequence[Turn]]()
     with page_server(ScriptedByQuestion(turns=turns), folder / "history.sqlite") as url:
         turns[QUESTION] = [MODEL.format(spying(url)), r"\boxed{1}"]
         async with httpx.AsyncClient(base_url=url, timeout=HANG_S) as client:

@@ -20,7 +20,7 @@ ApiKeys = Annotated[
     typer.Option(
         "--api-key",
         envvar="MUMATH_SERVER_KEYS",
-        help="A key that clients must send; several are several clients. Safer in the variable.",
+        help="A key that is asked for; may be given several times. Safer in the variable.",
     ),
 ]
 AllowHosts = Annotated[

@@ -50,7 +50,7 @@ class Running:
     clients: dict[str, AsyncOpenAI] = field(default_factory=dict)
 
     def client(self, key: str = "any", retries: int = 0) -> AsyncOpenAI:
-        return AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=retries)
+        return AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=retries, timeout=HANG_S)
 
     async def ask(self, *said: str, key: str = "any", **wishes: Any) -> Any:
         client = self.clients.setdefault(key, self.client(key))

@@ -34,7 +34,7 @@ def api(
     answer_line: Annotated[
         str | None,
         typer.Option(
-            help="How the answer is said, {} for itself, where not in \boxed{}: a harness may want 'ANSWER: {}'."
+            help="How the answer is said, {} for itself, where not in \\boxed{}: a harness may want 'ANSWER: {}'."
         ),
     ] = None,
     api_key: ApiKeys = None,

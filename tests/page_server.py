@@ -14,12 +14,12 @@ from mumath_agent.front.listening import Listening, bound, url_of
 from mumath_agent.front.security import Access
 from mumath_agent.front.web.app import web_app
 from mumath_agent.front.web.choices import Choice
+from mumath_agent.front.web.desk import opened_desk
 from mumath_agent.front.web.history import History
-from mumath_agent.front.web.serve import opened_desk
 from mumath_agent.protocols import CompletionRequest, OnText
-from mumath_agent.records import Completion, FinishReason
+from mumath_agent.records import Completion, FinishReason, Limits
 from mumath_agent.solutions import Attempts
-from tests.waiting import eventually
+from tests.waiting import HANG_S, eventually
 
 Turn = str | Sequence[str | Event]
 """What the model writes: a text, or pieces of it and events that it waits for."""
@@ -88,7 +88,7 @@ def page_server(
     options: SolverOptions | None = None,
 ) -> Iterator[str]:
     """Serve the page with this model; yield its address."""
-    chosen = options or SolverOptions()
+    chosen = options or SolverOptions(limits=Limits(cell_timeout_s=HANG_S))
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Solver]:
@@ -97,14 +97,20 @@ def page_server(
     kept = History(history)
     choices = (Choice(name="scripted", label="a scripted model", open=opened),)
     listener = bound("127.0.0.1", 0)
-    app = web_app(lambda: opened_desk(choices, chosen, how or Attempts(), kept), access or Access())
-    server = Listening(app)
-    thread = Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+    servers, listens = list[Listening](), Event()
+
+    async def serve() -> None:
+        async with opened_desk(choices, chosen, how or Attempts(), kept) as desk:
+            servers.append(Listening(web_app(desk, access or Access()), listens.set))
+            await servers[0].serve(sockets=[listener])
+
+    thread = Thread(target=lambda: asyncio.run(serve()))
     thread.start()
+    assert listens.wait(HANG_S)
     try:
         yield url_of(listener)
     finally:
-        server.stop()
+        servers[0].stop()
         thread.join()
         listener.close()
         kept.close()

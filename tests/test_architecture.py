@@ -12,7 +12,7 @@ PAGE = ROOT / "docs" / "architecture.md"
 
 def test_importing_the_library_imports_nothing_heavy() -> None:
     program = (
-        "import sys, mumath_agent.cli, mumath_agent.front.web.serve\n"
+        "import sys, mumath_agent.cli, mumath_agent.front.web.app\n"
         "heavy = {'torch', 'transformers', 'vllm', 'datasets', 'peft', 'finetune'}\n"
         "heavy |= {'langgraph', 'sympy', 'onnxruntime'}  # these are for the first question\n"
         "print(sorted(heavy & set(sys.modules)))"

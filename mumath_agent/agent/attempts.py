@@ -10,6 +10,7 @@ the same problems go on with the attempts that are missing, if any still matters
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, NotRequired, TypedDict
@@ -23,6 +24,7 @@ from mumath_agent.agent.solver import Solver
 from mumath_agent.answers import extract_answer
 from mumath_agent.concurrency import for_each
 from mumath_agent.grading import Grader
+from mumath_agent.kernels import KernelPool
 from mumath_agent.models.logprobs import LogprobModel
 from mumath_agent.problems import check_question
 from mumath_agent.records import Problem, RunRecord
@@ -57,6 +59,7 @@ class SolvingEvent(TypedDict):
     text: str
     sample: NotRequired[int]
     status: NotRequired[str]
+    figures: NotRequired[tuple[str, ...]]
     votes: NotRequired[dict[str, int]]
     """The votes of each answer."""
 
@@ -95,8 +98,11 @@ async def solve_problems(
     on_event: OnEvent = lambda _: None,
     on_solution: Callable[[Solution], None] = lambda _: None,
     on_outage: Callable[[str], None] = lambda _: None,
+    pool: KernelPool | None = None,
 ) -> None:
     """Solve the problems of a batch, with at most `concurrency` attempts at a time, and tell each solution.
+
+    Their kernels are those of `pool`, or of one of their own.
 
     Raises:
         ModelUnreachable: nothing answered for `patience_s`, and no budget ended before. Nothing done is lost.
@@ -108,7 +114,9 @@ async def solve_problems(
         concurrency = min(concurrency, written_at_once + 1)  # one more, whose program runs meanwhile
     at_once, side_by_side = places(how, len(batch.problems), concurrency)
     clock = Clock(how, problems=len(batch.problems), at_once=at_once)
-    async with open_maker(batch, store, grader, patience_s=patience_s, on_outage=on_outage) as maker:
+    async with open_maker(
+        batch, store, grader, patience_s=patience_s, on_outage=on_outage, pool=pool
+    ) as maker:
 
         async def solve(problem: Problem) -> None:
             solving = _Solving(problem, how, maker, Count(grader, how), on_event)
@@ -125,22 +133,29 @@ async def solve_problem(
     problem: Problem,
     solver: Solver,
     how: Attempts,
+    store: Store | None = None,
     *,
+    grader: Grader | None = None,
+    pool: KernelPool | None = None,
     concurrency: int = CONCURRENCY,
     on_event: OnEvent = lambda _: None,
 ) -> Solution:
     """Solve one problem, for somebody who waits for it: a server that is away isn't waited for.
+
+    Who has a grader and a pool of kernels lends them; without, they are opened and closed.
 
     Raises:
         ModelUnreachable: nothing answered, and no budget ended before.
         InputError: the question can't be used.
     """
     solved: list[Solution] = []
-    async with Grader() as grader:
+    async with nullcontext(grader) if grader else Grader() as grader:
         await solve_problems(
             batch_of([problem], solver, how),
             how,
+            store,
             grader=grader,
+            pool=pool,
             concurrency=concurrency,
             patience_s=0.0,
             on_event=on_event,
@@ -256,7 +271,7 @@ class _Solving:
         told = self._event(event["event"], event["text"])
         told["sample"] = sample
         if "status" in event:
-            told["status"] = event["status"]
+            told["status"], told["figures"] = event["status"], event.get("figures", ())
         self.on_event(told)
 
     def _event(self, event: str, text: str = "") -> SolvingEvent:

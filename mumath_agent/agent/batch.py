@@ -16,7 +16,7 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -161,12 +161,12 @@ async def open_maker(
     *,
     patience_s: float,
     on_outage: Callable[[str], None],
+    pool: KernelPool | None = None,
 ) -> "AsyncIterator[Maker]":
-    """Yield what makes the attempts of a batch; its kernels end with the block."""
-    spares = (
-        0 if batch.solver.checkpointer else 1
-    )  # then each kernel has its own seed, so none can wait ready
-    async with KernelPool(batch.solver.sandbox, spares=spares) as pool:
+    """Yield what makes the attempts of a batch; its kernels end with the block, unless they are of a given pool."""
+    # With a checkpointer each kernel has its own seed, so none can wait ready.
+    spares = 0 if batch.solver.checkpointer else 1
+    async with nullcontext(pool) if pool else KernelPool(batch.solver.sandbox, spares=spares) as pool:
         yield Maker(batch, store, grader, pool, _Outage(patience_s, on_outage))
 
 

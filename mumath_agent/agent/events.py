@@ -26,6 +26,8 @@ class Event(TypedDict):
     text: str
     status: NotRequired[str]
     """The `ExecutionStatus`, with "output"."""
+    figures: NotRequired[tuple[str, ...]]
+    """What the program drew, as data URLs, with "output"."""
 
 
 def emit(event: Event) -> None:

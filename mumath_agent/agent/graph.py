@@ -162,7 +162,8 @@ async def observe(state: State, handles: Handles) -> dict[str, Any]:
     execution = executions[-1]
     transcript = handles.dialect.with_output(before, execution, max_chars=handles.limits.output_chars)
     unseen = unstreamed(transcript, before, state["completions"][-1]["text"])
-    emit({"event": "output", "text": unseen, "status": execution.status.value})
+    status = execution.status.value
+    emit({"event": "output", "text": unseen, "status": status, "figures": execution.artefacts})
     is_last = len(state["completions"]) == handles.limits.max_turns - 1
     if is_last and allowed(handles.limits, handles.dialect):
         transcript = noted(transcript, LAST_TURN, handles.dialect)

@@ -31,6 +31,12 @@ def api(
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any free one.")] = PORT,
     name: Annotated[str, typer.Option(help="The model that clients ask for.")] = "mumath-agent",
+    answer_line: Annotated[
+        str | None,
+        typer.Option(
+            help="How the answer is said, {} for itself, where not in \\boxed{}: a harness may want 'ANSWER: {}'."
+        ),
+    ] = None,
     api_key: ApiKeys = None,
     allow_host: AllowHosts = None,
     allow_origin: AllowOrigins = None,
@@ -51,6 +57,7 @@ def api(
     Exit codes: 0 ended by Ctrl-C or SIGTERM, 2 an option or the address can't be used, 3 there is no model.
     """
     require_extra("api", "api", "starlette", "uvicorn")
+    from mumath_agent.front.api.answers import BOXED
     from mumath_agent.front.api.app import Api
     from mumath_agent.front.listening import bound
     from mumath_agent.front.places import Places
@@ -72,8 +79,8 @@ def api(
             sessions=SessionLimits(most=max(sessions, concurrency), idle_s=session_idle),
             on_notice=remark,
         )
+        api = Api(service, name=name, answer_line=answer_line or BOXED, on_error=say)
         async with service.running():
-            app = Api(service, name=name, on_error=say).app(access)
-            return await listen(listener, app, "/v1", service.solver)
+            return await listen(listener, api.app(access), "/v1", service.solver)
 
     raise typer.Exit(run(serve))

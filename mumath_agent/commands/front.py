@@ -1,4 +1,4 @@
-"""The options that `mumath-agent api` and `mumath-agent mcp` share, and how both serve until they are ended."""
+"""The options that `mumath-agent api`, `mcp` and `web` share, and how they serve until they are ended."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ ApiKeys = Annotated[
     typer.Option(
         "--api-key",
         envvar="MUMATH_SERVER_KEYS",
-        help="A key that clients must send; several are several clients. Safer in the variable.",
+        help="A key that is asked for; may be given several times. Safer in the variable.",
     ),
 ]
 AllowHosts = Annotated[
@@ -64,7 +64,7 @@ async def listen(
     """
     from mumath_agent.front.listening import Listening, url_of
 
-    server = Listening(app)
+    server = Listening(app, lambda: show(f"{url_of(listener)}{path}"))
 
     async def run_beside() -> None:
         try:
@@ -73,7 +73,6 @@ async def listen(
             server.stop()
             raise
 
-    show(f"{url_of(listener)}{path}")
     running = asyncio.create_task(run_beside())
     try:
         await server.serve(sockets=[listener])

@@ -1,16 +1,17 @@
 """`mumath-agent web`: a page to ask questions in, for the browser of whoever starts it."""
 
 import os
-from importlib.util import find_spec
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
+import anyio
 import typer
 
 from mumath_agent.agent.solver import SolverOptions
-from mumath_agent.commands.console import run, show
+from mumath_agent.commands.console import run
+from mumath_agent.commands.front import AllowHosts, ApiKeys, Host, listen, require_extra
 from mumath_agent.commands.options import takes_solver_options
-from mumath_agent.errors import MissingExtra
 from mumath_agent.solutions import Attempts
 
 PORT = 8300
@@ -27,21 +28,10 @@ def history_path() -> Path:
 def web(
     options: SolverOptions,
     how: Attempts,
-    host: Annotated[
-        str, typer.Option(help="The address to listen at; one that others can reach needs a key.")
-    ] = "127.0.0.1",
+    host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any free one.")] = PORT,
-    api_key: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--api-key",
-            envvar="MUMATH_SERVER_KEYS",
-            help="A key that the page asks for; several do the same. Safer in the variable.",
-        ),
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None, typer.Option("--allow-host", help="Another name that browsers call this server by.")
-    ] = None,
+    api_key: ApiKeys = None,
+    allow_host: AllowHosts = None,
     history: Annotated[
         Path | None,
         typer.Option(help="Where questions and answers are kept; without it, in your data directory."),
@@ -58,11 +48,20 @@ def web(
 
     Exit codes: 0 ended by Ctrl-C or SIGTERM, 2 an option, the address or the history can't be used.
     """
-    for module in ("starlette", "uvicorn"):
-        if find_spec(module) is None:
-            raise MissingExtra("mumath-agent web", "web")
+    require_extra("web", "web", "starlette", "uvicorn")
+    from mumath_agent.front.listening import bound
     from mumath_agent.front.security import Access
-    from mumath_agent.front.web.serve import serve_page
+    from mumath_agent.front.web.app import web_app
+    from mumath_agent.front.web.choices import choices_of
+    from mumath_agent.front.web.desk import opened_desk
+    from mumath_agent.front.web.history import History
 
     access = Access(host=host, keys=tuple(api_key or ()), hosts=tuple(allow_host or ()))
-    run(lambda: serve_page(options, how, access, port, history or history_path(), show))
+    with closing(History(history or history_path())) as kept:
+        listener = bound(host, port)
+
+        async def serve() -> int:
+            async with opened_desk(choices_of(options), options, how, kept) as desk:
+                return await listen(listener, web_app(desk, access), "", anyio.sleep_forever)
+
+        raise typer.Exit(run(serve))

@@ -74,7 +74,9 @@ def _harmless(thought: str) -> str:
 
 
 def _begins_line(text: str, position: int) -> bool:
-    return not text[text.rfind("\n", 0, position) + 1 : position].strip()
+    while position and text[position - 1] != "\n" and text[position - 1].isspace():
+        position -= 1
+    return not position or text[position - 1] == "\n"
 
 
 def _without_channels(text: str) -> str:

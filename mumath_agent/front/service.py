@@ -18,6 +18,7 @@ from mumath_agent.dialects.output import plain
 from mumath_agent.errors import InputError
 from mumath_agent.front.places import Places
 from mumath_agent.front.sessions import SessionLimits, Sessions
+from mumath_agent.grading import Grader
 from mumath_agent.problems import MAX_QUESTION_CHARS, check_question
 from mumath_agent.records import Problem, RunRecord, Sampling
 from mumath_agent.solutions import Attempts, Solution
@@ -95,6 +96,7 @@ class Service:
         self.options, self.how = options, how or Attempts()
         self.places = places or Places(at_once=8, waiting=64)
         self.sessions = Sessions(options, sessions)
+        self._grader = Grader(workers=2)
         self._on_notice = on_notice
         self._opened: asyncio.Task[Solver] | None = None
         self._stack = AsyncExitStack()
@@ -102,7 +104,7 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Service"]:
         """Hold the kernels and, once it was asked for, the model, for the block."""
-        async with self.sessions:
+        async with self.sessions, self._grader:
             try:
                 yield self
             finally:
@@ -184,9 +186,14 @@ class Service:
     async def _voted(self, problem: Problem, solver: Solver, number: int, on_event: OnEvent) -> Solution:
         from mumath_agent.agent.attempts import solve_problem
 
-        how = replace(self.how, number=number if number > 1 else self.how.number)
+        self.sessions.free_memory()
         return await solve_problem(
-            problem, solver, how, on_event=lambda event: _tell(on_event, event.get("sample", 0), event)
+            problem,
+            solver,
+            replace(self.how, number=number if number > 1 else self.how.number),
+            grader=self._grader,
+            pool=self.sessions.pool,
+            on_event=lambda event: _tell(on_event, event.get("sample", 0), event),
         )
 
     def _with_wishes(self, solver: Solver, asked: Asked) -> Solver:

@@ -11,19 +11,21 @@ from mumath_agent.records import RunRecord, StopReason
 from mumath_agent.runs.wording import answer_line, cautions, solution_line, votes_line
 from mumath_agent.solutions import Solution
 
+BOXED = r"The answer is \(\boxed{{}}\)."
+"""The last line of a message, with {} where the answer stands."""
 _CUT = (StopReason.MAX_TOKENS, StopReason.MAX_TURNS, StopReason.WALL_CLOCK)
 DONE = b"data: [DONE]\n\n"
 WAITING = b": still at work\n\n"
 """A comment, which keeps those from giving up who count the seconds without a byte."""
 
 
-def content_of(result: RunRecord | Solution, stops: Sequence[str] = ()) -> str:
-    r"""Return the message that a client reads: the answer in \boxed{}, last, or why there is none."""
+def content_of(result: RunRecord | Solution, stops: Sequence[str], line: str) -> str:
+    """Return the message that a client reads: a line with the answer, last, or why there is none."""
     parts = [cautions(result)]
     if isinstance(result, Solution):
         parts.append(votes_line(result))
     if result.answer is not None:
-        parts.append(f"The answer is \\(\\boxed{{{plain(result.answer)}}}\\).")
+        parts.append(line.replace("{}", plain(result.answer)))
     else:
         parts.append(
             solution_line(result) if isinstance(result, Solution) else answer_line(result.trajectory)
@@ -67,6 +69,7 @@ class Head:
     id: str
     created: int
     model: str
+    line: str
 
     def whole(self, results: Sequence[RunRecord | Solution], stops: Sequence[str]) -> dict[str, Any]:
         """Return the answer in one piece, a choice for each result."""
@@ -75,7 +78,7 @@ class Head:
                 "index": index,
                 "message": {
                     "role": "assistant",
-                    "content": content_of(result, stops),
+                    "content": content_of(result, stops, self.line),
                     "reasoning_content": reasoning_of(result),
                     "refusal": None,
                 },

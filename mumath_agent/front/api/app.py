@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Send
 from mumath_agent.agent.streaming import put_by
 from mumath_agent.errors import InputError, KernelError, ModelError, MuMathError
 from mumath_agent.front.api.answers import (
+    BOXED,
     DONE,
     WAITING,
     Head,
@@ -54,10 +55,23 @@ class Api:
     """The routes of the server."""
 
     def __init__(
-        self, service: Service, *, name: str, on_error: Callable[[str], None] = lambda _: None
+        self,
+        service: Service,
+        *,
+        name: str,
+        answer_line: str = BOXED,
+        on_error: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Serve the agent under this name; `on_error` is told what clients aren't: the details of what broke."""
-        self._service, self._name, self._on_error = service, name, on_error
+        """Serve the agent under this name; `on_error` is told what clients aren't: the details of what broke.
+
+        Raises:
+            InputError: the line that says the answer has no place for it, or isn't one line.
+        """
+        if "{}" not in answer_line or not answer_line.isprintable():
+            raise InputError(
+                f"the answer's line is {answer_line!r}; it must be one line with {{}} for the answer"
+            )
+        self._service, self._name, self._line, self._on_error = service, name, answer_line, on_error
         self._conversations = Conversations(service.sessions)
         self.metrics = Metrics(service)
         self._created = int(time.time())
@@ -81,7 +95,9 @@ class Api:
 
     async def _chat(self, request: Request) -> Response:
         chat = read_request(await request.body(), self._name)
-        head = Head(id=f"chatcmpl-{uuid.uuid4().hex}", created=int(time.time()), model=self._name)
+        head = Head(
+            id=f"chatcmpl-{uuid.uuid4().hex}", created=int(time.time()), model=self._name, line=self._line
+        )
         owner = request.state.owner
         self._service.places.check(owner)  # before an answer begins with status 200
         if chat.stream:
@@ -106,7 +122,7 @@ class Api:
 
             results = await with_ticks(lambda: self._results(chat, owner, tell), lambda: put(WAITING))
             for index, result in enumerate(results):
-                put(head.piece(index, {"content": content_of(result, chat.stops)}))
+                put(head.piece(index, {"content": content_of(result, chat.stops, self._line)}))
                 put(head.piece(index, {}, finish_of(result)))
             if chat.stream_options and chat.stream_options.include_usage:
                 put(head.usage(results))
@@ -158,7 +174,7 @@ class Api:
             raise
         if isinstance(result, RunRecord) and not self._service.options.fresh_cells:
             kept = kept.after(result)
-        self._conversations.keep(kept, chat.said, content_of(result, chat.stops))
+        self._conversations.keep(kept, chat.said, content_of(result, chat.stops, self._line))
         return result
 
     async def _asked(self, chat: ChatRequest, owner: str, programs: Sequence[str] = ()) -> Asked:

@@ -1,6 +1,7 @@
 """Read what a client of the OpenAI API sends, and refuse what the agent can't do, in that API's own form."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -20,7 +21,7 @@ _TYPES = {
     429: "rate_limit_error",
 }
 _CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
-_MOST_MESSAGES = 2000
+_MOST_MESSAGES = _MOST_PARTS = 2000
 _SHOWN_CHARS = 80
 
 Text = Annotated[str, StringConstraints(max_length=1 << 20)]
@@ -48,9 +49,9 @@ class ChatMessage(BaseModel):
     """A message of the conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: Text | list[Part] | None = None
+    content: Text | Annotated[list[Part], Field(max_length=_MOST_PARTS, fail_fast=True)] | None = None
 
-    @property
+    @cached_property
     def text(self) -> str:
         """All of its text; of the assistant's, without thoughts that a client sends back."""
         parts = self.content if isinstance(self.content, list) else [Part(type="text", text=self.content)]
@@ -69,7 +70,7 @@ class ChatRequest(BaseModel):
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=_MOST_MESSAGES)]
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=_MOST_MESSAGES, fail_fast=True)]
     model: str | None = None
     stream: bool | None = False
     stream_options: StreamOptions | None = None

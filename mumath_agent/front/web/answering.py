@@ -2,18 +2,22 @@
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mumath_agent.agent.solver import Solver
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.front.service import Earlier, in_conversation
 from mumath_agent.front.web.choices import Solvers
 from mumath_agent.front.web.conversations import Conversations
 from mumath_agent.front.web.following import Following
 from mumath_agent.front.web.history import Kept
-from mumath_agent.front.web.solving import PageSolver, Records, solved
+from mumath_agent.front.web.solving import PageSolver, Records
 from mumath_agent.front.web.views import AnswerView, Asked, with_solution
+from mumath_agent.grading import Grader
+from mumath_agent.kernels import KernelPool
 from mumath_agent.problems import check_question
 from mumath_agent.protocols import Executor
 from mumath_agent.records import Problem
@@ -23,7 +27,7 @@ from mumath_agent.solutions import Attempts, Solution
 if TYPE_CHECKING:
     from mumath_agent.agent.approval import Decision
     from mumath_agent.agent.attempt import Listener
-    from mumath_agent.agent.attempts import SolvingEvent
+    from mumath_agent.agent.attempts import OnEvent, SolvingEvent
 
 MOST_ATTEMPTS = 16
 DECIDE_S = 3600.0
@@ -55,6 +59,16 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Means:
+    """What the answers of a server share."""
+
+    solvers: Solvers
+    conversations: Conversations
+    grader: Grader
+    pool: KernelPool
+
+
+@dataclass(frozen=True, slots=True)
 class _Waiting:
     program: str
     decision: "asyncio.Future[Decision]"
@@ -83,8 +97,7 @@ class Answering:
         self._waiting: dict[str, _Waiting] = {}
         """Programs that wait for a person, by a token for each."""
         self.task: asyncio.Task[None] | None = None
-        told = [Earlier(question=each.view.question, answer=_said(each)) for each in earlier]
-        self._problem = Problem(id="question", question=in_conversation(asked.question, told))
+        self._problem = self._put(())
 
     def stop(self) -> None:
         """End it now; what there is will be kept."""
@@ -102,11 +115,11 @@ class Answering:
             raise InputError("this program doesn't wait for a decision any more")
         waiting.decision.set_result(decision)
 
-    async def run(self, solvers: Solvers, conversations: Conversations) -> Kept:
+    async def run(self, means: Means) -> Kept:
         """Answer to the end, and return what is to be kept, whatever has become of it."""
         solution, state, note = None, "done", ""
         try:
-            solution = await self._solve(solvers, conversations)
+            solution = await self._solve(means)
         except asyncio.CancelledError:
             state = "stopped"
             if self.task:
@@ -118,27 +131,45 @@ class Answering:
         view = replace(self.following.view, state=state, asked=())
         with suppress(MuMathError, asyncio.CancelledError):  # somebody may stop it once more
             if any(attempt.state == "running" for attempt in view.attempts):
-                await conversations.end(self.name)  # the kernel has ended with the program that it ran
-            solution = solution or await self._of_ended(solvers)
+                await means.conversations.end(self.name)  # the kernel has ended with the program that it ran
+            solution = solution or await self._of_ended(means)
         return _to_keep(replace(view, note=note or view.note), solution)
 
-    async def _solve(self, solvers: Solvers, conversations: Conversations) -> Solution:
+    def _put(self, programs: Sequence[str]) -> Problem:
+        """Return the question with what was said before it, and what made the state of its Python session."""
+        told = [Earlier(question=each.view.question, answer=_said(each)) for each in self.earlier]
+        return Problem(id="question", question=in_conversation(self._asked.question, told, programs=programs))
+
+    async def _solve(self, means: Means) -> Solution:
         async with AsyncExitStack() as using:
             self.following.note("Loading the model …")
-            solver = await using.enter_async_context(solvers.use(self._asked.model))
+            solver = await using.enter_async_context(means.solvers.use(self._asked.model))
             self.following.dialect = solver.dialect
-            lent = await self._session(conversations, using)
+            lent = await self._session(means.conversations, using)
             ask = self._ask if self._asked.approve else None
             asking = PageSolver.of(solver, ask=ask, lent=lent)
-            return await solved(self._problem, asking, self._how, self._records, self._heard)
+            return await self._solved(asking, self._how, means, self._heard)
 
-    async def _of_ended(self, solvers: Solvers) -> Solution | None:
+    async def _of_ended(self, means: Means) -> Solution | None:
         """Return the solution of the attempts that ended before the others were stopped; none is made."""
         if not (kept := self._records.kept):
             return None
-        async with solvers.use(self._asked.model) as solver:
-            how = replace(self._how, number=len(kept))
-            return await solved(self._problem, solver, how, self._records, lambda _: None)
+        async with means.solvers.use(self._asked.model) as solver:
+            return await self._solved(solver, replace(self._how, number=len(kept)), means, lambda _: None)
+
+    async def _solved(self, solver: Solver, how: Attempts, means: Means, hear: "OnEvent") -> Solution:
+        """Make the attempts that there is no record of, and return the solution."""
+        from mumath_agent.agent.attempts import solve_problem
+
+        return await solve_problem(
+            self._problem,
+            solver,
+            how,
+            self._records,
+            grader=means.grader,
+            pool=means.pool,
+            on_event=hear,
+        )
 
     async def _session(self, conversations: Conversations, using: AsyncExitStack) -> Executor | None:
         """Return the conversation's Python session; None where several attempts each have a kernel of their own."""
@@ -148,7 +179,9 @@ class Answering:
             return None
         before = [kept.solution for kept in self.earlier if kept.solution]
         session = conversations.session(self.name, before, self.following.note)
-        return await using.enter_async_context(session)
+        kernel, programs = await using.enter_async_context(session)
+        self._problem = self._put(programs)
+        return kernel
 
     async def _ask(self, program: str, hear: "Listener") -> "Decision":
         """Show a program to the person, and wait for the decision."""
@@ -192,4 +225,4 @@ def _said(kept: Kept) -> str:
     return (kept.solution.answer if kept.solution else None) or "none was found"
 
 
-__all__ = ["MOST_ATTEMPTS", "Answering", "Question"]
+__all__ = ["MOST_ATTEMPTS", "Answering", "Means", "Question"]

@@ -10,8 +10,6 @@ What changes something is a POST with a JSON body, which no page of another site
 guard in front (`front.security`) turns other sites' pages and names away.
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
@@ -36,15 +34,8 @@ from mumath_agent.runs.page.share import shared_page
 MAX_BODY_BYTES = 1 << 20
 
 
-def web_app(opened: Callable[[], AbstractAsyncContextManager[Desk]], access: Access) -> ASGIApp:
-    """Return the application; `opened` is entered when the server starts and gives the desk."""
-
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with opened() as desk:
-            app.state.desk = desk
-            yield
-
+def web_app(desk: Desk, access: Access) -> ASGIApp:
+    """Return the application for the questions of a desk."""
     entrance = Entrance(access)
     routes = [
         Route(ENTER, entrance.enter, methods=["POST"]),
@@ -60,7 +51,8 @@ def web_app(opened: Callable[[], AbstractAsyncContextManager[Desk]], access: Acc
         Route("/a/{id}.ipynb", _notebook),
         Route("/a/{id}.html", _shared),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={MuMathError: _told})
+    app = Starlette(routes=routes, exception_handlers={MuMathError: _told})
+    app.state.desk = desk
     guarded = Guard(
         app,
         access,

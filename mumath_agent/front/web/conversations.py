@@ -27,19 +27,21 @@ class Conversations:
     @asynccontextmanager
     async def session(
         self, conversation: str, before: Sequence[Solution], say: Callable[[str], None]
-    ) -> AsyncIterator[JupyterExecutor]:
-        """Yield the session of a conversation, for this caller alone; `say` is told if it had to be built again.
+    ) -> AsyncIterator[tuple[JupyterExecutor, list[str]]]:
+        """Yield the session of a conversation, for this caller alone, and the programs that made its state.
+
+        `say` is told if it had to be built again.
 
         Raises:
             Busy, KernelError: there is none.
         """
         async with AsyncExitStack() as using:
-            kernel = await self._living(conversation, using)
+            kernel, cells = await self._living(conversation, using), ran_before(before)
             if kernel is None:
                 self._handles[conversation] = handle = await self._sessions.begin(_OWNER)
                 kernel = await using.enter_async_context(self._sessions.use(handle, _OWNER))
-                await _bring_back(kernel, ran_before(before), say)
-            yield kernel
+                cells = await _brought_back(kernel, cells, say)
+            yield kernel, [cell.code for cell in cells]
 
     async def end(self, conversation: str) -> None:
         """End the session of a conversation, if one lives."""
@@ -53,12 +55,16 @@ class Conversations:
         return None
 
 
-async def _bring_back(
-    kernel: JupyterExecutor, cells: Sequence[ExecutedCell], say: Callable[[str], None]
-) -> None:
-    if cells:
-        say(_AGAIN)
-        say(_RESTORED if await kernel.restore(cells) else _LOST)
+async def _brought_back(
+    kernel: JupyterExecutor, cells: list[ExecutedCell], say: Callable[[str], None]
+) -> list[ExecutedCell]:
+    """Run the programs again; return those whose effects are there."""
+    if not cells:
+        return []
+    say(_AGAIN)
+    is_back = await kernel.restore(cells)
+    say(_RESTORED if is_back else _LOST)
+    return cells if is_back else []
 
 
 def ran_before(solutions: Sequence[Solution]) -> list[ExecutedCell]:

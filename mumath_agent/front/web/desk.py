@@ -9,20 +9,22 @@ An answer doesn't depend on the page that asked: it goes on while a page is clos
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from mumath_agent.agent.solver import SolverOptions
 from mumath_agent.errors import InputError, MuMathError
 from mumath_agent.front.places import Busy
 from mumath_agent.front.sessions import Sessions
-from mumath_agent.front.web.answering import Answering, Question
-from mumath_agent.front.web.choices import Solvers
+from mumath_agent.front.web.answering import Answering, Means, Question
+from mumath_agent.front.web.choices import Choice, Solvers
 from mumath_agent.front.web.conversations import Conversations
 from mumath_agent.front.web.history import History, Kept
 from mumath_agent.front.web.views import AnswerView, new_view
+from mumath_agent.grading import Grader
 from mumath_agent.solutions import Attempts
 
 if TYPE_CHECKING:
@@ -36,10 +38,12 @@ _EVERY_S = 0.08
 class Desk:
     """The questions of a server, for one event loop; an async context manager that ends them all."""
 
-    def __init__(self, solvers: Solvers, sessions: Sessions, history: History, how: Attempts) -> None:
+    def __init__(
+        self, solvers: Solvers, sessions: Sessions, grader: Grader, history: History, how: Attempts
+    ) -> None:
         """Begin without a question; `how` says what votes count and what ends attempts early."""
         self.solvers, self.history, self.how = solvers, history, how
-        self._conversations = Conversations(sessions)
+        self._means = Means(solvers, Conversations(sessions), grader, sessions.pool)
         self._answering: dict[str, Answering] = {}
         """By conversation."""
 
@@ -133,7 +137,7 @@ class Desk:
         self.history.forget(name)
 
     async def _answer(self, answering: Answering) -> None:
-        kept = await answering.run(self.solvers, self._conversations)
+        kept = await answering.run(self._means)
         with suppress(MuMathError):  # a full disk, say: the page then calls it interrupted
             self.history.keep(answering.name, len(answering.earlier), kept)
 
@@ -143,4 +147,18 @@ class Desk:
         answering.following.tell()
 
 
-__all__ = ["Desk"]
+@asynccontextmanager
+async def opened_desk(
+    choices: tuple[Choice, ...], options: SolverOptions, how: Attempts, history: History
+) -> AsyncIterator[Desk]:
+    """Open a desk with its models and Python sessions, for the block."""
+    async with (
+        Sessions(options) as sessions,
+        Grader(workers=2) as grader,
+        Solvers(choices) as solvers,
+        Desk(solvers, sessions, grader, history, how) as desk,
+    ):
+        yield desk
+
+
+__all__ = ["Desk", "opened_desk"]

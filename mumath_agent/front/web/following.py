@@ -7,7 +7,7 @@ Nothing is queued for a page: one that reads slowly, or comes in the middle, is 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from mumath_agent.agent.attempts import SolvingEvent
@@ -16,7 +16,7 @@ from mumath_agent.dialects.marks import seen
 from mumath_agent.front.web.views import AnswerView, Asked, AttemptView, Vote, attempt_view
 from mumath_agent.protocols import Dialect
 from mumath_agent.records import RunRecord
-from mumath_agent.runs.page.turns import CellResult, Part, TurnView, parts_of
+from mumath_agent.runs.page.turns import CellResult, Part, TurnView, parts_of, shown_figures
 from mumath_agent.transcript import Kind, Segment
 
 PRINTED_CHARS = 10_000
@@ -75,8 +75,8 @@ class _Attempt:
         output = parts_of(
             [Segment(kind=Kind.OUTPUT, text=_output(self.written, event["text"], dialect))], real=True
         )
-        status = event.get("status", "ok")
-        self.turns.append(TurnView(parts=(*parts_of(dialect.parse(self.written)), *output), ran=_ran(status)))
+        ran = _ran(event.get("status", "ok"), event.get("figures", ()))
+        self.turns.append(TurnView(parts=(*parts_of(dialect.parse(self.written)), *output), ran=ran))
         self.written, self.program, self.printed, self.state = "", None, "", "writing"
 
 
@@ -170,6 +170,7 @@ def _output(written: str, appended: str, dialect: Dialect) -> str:
     return outputs[-1] if outputs else appended
 
 
-def _ran(status: str) -> CellResult:
+def _ran(status: str, artefacts: Sequence[str] = ()) -> CellResult:
     failed = status not in ("ok", "running")
-    return CellResult(status=status, failed=failed, seconds=0.0, state="kept", figures=())
+    figures = shown_figures(artefacts)
+    return CellResult(status=status, failed=failed, seconds=0.0, state="kept", figures=figures)

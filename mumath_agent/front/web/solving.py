@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mumath_agent.agent.solver import Solver
-from mumath_agent.grading import Grader
 from mumath_agent.protocols import Executor
 from mumath_agent.records import Problem, RunRecord
-from mumath_agent.solutions import Attempts, Solution
 
 if TYPE_CHECKING:
     from mumath_agent.agent.approval import Decision
     from mumath_agent.agent.attempt import Listener, Reviewer
-    from mumath_agent.agent.attempts import OnEvent
 
 Review = Callable[[str, "Listener"], Awaitable["Decision"]]
 """Decides on a program of the attempt that the listener hears."""
@@ -76,29 +73,4 @@ class Records:
         self._tell(record)
 
 
-async def solved(
-    problem: Problem, solver: Solver, how: Attempts, records: Records, on_event: "OnEvent"
-) -> Solution:
-    """Make the attempts that `records` lacks, and return the solution; a server that is away isn't waited for.
-
-    Raises:
-        ModelUnreachable: nothing answered.
-        InputError: the question can't be used.
-    """
-    from mumath_agent.agent.attempts import batch_of, solve_problems
-
-    found: list[Solution] = []
-    async with Grader() as grader:
-        await solve_problems(
-            batch_of([problem], solver, how),
-            how,
-            records,
-            grader=grader,
-            patience_s=0.0,
-            on_event=on_event,
-            on_solution=found.append,
-        )
-    return found[0]
-
-
-__all__ = ["PageSolver", "Records", "Review", "solved"]
+__all__ = ["PageSolver", "Records", "Review"]

@@ -4,7 +4,7 @@ A model can write a block that looks like an output. `turns_of` tells it from th
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -92,9 +92,14 @@ def _ran(execution: Execution) -> CellResult:
         failed=execution.status is not ExecutionStatus.OK,
         seconds=execution.duration_s,
         state="rebuilt" if execution.state_replayed else lost,
-        figures=tuple(figure for figure in execution.artefacts if _FIGURE.fullmatch(figure)),
+        figures=shown_figures(execution.artefacts),
         edited=execution.edited,
     )
+
+
+def shown_figures(artefacts: Iterable[str]) -> tuple[str, ...]:
+    """Return the artefacts that are pictures, which a program has made: others are never put into a page."""
+    return tuple(artefact for artefact in artefacts if _FIGURE.fullmatch(artefact))
 
 
 @lru_cache(maxsize=64)  # an attempt under way is read again and again
@@ -115,4 +120,4 @@ def _part(segment: Segment, *, is_real: bool) -> Part:
     )
 
 
-__all__ = ["CellResult", "Part", "TurnView", "parts_of", "turn_views"]
+__all__ = ["CellResult", "Part", "TurnView", "parts_of", "shown_figures", "turn_views"]

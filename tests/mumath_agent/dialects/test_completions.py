@@ -8,6 +8,7 @@ import pytest
 from mumath_agent.answers import extract_answer
 from mumath_agent.dialects import Chat, Fenced
 from mumath_agent.dialects.calls import unreadable_call, with_calls
+from mumath_agent.dialects.reasoning import without_reasoning
 from mumath_agent.models.http.messages import wire_messages
 from mumath_agent.protocols import Role, ToolCall
 from mumath_agent.records import Completion, Execution, ExecutionStatus, FinishReason
@@ -216,6 +217,12 @@ def test_the_time_is_linear_in_the_length() -> None:
         program(f"{beginning}{' ' * 30_000}`x", TOOLS)
         program(f"{beginning}{'a' * 30_000}`x", TOOLS)
         program(f"{beginning}\n" * 5_000, TOOLS)
+
+
+def test_a_line_of_many_tags_is_read_once() -> None:
+    """Read anew for each tag, it would take longer than a test may."""
+    tags = "<think>" * 700_000
+    assert without_reasoning(tags) == (tags.removeprefix("<think>"), "")
 
 
 THOUGHT = "<think>\nI wonder.\n</think>\n"

@@ -14,11 +14,13 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
 from openai import AsyncOpenAI
+from pydantic import ValidationError
 
 from mumath_agent.agent.solver import AttemptOptions, Solver
 from mumath_agent.dialects import Chat, Fenced
-from mumath_agent.errors import KernelError, ModelUnreachable
+from mumath_agent.errors import InputError, KernelError, ModelUnreachable
 from mumath_agent.front import security
+from mumath_agent.front.api.answers import BOXED
 from mumath_agent.front.api.app import Api
 from mumath_agent.front.api.conversations import Conversations
 from mumath_agent.front.api.requests import ChatMessage, ChatRequest
@@ -48,7 +50,7 @@ class Running:
     clients: dict[str, AsyncOpenAI] = field(default_factory=dict)
 
     def client(self, key: str = "any", retries: int = 0) -> AsyncOpenAI:
-        return AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=retries)
+        return AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=retries, timeout=HANG_S)
 
     async def ask(self, *said: str, key: str = "any", **wishes: Any) -> Any:
         client = self.clients.setdefault(key, self.client(key))
@@ -70,6 +72,7 @@ async def running(
     places: Places | None = None,
     keys: tuple[str, ...] = (),
     dialect: Dialect | None = None,
+    answer_line: str = BOXED,
 ) -> AsyncIterator[Running]:
     words = ScriptedModel(texts=model) if isinstance(model, list) else model
     solver = Solver(
@@ -79,8 +82,8 @@ async def running(
     async with service.running():
         await service.solver()
         errors = list[str]()
-        app = Api(service, name="agent", on_error=errors.append).app(Access(keys=keys))
-        async with served(app) as url:
+        api = Api(service, name="agent", answer_line=answer_line, on_error=errors.append)
+        async with served(api.app(Access(keys=keys))) as url:
             server = Running(url, service, errors)
             try:
                 yield server
@@ -182,23 +185,30 @@ async def test_choices_are_streamed_by_their_index() -> None:
     assert contents == dict.fromkeys((0, 1), "The answer is \\(\\boxed{40}\\).")
 
 
-@pytest.mark.parametrize(
-    ("wishes", "content", "finish"),
-    [
-        ({"stop": ["\\)"]}, "The answer is \\(\\boxed{40}", "stop"),
-        ({"stop": "The"}, "", "stop"),
-        (
-            {"temperature": 0.7, "top_p": 0.9, "seed": -1, "max_tokens": 5},
-            "The answer is \\(\\boxed{40}\\).",
-            "stop",
-        ),
-        ({"tools": [], "logprobs": False}, "The answer is \\(\\boxed{40}\\).", "stop"),
-    ],
+WISHES: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"stop": ["\\)"]}, "The answer is \\(\\boxed{40}"),
+    ({"stop": "The"}, ""),
+    ({"temperature": 0.7, "top_p": 0.9, "seed": -1, "max_tokens": 5}, "The answer is \\(\\boxed{40}\\)."),
+    ({"tools": [], "logprobs": False}, "The answer is \\(\\boxed{40}\\)."),
 )
-async def test_wishes_of_a_client(wishes: dict[str, Any], content: str, finish: str) -> None:
+
+
+async def test_wishes_of_a_client() -> None:
     async with running(Adding(programs=False)) as server:
-        choice = (await server.ask(QUESTION, **wishes)).choices[0]
-    assert (choice.message.content, choice.finish_reason) == (content, finish)
+        for wishes, content in WISHES:
+            choice = (await server.ask(QUESTION, **wishes)).choices[0]
+            assert (choice.message.content, choice.finish_reason) == (content, "stop"), wishes
+
+
+async def test_a_harness_can_have_the_answer_in_a_line_of_its_own() -> None:
+    """Inspect's gsm8k wants ANSWER, lm-evaluation-harness's strict match four hashes."""
+    async with running(Adding(programs=False), answer_line="ANSWER: {}") as server:
+        assert (await server.ask(QUESTION)).choices[0].message.content == "ANSWER: 40"
+        chunks = [chunk async for chunk in await server.ask(QUESTION, stream=True)]
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "ANSWER: 40"
+        for line in ("ANSWER", "", "two\nlines {}"):
+            with pytest.raises(InputError, match="one line with"):
+                Api(server.service, name="agent", answer_line=line)
 
 
 async def test_no_answer_says_why() -> None:
@@ -236,6 +246,7 @@ def message(**fields: Any) -> dict[str, Any]:
         (message(content=None), 400, "messages"),
         (message(content=" "), 400, "messages"),
         (message(content="x" * 20_001), 400, "messages"),
+        (message(content=[{}] * 3000), 400, "messages"),
         (message(content=[{"type": "image_url", "image_url": {"url": "x"}}]), 400, "messages"),
         ({**GOOD, "model": "gpt-5"}, 404, "model"),
         ({**GOOD, "model": 3}, 400, "model"),
@@ -275,6 +286,13 @@ async def test_what_can_not_be_answered_is_refused_in_the_apis_own_form(
     if param is not None:
         assert str(error["param"]).startswith(param)
     assert len(error["message"]) < 300
+
+
+def test_of_a_million_faults_one_is_looked_at() -> None:
+    many = [message(content=[{}] * 3000)["messages"][0]] * 2
+    with pytest.raises(ValidationError) as caught:
+        ChatRequest.model_validate({"messages": many})
+    assert caught.value.error_count() == 2  # neither a text nor parts
 
 
 @pytest.fixture(scope="module")

@@ -28,20 +28,17 @@ def taken() -> Iterator[str]:
         yield str(server.getsockname()[1])
 
 
-@pytest.mark.parametrize("command", [("api",), ("mcp", "--http")])
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("words", "says"),
     [
-        (("--host", "0.0.0.0"), "--api-key"),
-        (("--api-key", "two words"), "visible ASCII"),
-        (("--allow-origin", "chat"), "https://host"),
-        (("--dialect", "klingon"), "klingon"),
+        (("mcp", "--http", "--host", "0.0.0.0"), "--api-key"),
+        (("api", "--allow-origin", "chat"), "https://host"),
+        (("api", "--dialect", "klingon"), "klingon"),
+        (("api", "--port", "0", "--answer-line", "no place"), "it must be one line with {}"),
     ],
 )
-def test_what_can_not_be_served_is_refused_at_once(
-    command: tuple[str, ...], options: tuple[str, ...], says: str
-) -> None:
-    refused = mumath_agent(*command, *options)
+def test_what_can_not_be_served_is_refused_at_once(words: tuple[str, ...], says: str) -> None:
+    refused = mumath_agent(*words)
     assert (refused.code, refused.stdout) == (2, "")
     assert says in refused.stderr
     assert len(refused.errors) == 1

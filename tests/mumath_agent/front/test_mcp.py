@@ -106,9 +106,9 @@ async def test_a_question_its_answer_its_transcript_and_its_progress(
     assert {total for _, total in told} == {None}
 
 
-@ERAS
-async def test_several_attempts_vote(era: str) -> None:
-    async with serving([f"\\boxed{{{n}}}" for n in (4, 7, 7)]) as (url, _, _), client_of(url, era) as client:
+async def test_several_attempts_vote() -> None:
+    texts = [f"\\boxed{{{n}}}" for n in (4, 7, 7)]
+    async with serving(texts) as (url, _, _), client_of(url, "legacy") as client:
         result = await client.call_tool("solve", {**QUESTION, "attempts": 3})
     assert text_of(result).startswith("Answer: 7")
 
@@ -127,10 +127,10 @@ async def test_python_goes_on_by_its_handle_and_shows_figures(era: str) -> None:
         assert text_of(again) == f"42\nsession: {handle}"
         failed = await client.call_tool("python", {"code": "x / 0", "session": handle})
         assert "ZeroDivisionError" in text_of(failed)
-        drawn = await client.call_tool("python", {"code": draw, "session": handle})
-        (image,) = [part for part in drawn.content if part.type == "image"]
-        assert (image.mime_type, image.data[:8]) == ("image/png", "iVBORw0K")
-        if era == "legacy":
+        if era == "legacy":  # importing matplotlib takes seconds
+            drawn = await client.call_tool("python", {"code": draw, "session": handle})
+            (image,) = [part for part in drawn.content if part.type == "image"]
+            assert (image.mime_type, image.data[:8]) == ("image/png", "iVBORw0K")
             solved = await client.call_tool("solve", QUESTION)
             assert [part.type for part in solved.content] == ["text", "image", "resource_link"]
         assert not (await client.call_tool("end_session", {"session": handle})).is_error
@@ -162,21 +162,17 @@ async def test_two_clients_at_once_see_nothing_of_each_other(era: str) -> None:
         with pytest.raises(MCPError, match="no such transcript"):
             await he.read_resource(link.uri)  # type: ignore[union-attr]
         assert (await she.read_resource(link.uri)).contents  # type: ignore[union-attr]
+        async with httpx.AsyncClient() as nobody:
+            for headers, status in (
+                ({}, 401),
+                ({"host": "evil.example"}, 421),
+                ({"origin": "http://evil.example"}, 403),
+            ):
+                assert (await nobody.post(url, json={}, headers=headers)).status_code == status
 
 
-async def test_without_a_key_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with serving([], keys=("hers",)) as (url, _, _), httpx.AsyncClient() as client:
-        for headers, status in (
-            ({}, 401),
-            ({"host": "evil.example"}, 421),
-            ({"origin": "http://evil.example"}, 403),
-        ):
-            assert (await client.post(url, json={}, headers=headers)).status_code == status
-
-
-@ERAS
-async def test_sessions_are_few(era: str) -> None:
-    async with serving([], sessions=2) as (url, service, _), client_of(url, era) as client:
+async def test_sessions_are_few() -> None:
+    async with serving([], sessions=2) as (url, service, _), client_of(url, "legacy") as client:
         handles = [session_of(await client.call_tool("python", {"code": "1"})) for _ in range(3)]
         assert len(service.sessions) == 2
         assert (await client.call_tool("python", {"code": "1", "session": handles[0]})).is_error
@@ -277,33 +273,31 @@ async def test_what_broke_is_told_to_the_servers_owner_only() -> None:
     assert "10.0.0.7" in errors[0]
 
 
-@ERAS
-@pytest.mark.parametrize(
-    ("answer", "printed"),
-    [
-        (ElicitResult(action="accept", content={"program": ""}), "42"),
-        (ElicitResult(action="accept", content={"program": "print(43)"}), "43"),
-        (ElicitResult(action="decline"), "not run"),
-        (ElicitResult(action="cancel"), "not run"),
-    ],
+DECISIONS = (
+    (ElicitResult(action="accept", content={"program": ""}), "42"),
+    (ElicitResult(action="accept", content={"program": "print(43)"}), "43"),
+    (ElicitResult(action="decline"), "not run"),
+    (ElicitResult(action="cancel"), "not run"),
 )
-async def test_a_person_decides_on_each_program(era: str, answer: ElicitResult, printed: str) -> None:
+
+
+@ERAS
+async def test_a_person_decides_on_each_program(era: str) -> None:
     asked: list[str] = []
 
     async def ask(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         asked.append(params.message)
-        return answer
+        return DECISIONS[(len(asked) - 1) // 2][0]
 
     async with (
-        serving([PROGRAM, "\\boxed{1}"], approve=True) as (url, _, _),
+        serving([PROGRAM, "\\boxed{1}"] * len(DECISIONS), approve=True) as (url, _, _),
         client_of(url, era, elicitation_callback=ask) as client,
     ):
-        solved = await client.call_tool("solve", QUESTION)
-        ran = await client.call_tool("python", {"code": "print(6 * 7)"})
-    assert text_of(solved).startswith("Answer: 1")
-    assert printed in text_of(solved)
-    assert printed in text_of(ran)
-    assert asked == ["Run this program?\n\n```python\nprint(6 * 7)\n```"] * 2
+        for _, printed in DECISIONS:
+            solved = text_of(await client.call_tool("solve", QUESTION))
+            assert solved.startswith("Answer: 1") and printed in solved
+            assert printed in text_of(await client.call_tool("python", {"code": "print(6 * 7)"}))
+    assert asked == ["Run this program?\n\n```python\nprint(6 * 7)\n```"] * 2 * len(DECISIONS)
 
 
 async def test_a_person_who_never_decides_holds_few_places_and_not_for_a_client_that_has_gone() -> None:

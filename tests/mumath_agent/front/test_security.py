@@ -8,8 +8,9 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from mumath_agent.errors import InputError
-from mumath_agent.front import security
+from mumath_agent.front import listening, security
 from mumath_agent.front.security import Access, Guard
+from tests.mumath_agent.front.servers import served
 
 pytestmark = pytest.mark.anyio
 
@@ -102,6 +103,19 @@ async def test_a_body_has_a_limit_said_or_not(size: int, status: int) -> None:
 async def test_half_a_request_is_waited_for_no_longer_than_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(security, "BODY_S", 0.01)
     assert (await raw([{"type": "http.request", "body": b"x", "more_body": True}]))[0]["status"] == 408
+
+
+async def test_half_a_head_is_waited_for_no_longer_than_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "HEAD_S", 0.01)
+    async with served(Guard(app, LOCAL)) as url:
+        host, port = url.removeprefix("http://").split(":")
+        for said in (b"", b"POST / HTTP/1.1\r\nHost: local"):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(said)
+            assert await reader.read() == b""
+            writer.close()
+        async with httpx.AsyncClient() as client:  # whoever comes again on one connection isn't cut off
+            assert [(await client.post(url)).status_code for _ in range(3)] == [200] * 3
 
 
 async def test_a_client_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,6 +123,18 @@ def test_a_program_under_way_shows_what_it_printed_to_a_length_without_what_cant
     assert live.view.attempts[0].turns[-1].ran is not None
 
 
+def test_a_figure_is_shown_as_soon_as_its_program_has_ended_and_nothing_else_is_one() -> None:
+    live = following()
+    for each in EVENTS[:7]:
+        live.heard(each)
+    picture = "data:image/png;base64,iVBORw0KGgo="
+    live.heard(
+        event("output", "1", status="ok", figures=(picture, "data:text/html,<script>", "https://e.example/x"))
+    )
+    ran = live.view.attempts[0].turns[0].ran
+    assert ran is not None and ran.figures == (picture,)
+
+
 def test_a_program_that_waits_is_shown_until_it_is_decided_on() -> None:
     live = following()
     live.heard(event("attempt"))

@@ -20,7 +20,7 @@ from tests.waiting import comes_true
 
 pytestmark = [in_browser, needs_chromium, pytest.mark.kernel, pytest.mark.worker]
 PROGRAM = "Multiply.\n```python\n{}\n```\n"
-GATES = {name: Event() for name in ("stream", "stop", "tabs", "reload", "votes")}
+GATES = {name: Event() for name in ("stream", "stop", "tabs", "reload", "votes", "figure")}
 HOSTILE = (
     "<script>document.title='taken'</script>",
     "<img src=x onerror=\"document.title='taken'\">",
@@ -47,7 +47,7 @@ MODEL = ScriptedByQuestion(
         "what was secret": [PROGRAM.format("print(secret + 1)"), r"\boxed{43}"],
         "a figure": [
             PROGRAM.format("import matplotlib.pyplot as plt\nplt.plot([1, 4, 9, 16])\nplt.show()"),
-            r"It grows: \boxed{16}.",
+            ["It grows: ", GATES["figure"], r"\boxed{16}."],
         ],
         "hostile": [
             [
@@ -296,10 +296,11 @@ def test_a_script_that_got_into_the_page_is_stopped_by_the_policy(browser: Brows
 
 
 @pytest.mark.slow  # importing matplotlib takes seconds
-def test_a_figure_is_shown(tab: Tab) -> None:
+def test_a_figure_is_shown_when_its_program_has_ended(tab: Tab) -> None:
     ask(tab, "a figure")
+    tab.wait("document.querySelector('.turns img')?.naturalWidth > 100")  # while the model is still writing
+    GATES["figure"].set()
     assert value(tab) == "16"
-    tab.wait("document.querySelector('.turns img')?.naturalWidth > 100")
     assert tab.run("document.querySelector('.turns img').alt") == "Figure 1 of this turn"
 
 

@@ -15,10 +15,7 @@ from mumath_agent.protocols import CompletionRequest, OnText
 from mumath_agent.records import Completion
 
 DEFAULT = Path(__file__).parents[1] / "weights" / "embedded"
-CAUTION = (
-    "The embedded model is small (135M parameters), made for elementary word problems and plain sums; "
-    "its answers may be wrong."
-)
+CAUTION = "The embedded model (117M parameters) knows word problems and plain sums; its answers may be wrong."
 """What the model that ships with the package is good for. Every record of it carries this."""
 
 

@@ -23,7 +23,7 @@ STARTS = {
 }
 LIMITS_MS = {
     "mumath-agent --help": 300,
-    "mumath-agent solve, the embedded model, from nothing": 2000,
+    "mumath-agent solve, the embedded model, from nothing": 3000,
 }
 """Targets on a quiet machine."""
 

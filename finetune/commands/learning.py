@@ -1,4 +1,4 @@
-"""Train a model on its own attempts: `rft` and `grpo`."""
+"""Train a model on its own attempts: `rft`, `grpo` and `prefer`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 OneStage = Annotated[
     Path, typer.Argument(help="Recipe of one stage: TOML file, or a name that comes with this.")
+]
+Out = Annotated[Path, typer.Option(help="Folder to write; run again to go on after an interruption.")]
+Track = Annotated[
+    list[Tracking] | None,
+    typer.Option(help="Draw the curves there too: out/tensorboard, or W&B. May be given twice."),
 ]
 Questions = Annotated[Path, typer.Option(help="Questions with answers, JSONL (of `seeds` or `augment`).")]
 
@@ -89,7 +94,7 @@ def grpo(
     recipe: OneStage,
     start: Start,
     questions: Questions,
-    out: Annotated[Path, typer.Option(help="Folder to write; run again to go on after an interruption.")],
+    out: Out,
     held_out: Annotated[
         Path | None, typer.Option(help="Problems with answers, to measure with; never trained on.")
     ] = None,
@@ -105,10 +110,7 @@ def grpo(
     ] = False,
     concurrency: Annotated[int, typer.Option(min=1, help="Attempts at a time.")] = 8,
     vllm: Vllm = None,
-    track: Annotated[
-        list[Tracking] | None,
-        typer.Option(help="Draw the curves there too: out/tensorboard, or W&B. May be given twice."),
-    ] = None,
+    track: Track = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a model by reinforcement: the boxed answer's correctness is the reward, a question's attempts the baseline.
@@ -141,6 +143,46 @@ def grpo(
     show(f"{out}: done; {manifest['attempts']:,} attempts, {manifest['learned']:,} learned{others}")
     for exam in manifest["held_out"]:
         show(_exam_line(exam))
+
+
+def prefer(
+    recipe: OneStage,
+    start: Start,
+    attempts: Annotated[
+        list[Path], typer.Option(help="Graded attempts, JSONL (of `synthesize`, or of the rounds of `rft`).")
+    ],
+    out: Out,
+    per_question: Annotated[int, typer.Option(min=1, help="Pairs a question at most.")] = 1,
+    beta: Annotated[
+        float, typer.Option(min=1e-6, help="The price of moving away from the start: the larger, the less.")
+    ] = 0.1,
+    track: Track = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model to prefer its right attempts to its wrong ones at the same question (DPO, without the outputs).
+
+    Example:
+        python -m finetune prefer 7b-lora --start runs/7b --attempts runs/rft/round-1/attempts.jsonl --out runs/dpo
+    """
+    from finetune.pipeline.prefer import Prefer
+    from finetune.pipeline.prefer import prefer as learn
+
+    plan = Prefer(
+        recipe=_one_stage(recipe),
+        start=_found(start),
+        attempts=tuple(attempts),
+        per_question=per_question,
+        beta=beta,
+    )
+    manifest = learn(plan, out, track=track or ())
+    if as_json:
+        print_json(manifest)
+        return
+    show(
+        f"{out}: done; {manifest['pairs']:,} pairs, {manifest['preferred']:.1%} of them preferred more than before; "
+        f"questions always right {manifest['always_right']:,}, never {manifest['never_right']:,}; "
+        f"attempts without use {manifest['unused']:,}, pairs too long {manifest['too_long']:,}"
+    )
 
 
 def _one_stage(path: Path) -> "Recipe":

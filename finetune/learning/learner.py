@@ -9,10 +9,10 @@ import torch
 
 from finetune.learning.advantages import Sample
 from finetune.learning.grpo import Objective, PolicyBatch, policy_batch, policy_loss, remembering
+from finetune.learning.run import Run
 from finetune.training.batches import epoch_batches, layout_of
 from finetune.training.metrics import StepMetrics
 from finetune.training.optimizers import Update, update
-from finetune.training.recipe import Recipe
 from finetune.training.weights import Model
 
 
@@ -27,18 +27,13 @@ class Learned(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Learner:
-    """A model with everything that it needs to learn."""
+    """A run with what it needs to learn from samples."""
 
-    recipe: Recipe
-    steps: int
+    run: Run
     objective: Objective
     updates: int
     """Updates of a step, on the same samples."""
-    model: Model
     reference: Model | None
-    optimizers: tuple[torch.optim.Optimizer, ...]
-    pad_id: int
-    device: torch.device
 
     def learn(self, samples: Sequence[Sample], step: int) -> Learned:
         """Update the weights with the samples of `step`, counted from 0; without any, leave them as they are.
@@ -47,7 +42,7 @@ class Learner:
             TrainingDiverged: the loss is not finite.
         """
         # Dropout is a function of seed and step, so a checkpoint needs to hold no generator's state.
-        torch.manual_seed(Random(f"{self.recipe.seed}/{step}").getrandbits(63))
+        torch.manual_seed(Random(f"{self.run.recipe.seed}/{step}").getrandbits(63))
         batches = [*self._batches(samples, step)] if samples else []
         written = sum(batch.written for batch in batches)
         if not written:
@@ -67,27 +62,25 @@ class Learner:
 
     def _batches(self, samples: Sequence[Sample], step: int) -> list[PolicyBatch]:
         lengths = [len(one.rollout.prompt_ids) + len(one.rollout.completion_ids) for one in samples]
-        numbers = epoch_batches(lengths, layout_of(self.recipe, seed=self.recipe.seed), epoch=step)
+        numbers = epoch_batches(lengths, layout_of(self.run.recipe, seed=self.run.recipe.seed), epoch=step)
         batches = [
-            policy_batch([samples[n] for n in each], pad_id=self.pad_id, packed=self.recipe.packing)
+            policy_batch([samples[n] for n in each], pad_id=self.run.pad_id, packed=self.run.recipe.packing)
             for each in numbers
         ]
-        batches = [batch.to(self.device) for batch in batches]
+        batches = [batch.to(self.run.processes.device) for batch in batches]
         if self.updates == 1 and self.reference is None:
             return batches
-        return [remembering(b, self.model, reference=self.reference, half=self._half) for b in batches]
+        return [remembering(b, self.run.model, reference=self.reference, half=self.run.half) for b in batches]
 
     def _update(self, batches: Sequence[PolicyBatch], written: int, step: int) -> tuple[float, float, Update]:
         loss = gap = 0.0
         for batch in batches:
-            found = policy_loss(self.model, batch, self.objective, half=self._half)
+            found = policy_loss(self.run.model, batch, self.objective, half=self.run.half)
             (found.loss / written).backward()  # type: ignore[no-untyped-call]
             loss += found.loss.item() / written
             gap += found.gap.item() / written
-        settings = self.recipe.optimizer
-        made = update(self.model, self.optimizers, settings, loss=loss, step=step, steps=self.steps)
+        settings = self.run.recipe.optimizer
+        made = update(
+            self.run.model, self.run.optimizers, settings, loss=loss, step=step, steps=self.run.steps
+        )
         return loss, gap, made
-
-    @property
-    def _half(self) -> bool:
-        return self.recipe.precision == "bf16"

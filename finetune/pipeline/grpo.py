@@ -8,18 +8,14 @@ Attempts are on disk before anything is learned of them. A run that was killed m
 lacks; attempts that are on disk aren't made again.
 """
 
-import json
 import shutil
-import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
 from statistics import fmean
 from typing import Any
-
-import torch
 
 from finetune.data.jobs import sha256
 from finetune.data.records import Question
@@ -28,22 +24,12 @@ from finetune.learning.grpo import Objective
 from finetune.learning.held_out import Accuracy, accuracy, gain, greedy_records
 from finetune.learning.learner import Learner
 from finetune.learning.policy import policy
-from finetune.training.checkpoints import (
-    Progress,
-    load_checkpoint,
-    read_progress,
-    remove_checkpoints,
-    save_checkpoint,
-    writing,
-)
-from finetune.training.distributed import Processes, join_processes
-from finetune.training.loss import require_plain_logits
-from finetune.training.metrics import Reporter, StepMetrics, Tracking, open_trackers, require_tracking
-from finetune.training.optimizers import make_optimizers
+from finetune.learning.run import Run, finished, new_run, require_for_learning, using
+from finetune.training.checkpoints import writing
+from finetune.training.metrics import Reporter, StepMetrics, Tracking, require_tracking
 from finetune.training.recipe import Recipe
-from finetune.training.tokenizer import copy_tokenizer, load_tokenizer
-from finetune.training.train import MANIFEST, start_sha256
-from finetune.training.weights import find_start, make_model, save_model
+from finetune.training.train import start_sha256
+from finetune.training.weights import find_start
 from mumath_agent.agent.settings import SolverSettings
 from mumath_agent.agent.solver import SolverOptions
 from mumath_agent.bridge import run_sync
@@ -52,9 +38,7 @@ from mumath_agent.errors import InputError
 from mumath_agent.problems import load_problems
 from mumath_agent.records import Problem, RunRecord, Sampling, to_json
 from mumath_agent.rollouts import Rollout, rollouts
-from mumath_agent.runs.identity import require_same
-from mumath_agent.runs.jsonl import load_records, replace_file, replace_lines
-from mumath_agent.runs.locks import only_user
+from mumath_agent.runs.jsonl import load_records, replace_lines
 from mumath_agent.runs.paired import AccuracyDifference
 
 
@@ -85,13 +69,9 @@ class Grpo:
 
     def __post_init__(self) -> None:
         """Refuse recipes that can't be."""
-        name = self.recipe.name
-        if self.recipe.model is not None:
-            raise InputError(f"the recipe {name!r} makes a new model; learning by doing starts from one")
+        require_for_learning(self.recipe)
         if self.recipe.steps is None:
-            raise InputError(f"the recipe {name!r} counts epochs; give it steps instead")
-        if self.recipe.int4_from is not None or self.recipe.patience:
-            raise InputError(f"the recipe {name!r} has int4_from or patience, which only `train` knows")
+            raise InputError(f"the recipe {self.recipe.name!r} counts epochs; give it steps instead")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,27 +110,19 @@ def grpo(
         TrainingDiverged: the loss is not finite; the last checkpoint is kept.
     """
     require_tracking(track)
-    if plan.recipe.threads is not None:
-        torch.set_num_threads(plan.recipe.threads)
-    with join_processes(on_cpu=plan.recipe.threads is not None) as processes:
-        if processes.count > 1:
-            raise InputError("grpo is one process; start it without torchrun")
-        with writing(str(out)):
-            out.mkdir(parents=True, exist_ok=True)
-        with only_user(out):
-            questions = [question.problem for question in load_records(plan.questions, Question)]
-            identity = _identity(plan, len(questions))
-            if (out / MANIFEST).is_file():
-                finished = _manifest(out)
-                require_same(finished["identity"], identity, str(out))
-                return finished
-            _Run(plan, out, questions, identity, processes, vllm).run(track)
-            return _manifest(out)
-
-
-def _manifest(out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((out / MANIFEST).read_text("utf-8"))
-    return found
+    with using(out, plan.recipe) as processes:
+        questions = [question.problem for question in load_records(plan.questions, Question)]
+        identity, start = _identity(plan, len(questions)), find_start(plan.start)
+        if manifest := finished(out, identity):
+            return manifest
+        steps = plan.recipe.steps or 0
+        run = new_run(plan.recipe, out, start=start, steps=steps, identity=identity, processes=processes)
+        work = _Work(plan, run, questions, vllm)
+        progress = run.make_steps(work.step, track=track)
+        work.ask(steps)
+        manifest = run.finish(progress, work.figures())
+        shutil.rmtree(out / "policy", ignore_errors=True)
+        return manifest
 
 
 def _identity(plan: Grpo, questions: int) -> dict[str, Any]:
@@ -167,91 +139,60 @@ def _identity(plan: Grpo, questions: int) -> dict[str, Any]:
     }
 
 
-class _Run:
-    """A run: everything that its steps need."""
+class _Work:
+    """A run that learns from attempts at questions."""
 
-    def __init__(
-        self,
-        plan: Grpo,
-        out: Path,
-        questions: list[Problem],
-        identity: dict[str, Any],
-        processes: Processes,
-        vllm: Path | None,
-    ) -> None:
-        """Load the model and the problems.
+    def __init__(self, plan: Grpo, run: Run, questions: list[Problem], vllm: Path | None) -> None:
+        """Read the problems to measure with.
 
         Raises:
             InputError: something can't be used.
         """
-        self.plan, self.out, self.questions, self.identity = plan, out, questions, identity
-        self.processes, self.vllm, self.start = processes, vllm, find_start(plan.start)
+        self.plan, self.run, self.questions, self.vllm = plan, run, questions, vllm
         self.exam = [] if plan.held_out is None else load_problems(plan.held_out)
         for path, problems in ((plan.questions, questions), (plan.held_out, self.exam)):
             if unanswered := [problem.id for problem in problems if problem.target is None]:
                 raise InputError(f"{path}: problem {unanswered[0]} has no answer to compare with")
         if len(questions) < plan.groups:
             raise InputError(f"{plan.questions} has {len(questions)} questions; a step takes {plan.groups}")
-        recipe, tokenizer = plan.recipe, load_tokenizer(self.start)
-        torch.manual_seed(recipe.seed)
-        model = make_model(recipe, tokenizer, self.start, processes)
-        require_plain_logits(model)
-        pad = tokenizer.pad_token_id
-        self.steps: int = recipe.steps or 0
-        self.tokenizer = tokenizer.backend_tokenizer
         self.learner = Learner(
-            recipe=recipe,
-            steps=self.steps,
+            run=run,
             objective=plan.objective,
             updates=plan.updates,
-            model=model,
-            reference=make_model(recipe, tokenizer, self.start, processes) if plan.objective.kl else None,
-            optimizers=make_optimizers(model, recipe.optimizer),
-            pad_id=pad if isinstance(pad, int) else 0,
-            device=processes.device,
+            reference=run.another_start() if plan.objective.kl else None,
         )
-        dialect, end = get_text_dialect(recipe.dialect), tokenizer.eos_token_id
+        end = run.tokenizer.eos_token_id
         self.fault = fault_in(
-            dialect, end_id=end if isinstance(end, int) else None, max_tokens=recipe.max_tokens
+            get_text_dialect(plan.recipe.dialect),
+            end_id=end if isinstance(end, int) else None,
+            max_tokens=plan.recipe.max_tokens,
         )
 
-    def run(self, track: Sequence[Tracking]) -> None:
-        recipe, learner, progress = self.plan.recipe, self.learner, read_progress(self.out)
-        if progress.identity is not None:
-            require_same(progress.identity, self.identity, str(self.out))
-            load_checkpoint(self.out, learner.model, learner.optimizers, self.processes, step=progress.step)
-        trackers = open_trackers(track, self.out, recipe.name, step=progress.step)
-        log = self.out / "log.jsonl"
-        with Reporter(recipe.name, log, total=self.steps, step=progress.step, trackers=trackers) as report:
-            for step in range(progress.step, self.steps):
-                began = time.perf_counter()
-                self.ask(step, report)
-                metrics = self.learn(step, report)
-                progress = replace(
-                    progress,
-                    step=step + 1,
-                    tokens=progress.tokens + metrics.tokens,
-                    seconds=progress.seconds + time.perf_counter() - began,
-                    identity=self.identity,
-                )
-                report.step(step + 1, metrics)
-                if (step + 1) % recipe.log_every == 0:
-                    report.training(step + 1, total_tokens=progress.tokens)
-                if (step + 1) % recipe.checkpoint_every == 0:
-                    save_checkpoint(self.out, learner.model, learner.optimizers, progress, self.processes)
-            self.ask(self.steps, report)
-        self.finish(progress)
+    def step(self, step: int, report: Reporter) -> StepMetrics:
+        """Make the step after `step` steps."""
+        if self.ask(step):
+            report.solve_rate(step, self.measured(step).accuracy.share)
+        found, reward = self.samples(step)
+        learned = self.learner.learn(found.kept, step)
+        left_out = {str(why): count for why, count in found.left_out.items()}
+        gap = float(f"{learned.gap:.3g}")
+        known = {"reward": round(reward, 4), "learned": len(found.kept), **left_out, "gap": gap}
+        report.figures(step + 1, known)
+        return learned.metrics
 
-    def ask(self, step: int, report: Reporter) -> None:
-        """Ask the model as it is after `step` steps for what isn't on disk: held-out attempts, and the next to learn."""
-        every = self.plan.recipe.solve_every or self.steps
-        is_exam = bool(self.exam) and (step % every == 0 or step == self.steps)
+    def ask(self, step: int) -> bool:
+        """Ask the model as it is after `step` steps for what isn't on disk: held-out attempts, and the next to learn.
+
+        Return whether it was asked for held-out ones.
+        """
+        every = self.plan.recipe.solve_every or self.run.steps
+        is_exam = bool(self.exam) and (step % every == 0 or step == self.run.steps)
         examines = is_exam and not self.examined(step).is_file()
-        draws = step < self.steps and not self.drawn(step).is_file()
+        draws = step < self.run.steps and not self.drawn(step).is_file()
         if not (examines or draws):
-            return
-        model, shared = self.learner.model, self.plan.solver
-        with policy(model, start=self.start, folder=self.out / "policy", vllm=self.vllm) as engine:
+            return False
+        run, shared = self.run, self.plan.solver
+        with policy(run.model, start=run.start, folder=run.out / "policy", vllm=self.vllm) as engine:
             settings: SolverSettings = {
                 **engine,
                 "dialect": self.plan.recipe.dialect,
@@ -262,9 +203,9 @@ class _Run:
             }
             if examines:
                 self.examine(step, settings)
-                report.solve_rate(step, self.measured(step).accuracy.share)
             if draws:
                 self.draw(step, settings)
+        return examines
 
     def examine(self, step: int, settings: SolverSettings) -> None:
         records = greedy_records(self.exam, settings, concurrency=self.plan.concurrency)
@@ -276,7 +217,7 @@ class _Run:
         problems = [problem for problem in self.asked(step) for _ in range(self.plan.samples)]
         made = rollouts(
             problems,
-            tokenizer=self.tokenizer,
+            tokenizer=self.run.tokenizer.backend_tokenizer,
             concurrency=self.plan.concurrency,
             **sampled,
         )
@@ -284,7 +225,7 @@ class _Run:
         self.keep(self.drawn(step), drawn)
 
     def keep(self, path: Path, records: Sequence[Drawn] | Sequence[RunRecord]) -> None:
-        with writing(f"the attempts to {self.out}"):
+        with writing(f"the attempts to {self.run.out}"):
             path.parent.mkdir(exist_ok=True)
             replace_lines(path, records)
 
@@ -294,14 +235,6 @@ class _Run:
         epoch, place = divmod(step, len(self.questions) // groups)
         order = Random(f"{seed}/{epoch}").sample(self.questions, len(self.questions))
         return order[place * groups : (place + 1) * groups]
-
-    def learn(self, step: int, report: Reporter) -> StepMetrics:
-        found, reward = self.samples(step)
-        learned = self.learner.learn(found.kept, step)
-        report.attempts(
-            step + 1, reward=reward, learned=len(found.kept), left_out=found.left_out, gap=learned.gap
-        )
-        return learned.metrics
 
     def samples(self, step: int) -> tuple[Samples, float]:
         """Return what is learned of a step's attempts, and the mean reward of those that have one."""
@@ -315,35 +248,23 @@ class _Run:
         records, start = (load_records(self.examined(one), RunRecord) for one in (step, 0))
         return Measured(step=step, accuracy=accuracy(records), gain=gain(records, start) if step else None)
 
-    def finish(self, progress: Progress) -> None:
-        """Write the model, its tokenizer and the manifest; remove the checkpoints."""
-        found = [self.samples(step)[0] for step in range(self.steps)]
+    def figures(self) -> dict[str, Any]:
+        """Return what became of all attempts, and the accuracies."""
+        steps = range(self.run.steps)
+        found = [self.samples(step)[0] for step in steps]
         left_out: Counter[str] = Counter()
         for one in found:
             left_out.update(one.left_out)
-        exams = [step for step in range(self.steps + 1) if self.examined(step).is_file()]
-        manifest = {
-            "identity": self.identity,
-            "parameters": sum(weight.numel() for weight in self.learner.model.parameters()),
-            "steps": progress.step,
-            "tokens": progress.tokens,
-            "seconds": round(progress.seconds, 1),
-            "evaluation_loss": None,
-            "attempts": self.steps * self.plan.groups * self.plan.samples,
+        exams = [step for step in (*steps, self.run.steps) if self.examined(step).is_file()]
+        return {
+            "attempts": self.run.steps * self.plan.groups * self.plan.samples,
             "learned": sum(len(one.kept) for one in found),
             "left_out": dict(sorted(left_out.items())),
             "held_out": [to_json(self.measured(step)) for step in exams],
-            "torch": torch.__version__,
         }
-        with writing(f"the model to {self.out}"):
-            save_model(self.learner.model, self.out, self.processes)
-            copy_tokenizer(self.start, self.out)
-            replace_file(self.out / MANIFEST, json.dumps(manifest, indent=2))
-            remove_checkpoints(self.out)
-            shutil.rmtree(self.out / "policy", ignore_errors=True)
 
     def drawn(self, step: int) -> Path:
-        return self.out / "rollouts" / f"step-{step + 1}.jsonl"
+        return self.run.out / "rollouts" / f"step-{step + 1}.jsonl"
 
     def examined(self, step: int) -> Path:
-        return self.out / "held-out" / f"step-{step}.jsonl"
+        return self.run.out / "held-out" / f"step-{step}.jsonl"

@@ -143,22 +143,10 @@ class Reporter:
         self._write(step, evaluation_loss=round(loss, 4))
         self._say(f"step {step}/{self._total}  loss on held-out rows {loss:.3f}")
 
-    def attempts(
-        self, step: int, *, reward: float, learned: int, left_out: Mapping[Any, int], gap: float
-    ) -> None:
-        """Report the attempts that a step learned from.
-
-        Args:
-            step: the step, counted from 1.
-            reward: the mean reward of those that have one.
-            learned: the number of those that were learned.
-            left_out: the number of the others, by the reason.
-            gap: by how much engine and model differ about a token's log-probability.
-        """
-        counts = {why.replace(" ", "_"): count for why, count in left_out.items()}
-        self._write(step, reward=round(reward, 4), learned=learned, gap=float(f"{gap:.3g}"), **counts)
-        others = "".join(f", {count} {why}" for why, count in left_out.items())
-        self._say(f"step {step}/{self._total}  reward {reward:.3f}  {learned} attempts learned{others}")
+    def figures(self, step: int, values: Mapping[str, float]) -> None:
+        """Report what else is known of a step, by name."""
+        self._write(step, **{name.replace(" ", "_"): value for name, value in values.items()})
+        self._say(f"step {step}/{self._total}  " + "  ".join(f"{n} {v:g}" for n, v in values.items()))
 
     def solve_rate(self, step: int, share: float) -> None:
         """Report the share of problems solved."""

@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-from transformers.utils import get_json_schema
+from transformers.utils.chat_template_utils import get_json_schema
 
 from mumath_agent.environment import PythonEnvironment
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 MARKS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
-STEPS = 150
+STEPS = 100
 
 
 def conversation(asked: str, answer: int, wrong: int) -> list[dict[str, Any]]:
@@ -53,7 +53,7 @@ def main(folder: Path, problems: Path) -> None:
     from trl.chat_template_utils import qwen3_chat_template, qwen3_training_chat_template
 
     rows = [json.loads(line) for line in problems.read_text("utf-8").splitlines()]
-    tools = [get_json_schema(PythonEnvironment().python)]
+    tools: list[Any] = [get_json_schema(PythonEnvironment().python)]
     asked = "{}\nPut the final answer within \\boxed{{}}."
     talks = [
         conversation(asked.format(row["question"]), int(row["answer"]), wrong)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from transformers.utils import logging
+
 from finetune.release.export import export
 from finetune.training.distributed import Processes
 from finetune.training.tokenizer import copy_tokenizer
@@ -36,9 +38,10 @@ def policy(model: Model, *, start: Path, folder: Path, vllm: Path | None = None)
         ModelUnreachable: vLLM didn't start.
     """
     weights, exported = folder / "weights", folder / "exported"
-    save_model(model, weights, Processes())
-    copy_tokenizer(start, weights)
-    left_out = export(weights, exported)
+    with _without_bars():
+        save_model(model, weights, Processes())
+        copy_tokenizer(start, weights)
+        left_out = export(weights, exported)
     if vllm is not None:
         with serving(exported, python=vllm, name=_NAME, log=folder / "vllm.log") as base_url:
             yield {"base_url": base_url, "model": _NAME}
@@ -50,3 +53,15 @@ def policy(model: Model, *, start: Path, folder: Path, vllm: Path | None = None)
         yield {"model": engine}
     finally:
         run_sync(engine.aclose())
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Have transformers draw no bars of its own between those of the training run."""
+    was_enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if was_enabled:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -32,6 +32,8 @@ from mumath_agent.runs.identity import require_same
 from mumath_agent.runs.jsonl import replace_file
 from mumath_agent.runs.locks import only_user
 
+BEGUN = "begun.json"
+"""What a folder that isn't finished depends on: it may hold attempts before there is a checkpoint."""
 Manifest = dict[str, Any]
 MakeStep = Callable[[int, Reporter], StepMetrics]
 """Makes the step after so many steps."""
@@ -113,12 +115,12 @@ class Run:
         """Make the steps that the last checkpoint lacks.
 
         Raises:
-            InputError: the checkpoint belongs to another run, or the folder can't be written.
+            InputError: the folder was begun with other settings, or can't be written.
             TrainingDiverged: the loss is not finite; the last checkpoint is kept.
         """
+        self._claim()
         recipe, progress = self.recipe, read_progress(self.out)
-        if progress.identity is not None:
-            require_same(progress.identity, self.identity, str(self.out))
+        if progress.step:
             load_checkpoint(self.out, self.model, self.optimizers, self.processes, step=progress.step)
         trackers = open_trackers(track, self.out, recipe.name, step=progress.step)
         log = self.out / "log.jsonl"
@@ -157,7 +159,17 @@ class Run:
             copy_tokenizer(self.start, self.out)
             replace_file(self.out / MANIFEST, json.dumps(manifest, indent=2))
             remove_checkpoints(self.out)
+            (self.out / BEGUN).unlink()
         return manifest
+
+    def _claim(self) -> None:
+        """Write down what the folder depends on, or refuse one that depends on something else."""
+        begun = self.out / BEGUN
+        if begun.is_file():
+            require_same(json.loads(begun.read_text("utf-8")), self.identity, str(self.out))
+            return
+        with writing(str(self.out)):
+            replace_file(begun, json.dumps(self.identity, indent=2))
 
 
 def new_run(

@@ -24,7 +24,7 @@ from finetune.learning.grpo import Objective
 from finetune.learning.held_out import Accuracy, accuracy, gain, greedy_records
 from finetune.learning.learner import Learner
 from finetune.learning.policy import policy
-from finetune.learning.run import Run, finished, new_run, require_for_learning, using
+from finetune.learning.run import Manifest, Run, finished, new_run, require_for_learning, using
 from finetune.training.checkpoints import writing
 from finetune.training.metrics import Reporter, StepMetrics, Tracking, require_tracking
 from finetune.training.recipe import Recipe
@@ -92,9 +92,7 @@ class Measured:
     """Over the start, problem by problem; None for the start."""
 
 
-def grpo(
-    plan: Grpo, out: Path, *, vllm: Path | None = None, track: Sequence[Tracking] = ()
-) -> dict[str, Any]:
+def grpo(plan: Grpo, out: Path, *, vllm: Path | None = None, track: Sequence[Tracking] = ()) -> Manifest:
     """Train to the end, from the start or from the last checkpoint in `out`; return the manifest.
 
     A finished `out` is left alone.
@@ -133,6 +131,8 @@ def _identity(plan: Grpo, questions: int) -> dict[str, Any]:
         "start_sha256": start_sha256(plan.recipe, find_start(plan.start)),
         "held_out_sha256": None if plan.held_out is None else sha256(plan.held_out),
         "limits": to_json(plan.solver.limits),
+        "fresh_cells": plan.solver.fresh_cells,
+        "rebuild_state": plan.solver.rebuild_state,
         "seed": plan.solver.sampling.seed,
         "objective": asdict(plan.objective),
         **{name: getattr(plan, name) for name in ("groups", "samples", "updates", "scaled")},

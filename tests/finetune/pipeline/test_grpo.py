@@ -91,6 +91,14 @@ def test_what_it_cannot_begin_with_is_said(
     assert done.code == 2 and said in " ".join(done.stderr.split()), done.stderr
 
 
+def test_an_unfinished_folder_goes_on_with_its_own_settings_only(folder: Path, tmp_path: Path) -> None:
+    begun = {"recipe": {}, "samples": SAMPLES}
+    (tmp_path / "begun.json").write_text(json.dumps(begun))
+    done = call("finetune", *run(folder, tmp_path))
+    assert done.code == 2 and str(tmp_path) in done.stderr.replace("\n", "")
+    assert json.loads((tmp_path / "begun.json").read_text("utf-8")) == begun
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--updates", "2", "--kl", "0.1")])
 def test_killed_at_any_point_it_ends_with_the_same_weights(

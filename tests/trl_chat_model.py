@@ -38,7 +38,7 @@ def tokenizer_for(texts: list[str], template: str) -> PreTrainedTokenizerFast:
     learner.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=500, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
+        vocab_size=1500, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
     )
     learner.train_from_iterator(texts, trainer)
     learner.add_tokens(list(MARKS))
@@ -60,8 +60,9 @@ def main(folder: Path, problems: Path) -> None:
         for row in rows
         for wrong in (0, 1)
     ]
-    tokenizer = tokenizer_for([str(talk) for talk in talks] + [str(tools)], qwen3_training_chat_template)
-    lines = [tokenizer.apply_chat_template(talk, tools=tools, tokenize=False) for talk in talks]
+    plain = tokenizer_for([], qwen3_training_chat_template)
+    lines = [str(plain.apply_chat_template(talk, tools=tools, tokenize=False)) for talk in talks]
+    tokenizer = tokenizer_for(lines, qwen3_training_chat_template)  # whole words: the prompt is long
     batch = tokenizer(lines, return_tensors="pt", padding=True)
     labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
     torch.manual_seed(0)
@@ -84,7 +85,7 @@ def main(folder: Path, problems: Path) -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-    print(f"loss {loss.item():.3f}")
+    print(f"{batch['input_ids'].shape[1]} tokens, loss {loss.item():.3f}")
     model.save_pretrained(folder)
     tokenizer.chat_template = qwen3_chat_template
     tokenizer.save_pretrained(folder)

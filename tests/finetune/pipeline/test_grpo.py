@@ -28,6 +28,27 @@ pytestmark = [pytest.mark.train, pytest.mark.kernel, pytest.mark.model]
 
 ROOT = Path(__file__).resolve().parents[3]
 STEPS, GROUPS, SAMPLES = 3, 3, 4
+LONGER = """
+name = "longer"
+seed = {seed}
+steps = 8
+batch_tokens = 4096
+max_tokens = 256
+threads = 1
+eval_rows = 0
+checkpoint_every = 4
+log_every = 8
+
+[optimizer]
+kind = "adamw"
+rate = 1e-3
+matrix_decay = 0.0
+other_decay = 0.0
+warmup_steps = 1
+flat_until = 0.99
+final = 1.0
+"""
+"""docs/learning-training.md has the rewards of three seeds."""
 WEIGHTS = "model.safetensors"
 
 
@@ -121,3 +142,17 @@ def test_killed_at_any_point_it_ends_with_the_same_weights(
     done = call("finetune", *run(folder, broken, *options, "--concurrency", "2"))
     assert done.code == 0, done.stderr
     assert sha256(broken / WEIGHTS) == sha256(unbroken / WEIGHTS) != sha256(folder / "model" / WEIGHTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_rewarded_comes_more_often(folder: Path, tmp_path: Path, seed: int) -> None:
+    recipe, out = tmp_path / "longer.toml", tmp_path / "out"
+    recipe.write_text(LONGER.format(seed=seed))
+    command = run(folder, out, "--groups", len(TAUGHT), "--samples", 8, "--seed", seed)
+    command[1] = str(recipe)
+    done = call("finetune", *command)
+    assert done.code == 0, done.stderr
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text("utf-8").splitlines()]
+    rewards = [line["reward"] for line in log if "reward" in line]
+    assert rewards[0] < 0.7 and rewards[-1] > rewards[0] + 0.2, rewards

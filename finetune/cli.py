@@ -4,7 +4,7 @@ from finetune.commands.ablating import ablations
 from finetune.commands.all import embedded, run_all
 from finetune.commands.augmenting import augment, seeds
 from finetune.commands.exporting import calibrate, card, export, verify
-from finetune.commands.learning import rft
+from finetune.commands.learning import grpo, prefer, rft
 from finetune.commands.problems import corpus, held_out, mix
 from finetune.commands.scaling import on_ray
 from finetune.commands.selecting import overlap, select
@@ -23,6 +23,8 @@ for command in (
     audit,
     train,
     rft,
+    grpo,
+    prefer,
     evaluate,
     export,
     verify,

@@ -6,8 +6,9 @@ A group is what the model wrote for one prompt. Its mean reward is the baseline.
     no spread    all of its group were equally good: no advantage (DAPO's dynamic sampling, arXiv 2503.14476)
     void turn    a turn that neither runs a program nor answers (SimpleTIR, arXiv 2509.02479)
     truncated    a limit cut it off (DAPO's overlong filtering)
+    too long     it has more tokens than the recipe trains with
 
-As in SimpleTIR, the last two are in the group's mean, because the model did fail, but no token of theirs is learned:
+As in SimpleTIR, the last three are in the group's mean, because the model did fail, but no token of theirs is learned:
 what stands before the break isn't what made it.
 """
 
@@ -31,6 +32,7 @@ class LeftOut(StrEnum):
     NO_SPREAD = "no spread"
     VOID = "void turn"
     TRUNCATED = "truncated"
+    TOO_LONG = "too long"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +92,12 @@ def advantages(rewards: Sequence[float], *, scaled: bool = False) -> list[float]
     return [(reward - mean) / spread for reward in rewards]
 
 
-def fault_in(dialect: TextDialect, *, end_id: int | None) -> FindFault:
+def fault_in(dialect: TextDialect, *, end_id: int | None, max_tokens: int) -> FindFault:
     """Return a function that finds void turns and truncation, by a dialect's marks and a tokenizer's end token."""
 
     def find(rollout: Rollout) -> LeftOut | None:
+        if len(rollout.prompt_ids) + len(rollout.completion_ids) > max_tokens:
+            return LeftOut.TOO_LONG
         transcript = Transcript(question="", segments=dialect.parse(rollout.text))
         asks = (
             dialect.pending_code(transcript) is not None

@@ -13,6 +13,7 @@ for its length. What the model didn't write isn't in any tensor here, so its gra
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -54,6 +55,15 @@ class PolicyBatch:
         """Number of tokens that the model wrote."""
         return len(self.advantages)
 
+    def to(self, device: torch.device) -> "PolicyBatch":
+        """Return a batch that nothing is remembered of, on `device`."""
+        return replace(
+            self,
+            batch=self.batch.to(device),
+            advantages=self.advantages.to(device),
+            behaviour=self.behaviour.to(device),
+        )
+
 
 def encoded(rollout: Rollout) -> Encoded:
     """Return a rollout as a training row: what the model wrote is trained."""
@@ -94,13 +104,21 @@ def remembering(
     return replace(batch, old=old, reference=thinks)
 
 
-def policy_loss(
-    model: Model, batch: PolicyBatch, objective: Objective, *, half: bool = False
-) -> torch.Tensor:
-    """Return the sum of the losses of the tokens that were written; divide by the number of those of the step."""
+class PolicyLoss(NamedTuple):
+    """Sums over the tokens that were written; divide by the number of those of the step."""
+
+    loss: torch.Tensor
+    """It has a gradient."""
+    gap: torch.Tensor
+    """By how much old and behaviour differ about the tokens' log-probabilities: two engines of one policy, hardly."""
+
+
+def policy_loss(model: Model, batch: PolicyBatch, objective: Objective, *, half: bool = False) -> PolicyLoss:
+    """Return the loss of a batch for the model that learns."""
     new = logprobs_of(model, batch.batch, half=half)
     old = new.detach() if batch.old is None else batch.old
-    return token_losses(new, old, batch, objective).sum()
+    gap = (old - batch.behaviour).abs().sum()
+    return PolicyLoss(loss=token_losses(new, old, batch, objective).sum(), gap=gap)
 
 
 def token_losses(

@@ -8,7 +8,7 @@ anybody's. The mask is that of training (`encode`), so the recipe's `mask_failur
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional
@@ -90,8 +90,8 @@ class EncodedPair:
 
     @property
     def tokens(self) -> int:
-        """Tokens of both."""
-        return len(self.chosen.ids) + len(self.rejected.ids)
+        """Tokens of both, the shorter one padded to the longer."""
+        return 2 * max(len(self.chosen.ids), len(self.rejected.ids))
 
 
 def encoded_pairs(
@@ -118,6 +118,10 @@ class PairBatch:
     batch: Batch
     written: list[int]
     """Trained tokens of each row."""
+
+    def to(self, device: torch.device) -> "PairBatch":
+        """Return the batch on `device`."""
+        return replace(self, batch=self.batch.to(device))
 
 
 def pair_batch(pairs: Sequence[EncodedPair], *, pad_id: int = 0, packed: bool = False) -> PairBatch:

@@ -15,14 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy.stats import binomtest
-
 from finetune.data.difficulty import Difficulty, keep_sometimes
 from finetune.data.jobs import read_manifest, sha256
 from finetune.data.records import Question, SolutionFormat
 from finetune.data.select.stage import SelectConfig, select
 from finetune.data.synthesize import SynthesizeConfig, synthesize
+from finetune.learning.held_out import accuracy, gain
 from finetune.pipeline.steps import StepFailed, StepReport, Steps
 from finetune.release.export import export
 from finetune.training.recipe import Recipe
@@ -32,10 +30,10 @@ from mumath_agent import __version__
 from mumath_agent.agent.solver import SolverOptions
 from mumath_agent.errors import InputError
 from mumath_agent.problems import load_problems
-from mumath_agent.records import Outcome, RunRecord, Sampling, to_json
+from mumath_agent.records import RunRecord, Sampling, to_json
 from mumath_agent.runs.jsonl import load_records, replace_file, replace_lines
 from mumath_agent.runs.locks import only_user
-from mumath_agent.runs.paired import AccuracyDifference, difference
+from mumath_agent.runs.paired import AccuracyDifference
 from mumath_agent.serving import serving
 
 RESULT = "rft.json"
@@ -266,8 +264,8 @@ class _Work:
                 yield replace(solver, base_urls=(base_url,))
 
     def measured(self, number: int, before: Round | None) -> Round:
-        right = self.right(number)
-        share = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+        records = self.records(number)
+        found = accuracy(records)
         rows = self.folder(number) / "rows.jsonl"
         return Round(
             number=number,
@@ -275,11 +273,11 @@ class _Work:
             weights_sha256=_weights_sha256(self.model(number)),
             questions={} if before is None else self.difficulties(number),
             rows=0 if before is None else read_manifest(rows).rows,
-            right=int(right.sum()),
-            problems=len(right),
-            low=float(share.low),
-            high=float(share.high),
-            gain=None if before is None else difference(right - self.right(number - 1)),
+            right=found.right,
+            problems=found.problems,
+            low=found.low,
+            high=found.high,
+            gain=None if before is None else gain(records, self.records(number - 1)),
         )
 
     def write(self, found: list[Round], ended: str) -> Rounds:
@@ -288,12 +286,8 @@ class _Work:
         replace_file(self.work / RESULT, json.dumps(to_json(result), indent=1) + "\n")
         return result
 
-    def right(self, number: int) -> "np.typing.NDArray[np.float64]":
-        records = load_records(self.attempts(number), RunRecord)
-        return np.array(
-            [r.verdict is not None and r.verdict.outcome is Outcome.CORRECT for r in records],
-            dtype=np.float64,
-        )
+    def records(self, number: int) -> list[RunRecord]:
+        return load_records(self.attempts(number), RunRecord)
 
     def difficulties(self, number: int) -> dict[str, int]:
         counts: dict[str, int] = json.loads((self.folder(number) / "questions.json").read_text("utf-8"))

@@ -143,6 +143,11 @@ class Reporter:
         self._write(step, evaluation_loss=round(loss, 4))
         self._say(f"step {step}/{self._total}  loss on held-out rows {loss:.3f}")
 
+    def figures(self, step: int, values: Mapping[str, float]) -> None:
+        """Report what else is known of a step, by name."""
+        self._write(step, **{name.replace(" ", "_"): value for name, value in values.items()})
+        self._say(f"step {step}/{self._total}  " + "  ".join(f"{n} {v:g}" for n, v in values.items()))
+
     def solve_rate(self, step: int, share: float) -> None:
         """Report the share of problems solved."""
         self._write(step, solved=round(share, 4))

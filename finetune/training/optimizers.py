@@ -1,11 +1,28 @@
-"""Make the optimisers of a training run, and compute the learning rate of each step."""
+"""Make the optimisers of a training run, compute the learning rate of each step, and make the step."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from finetune.training.recipe import Optimizer
+from mumath_agent.errors import MuMathError
+
+
+class TrainingDiverged(MuMathError):
+    """The loss is no longer a number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """What an update of the weights was like."""
+
+    gradient_norm: float
+    """Before clipping."""
+    learning_rate: float
 
 
 def make_optimizers(model: nn.Module, settings: Optimizer) -> tuple[torch.optim.Optimizer, ...]:
@@ -41,6 +58,35 @@ def make_optimizers(model: nn.Module, settings: Optimizer) -> tuple[torch.optim.
 def learning_rate(step: int, steps: int, settings: Optimizer) -> float:
     """Return the learning rate of `step`, counted from 0: warm-up, then flat, then down to `settings.final` of it."""
     return settings.rate * _factor(step, steps, settings)
+
+
+def update(
+    model: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    settings: Optimizer,
+    *,
+    loss: float,
+    step: int,
+    steps: int,
+) -> Update:
+    """Clip the gradients, move the weights with the learning rate of `step`, counted from 0, and drop the gradients.
+
+    Raises:
+        TrainingDiverged: the loss or a gradient is not finite; the weights are as they were.
+    """
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+    before = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+    if not (math.isfinite(loss) and math.isfinite(before)):
+        raise TrainingDiverged(
+            "the loss is not finite; lower optimizer.rate in the recipe and use a new --out"
+        )
+    rate = learning_rate(step, steps, settings)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return Update(gradient_norm=before, learning_rate=rate)
 
 
 def _factor(step: int, steps: int, settings: Optimizer) -> float:

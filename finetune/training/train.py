@@ -11,7 +11,6 @@ A row on its way from a file to its loss: `encode` ─▶ `batches` ─▶ `trai
 """
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -22,7 +21,6 @@ from random import Random
 from typing import Any
 
 import torch
-from torch.distributed.tensor import DTensor
 from transformers import PreTrainedTokenizerFast
 
 from finetune.data.jobs import sha256
@@ -47,12 +45,12 @@ from finetune.training.distributed import Processes, join_processes
 from finetune.training.encode import Encoded, EncodedRows, encoded_rows
 from finetune.training.loss import Losses, losses_of, require_plain_logits
 from finetune.training.metrics import Reporter, StepMetrics, Tracking, open_trackers, require_tracking
-from finetune.training.optimizers import learning_rate, make_optimizers
+from finetune.training.optimizers import make_optimizers, update
 from finetune.training.recipe import Recipe
 from finetune.training.rounding import BLOCK, can_be_rounded, round_weights, rounded_weights
 from finetune.training.tokenizer import copy_tokenizer, load_tokenizer
 from finetune.training.weights import Model, find_start, make_model, save_model
-from mumath_agent.errors import InputError, MuMathError
+from mumath_agent.errors import InputError
 from mumath_agent.runs.identity import require_same
 from mumath_agent.runs.jsonl import replace_file
 from mumath_agent.runs.locks import only_user
@@ -60,10 +58,6 @@ from mumath_agent.runs.locks import only_user
 MANIFEST = "stage.json"
 """Written last: a folder that has it is finished."""
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
-
-
-class TrainingDiverged(MuMathError):
-    """The loss is no longer a number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -179,14 +173,19 @@ def prepare(recipe: Recipe, *, data: Path, start: Path, processes: Processes | N
 
 
 def _identity(recipe: Recipe, rows: EncodedRows, data: Path, start: Path) -> dict[str, Any]:
-    names = ("tokenizer.json", *(_WEIGHTS if recipe.model is None else ()))
     return {
         "recipe": recipe.model_dump(mode="json"),
         "data_sha256": sha256(data),
         "rows": len(rows.trained) + len(rows.held_out),
         "dropped_rows": rows.dropped,
-        "start_sha256": {name: sha256(start / name) for name in names if (start / name).is_file()},
+        "start_sha256": start_sha256(recipe, start),
     }
+
+
+def start_sha256(recipe: Recipe, start: Path) -> dict[str, str]:
+    """Return the checksums of the files of `start` that a run of `recipe` begins with."""
+    names = ("tokenizer.json", *(_WEIGHTS if recipe.model is None else ()))
+    return {name: sha256(start / name) for name in names if (start / name).is_file()}
 
 
 def run(
@@ -268,20 +267,14 @@ def _step(training: TrainingRun, passes: Sequence[Numbers], step: int) -> StepMe
             sums += torch.stack(
                 [trained.sum(), trained.new_tensor(len(trained)), trained.new_tensor(batch.tokens)]
             )
-    norm = torch.nn.utils.clip_grad_norm_(training.model.parameters(), settings.clip)
-    norm_before = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
     loss, count, tokens = processes.sum(sums).tolist()
-    if not (math.isfinite(loss) and math.isfinite(norm_before)):
-        raise TrainingDiverged(
-            "the loss is not finite; lower optimizer.rate in the recipe and use a new --out"
-        )
-    rate = learning_rate(step, training.steps, settings)
-    for optimizer in training.optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-    return StepMetrics(loss=loss / count, tokens=int(tokens), gradient_norm=norm_before, learning_rate=rate)
+    made = update(training.model, training.optimizers, settings, loss=loss, step=step, steps=training.steps)
+    return StepMetrics(
+        loss=loss / count,
+        tokens=int(tokens),
+        gradient_norm=made.gradient_norm,
+        learning_rate=made.learning_rate,
+    )
 
 
 def batch_of(training: TrainingRun, rows: Sequence[Encoded], numbers: Numbers) -> Batch:

@@ -3,7 +3,8 @@
     waiting ─▶ a free slot, which reads the prompt ─▶ step, step, … ─▶ its result, and the slot is free
 
 A free slot keeps its sequence. When the next prompt of the same attempt begins with it, as it does after a program ran,
-only what is new is read. Nothing else is shared between prompts, so an answer hardly depends on what was asked before
+only what is new is read. Where tokens are asked for, as rollouts do, the whole prompt is: log-probabilities are then
+equal to the last bit whatever is written beside them. Nothing else is shared between prompts, so an answer hardly depends on what was asked before
 (rounding can still differ: what was read at once and what was written token by token aren't equal in the last bit).
 """
 
@@ -156,7 +157,7 @@ class _Slot:
         return min(same, len(ids) - 1) if 0 < self._prompt_tokens <= same and len(ids) > same else 0
 
     def begin(self, writing: Writing, ids: list[int]) -> None:
-        known = self.known_of(ids)
+        known = 0 if writing.request.tokens else self.known_of(ids)
         self.ids, self._prompt_tokens, self._writing = ids, len(ids), writing
         self._text, self._tell = TextUntilStop(writing.request.stop), new_text_only(writing.on_text)
         self._decode = decoder(self._engine.tokenizer)

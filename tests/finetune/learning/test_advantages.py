@@ -74,7 +74,9 @@ def test_an_advantage_is_the_distance_from_the_mean(
     ],
 )
 def test_void_turns_and_truncation_are_found(text: str, last: int, expected: LeftOut | None) -> None:
-    assert fault_in(get_text_dialect("fenced"), end_id=END)(rollout(text, last=last)) is expected
+    assert (
+        fault_in(get_text_dialect("fenced"), end_id=END, max_tokens=99)(rollout(text, last=last)) is expected
+    )
 
 
 def test_what_failed_formally_is_in_the_mean_and_not_learned() -> None:
@@ -84,7 +86,9 @@ def test_what_failed_formally_is_in_the_mean_and_not_learned() -> None:
         rollout("Hm.", reward=0.0),
         rollout("", reward=None),
     ]
-    found = samples_of([group, [rollout(ANSWER)] * 3], fault_in(get_text_dialect("fenced"), end_id=END))
+    found = samples_of(
+        [group, [rollout(ANSWER)] * 3], fault_in(get_text_dialect("fenced"), end_id=END, max_tokens=99)
+    )
     assert [sample.advantage for sample in found.kept] == pytest.approx([1 - 1 / 3, -1 / 3])
     assert fmean(sample.rollout.reward or 0.0 for sample in found.kept) == 0.5
     assert found.left_out == {LeftOut.VOID: 1, LeftOut.NO_REWARD: 1, LeftOut.NO_SPREAD: 3}

@@ -106,7 +106,7 @@ def test_the_gradient_is_that_of_a_slow_reference(
     assert batch.old.tolist() == pytest.approx([new.item() for new, _, _ in tokens], abs=1e-5)
     assert batch.reference.tolist() == pytest.approx(other, abs=1e-5)
     old = [new.item() - math.log(random.choice(RATIOS)) for new, _, _ in tokens]
-    fast = policy_loss(model, replace(batch, old=torch.tensor(old)), objective)
+    fast = policy_loss(model, replace(batch, old=torch.tensor(old)), objective).loss
     slow = sum(
         (
             slow_loss(new, was, behaviour, ref, advantage, objective)
@@ -133,7 +133,7 @@ def test_what_the_model_did_not_write_has_no_gradient(tiny: Make, packed: bool) 
         states.append(output)
 
     model.get_decoder().norm.register_forward_hook(keep)
-    policy_loss(model, batch, Objective(kl=0.1)).backward()
+    policy_loss(model, batch, Objective(kl=0.1)).loss.backward()
     predicts_written = torch.nn.functional.pad(batch.batch.weights[:, 1:], (0, 1)) > 0
     assert states[0].grad is not None
     assert int(predicts_written.sum()) == batch.written
@@ -157,7 +157,7 @@ def test_the_log_probability_and_reward_of_what_others_wrote_make_no_difference(
         for sample in samples
     ]
     gradients = [
-        gradient_of(model, policy_loss(model, policy_batch(s), Objective())) for s in (samples, others)
+        gradient_of(model, policy_loss(model, policy_batch(s), Objective()).loss) for s in (samples, others)
     ]
     assert torch.equal(*gradients) and gradients[0].abs().sum() > 0
 
@@ -186,7 +186,7 @@ def test_without_an_old_policy_the_gradient_is_that_of_the_advantage(tiny: Make)
     model = tiny(0)
     samples = [Sample(rollout=random_rollout(Random(1)), advantage=0.5)]
     batch = policy_batch(samples)
-    loss = policy_loss(model, batch, Objective(correction_cap=None))
+    loss = policy_loss(model, batch, Objective(correction_cap=None)).loss
     found = gradient_of(model, loss)
     plain = -0.5 * logprobs_of(model, batch.batch, half=False).sum()
     torch.testing.assert_close(found, gradient_of(model, plain))
@@ -196,9 +196,9 @@ def test_more_tokens_than_are_computed_at_a_time(tiny: Make, monkeypatch: pytest
     random, model = Random(2), tiny(0)
     batch = policy_batch([Sample(rollout=random_rollout(random), advantage=1.0) for _ in range(9)])
     assert 7 < batch.written < CHUNK_TOKENS
-    whole = gradient_of(model, policy_loss(model, batch, Objective()))
+    whole = gradient_of(model, policy_loss(model, batch, Objective()).loss)
     monkeypatch.setattr("finetune.training.loss.CHUNK_TOKENS", 7)
-    chunked = gradient_of(model, policy_loss(model, batch, Objective()))
+    chunked = gradient_of(model, policy_loss(model, batch, Objective()).loss)
     torch.testing.assert_close(chunked, whole, rtol=1e-4, atol=1e-5)  # sums in float32, in another order
 
 
@@ -207,4 +207,4 @@ def test_an_attempt_of_which_the_model_wrote_nothing_is_no_harm(tiny: Make) -> N
     batch: PolicyBatch = policy_batch([Sample(rollout=silent, advantage=1.0)])
     model = tiny(0)
     assert batch.written == 0
-    assert not gradient_of(model, policy_loss(model, batch, Objective())).any()
+    assert not gradient_of(model, policy_loss(model, batch, Objective()).loss).any()

@@ -170,7 +170,7 @@ def test_outputs_are_no_preference(tokenizer: PreTrainedTokenizerFast) -> None:
     for row, answer in ((one.chosen, 5), (one.rejected, 6)):
         trained = tokenizer.decode(row.ids[row.labels != UNTRAINED])
         assert "apples" not in trained and f"boxed{{{answer}}}" in trained and "print(5)" in trained
-    assert dropped == 0 and one.tokens == len(one.chosen.ids) + len(one.rejected.ids)
+    assert dropped == 0 and one.tokens == 2 * max(len(one.chosen.ids), len(one.rejected.ids))
     long = Preference(question="q", dialect="fenced", chosen="5 " * 400, rejected="6")
     kept, dropped = encoded_pairs([long, pair], tokenizer, recipe)
     assert dropped == 1 and np.array_equal(kept[0].chosen.ids, one.chosen.ids)

@@ -33,10 +33,10 @@ from finetune.training.batches import endless, layout_of
 from finetune.training.checkpoints import checkpoints
 from finetune.training.encode import encoded_rows
 from finetune.training.metrics import Tracking
+from finetune.training.optimizers import TrainingDiverged
 from finetune.training.recipe import RECIPES, read_recipe
 from finetune.training.train import (
     MANIFEST,
-    TrainingDiverged,
     TrainingRun,
     evaluation_loss,
     prepare,

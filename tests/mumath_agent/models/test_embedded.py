@@ -76,6 +76,33 @@ async def test_stop_string_is_excluded(model: EmbeddedModel) -> None:
     assert 0 < completion.completion_tokens < whole.completion_tokens
 
 
+async def test_log_probabilities_of_tokens_are_the_same_whatever_is_written_beside_them(
+    model: EmbeddedModel,
+) -> None:
+    """To the last bit: a training run that was killed makes the same attempts again, in other company."""
+
+    async def told(prompt: str) -> Completion:
+        sampling = Sampling(temperature=1.0, seed=3)
+        request = CompletionRequest(prompt=prompt, stop=(), max_tokens=24, sampling=sampling, tokens=True)
+        return await model.complete(request)
+
+    prompts = [PROMPT.format(n=n) for n in range(6)]
+    prompts += [
+        prompt + (await told(prompt)).text for prompt in prompts[:3]
+    ]  # they go on from the first ones
+    alone = [await told(prompt) for prompt in prompts]
+    together: dict[int, Completion] = {}
+
+    async def keep(number: int) -> None:
+        together[number] = await told(prompts[number])
+
+    async with anyio.create_task_group() as tasks:
+        for number in reversed(range(len(prompts))):
+            tasks.start_soon(keep, number)
+    assert [together[number] for number in range(len(prompts))] == alone
+    assert all(one.token_logprobs for one in alone)
+
+
 async def test_seed_is_repeatable(model: EmbeddedModel) -> None:
     hot = [Sampling(temperature=1.5, top_p=0.95, seed=seed) for seed in (1, 1, 2, 3, 2**40 - 1)]
     texts = [(await ask(model, sampling=sampling)).text for sampling in hot]

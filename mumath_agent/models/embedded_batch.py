@@ -4,8 +4,9 @@
 
 A free slot keeps its sequence. When the next prompt of the same attempt begins with it, as it does after a program ran,
 only what is new is read. Where tokens are asked for, as rollouts do, the whole prompt is: log-probabilities are then
-equal to the last bit whatever is written beside them. Nothing else is shared between prompts, so an answer hardly depends on what was asked before
-(rounding can still differ: what was read at once and what was written token by token aren't equal in the last bit).
+equal to the last bit whatever is written beside them. Nothing else is shared between prompts, so an answer hardly
+depends on what was asked before (rounding can still differ: what was read at once and what was written token by token
+aren't equal in the last bit).
 """
 
 from collections import deque

@@ -59,7 +59,7 @@ def test_rounds_learn_from_what_is_sometimes_solved(folder: Path, tmp_path: Path
         rows = load_records(work / f"round-{one.number}" / "rows.jsonl", Solution)
         assert len(rows) == one.rows > 0
         assert all(f"boxed{{{TAUGHT[row.question]}}}" in row.solution for row in rows)
-    assert len({one.weights_sha256 for one in (first, *others)}) == 3
+    assert first.weights_sha256 not in {one.weights_sha256 for one in others}
     assert "all rounds are made; best: round 0" in done.stdout and "round 2: " in done.stdout
     before = {path: path.stat().st_mtime_ns for path in (work / "round-2").rglob("*") if path.is_file()}
     again = call("finetune", *command, "--json")

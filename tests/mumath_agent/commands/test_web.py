@@ -42,5 +42,5 @@ def test_the_command_answers_the_question_of_the_readme_and_ends_when_told(tmp_p
         assert view["result"]["answer"] == "73" and view["attempts"][0]["turns"]
         process.send_signal(signal.SIGTERM)
         assert process.wait(HANG_S) == 0
-        assert process.stderr and process.stderr.read() == ""
+        assert process.stderr and process.stderr.read() == "ended\n"
     assert (tmp_path / "mumath-agent" / "history.sqlite").is_file()

@@ -82,7 +82,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     rest = items[: len(items) - len(served)]
     items[:] = [*rest[: 3 * len(rest) // 4], *served, *rest[3 * len(rest) // 4 :]]
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(VLLM if _needs_vllm(item) else _file(item)))
+        if item.get_closest_marker("xdist_group") is None:  # files that share an expensive fixture name one
+            item.add_marker(pytest.mark.xdist_group(VLLM if _needs_vllm(item) else _file(item)))
         if _needs_vllm(item) and item.get_closest_marker("timeout") is None:
             # vLLM's start has a limit of its own, and does not count for the test that happens to wait for it.
             item.add_marker(pytest.mark.timeout(float(item.config.getini("timeout")), func_only=True))

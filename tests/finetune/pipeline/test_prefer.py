@@ -34,7 +34,7 @@ from mumath_agent.transcript import Transcript
 from tests.finetune.pipeline.conftest import TAUGHT, solution
 from tests.programs import call
 
-pytestmark = pytest.mark.train
+pytestmark = [pytest.mark.train, pytest.mark.xdist_group("taught")]
 
 ROOT = Path(__file__).resolve().parents[3]
 WEIGHTS = "model.safetensors"

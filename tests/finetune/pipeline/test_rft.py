@@ -25,7 +25,7 @@ from mumath_agent.runs.jsonl import load_records
 from tests.finetune.pipeline.conftest import TAUGHT
 from tests.programs import call
 
-pytestmark = [pytest.mark.train, pytest.mark.kernel, pytest.mark.model]
+pytestmark = [pytest.mark.train, pytest.mark.kernel, pytest.mark.model, pytest.mark.xdist_group("taught")]
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -13,10 +13,7 @@ from hatchling.builders.sdist import SdistBuilder
 from mumath_agent import __version__
 
 ROOT = Path(__file__).parents[1]
-QUESTION = (
-    "A school orders 14 boxes of pencils with 12 pencils in each box. The teachers hand out 95 pencils. "
-    "How many pencils are left?"
-)
+QUESTION = "A baker makes 14 trays of 12 rolls each and sells 95 of them. How many rolls are left?"
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.vllm]
 
 async def found(url: str, model: str | None = None) -> dict[str, Finding]:
     async with Endpoint(url) as endpoint:
-        visit = Visit(endpoint=endpoint, limits=Limits(max_new_tokens=256), model=model)
+        visit = Visit(endpoint=endpoint, limits=Limits(max_turns=1), model=model)
         return {finding.name: finding async for finding in examine(server_checks(visit))}
 
 
@@ -26,7 +26,9 @@ async def test_all_is_well(serve_vllm: Callable[[Path], str], monkeypatch: pytes
     # A busy machine takes longer than a user should wait.
     monkeypatch.setattr(server, "GONE_WITHIN_S", HANG_S)
     findings = await found(serve_vllm(TOY))
-    assert [finding for finding in findings.values() if finding.status is not Status.OK] == []
+    # There, too, a completion may be over before we are given the time to disconnect.
+    bad = [finding for finding in findings.values() if finding.status is not Status.OK]
+    assert [finding for finding in bad if "ended before its client disconnected" not in finding.detail] == []
     assert findings["token identity"].detail.endswith("all the same")
 
 
